@@ -1,0 +1,3 @@
+"""Git-centric CI/CD for models."""
+
+__version__ = "0.1.0"
