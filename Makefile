@@ -1,0 +1,99 @@
+# Everything that people and CI call. `make help` lists it.
+# A machine needs git, make, and Python 3.11 or newer with pip; the rest goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?= -n logical --dist worksteal
+UV := $(BIN)/uv --quiet --no-config --system-certs
+LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+# GitHub workflows of this repository, and the ones that `modelci init` writes for others.
+WORKFLOWS = $(wildcard .github/workflows/*.yml) \
+	$(shell find src/modelci -path '*/templates/*workflows/*.yml' 2>/dev/null)
+# Whoever installs this chooses the registry. The brackets keep this line from matching itself.
+REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench check format-check lint types imports docs-check workflows \
+	registries format docs lock clean
+
+help: ## list these targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(READY) ## install everything that development needs into .venv
+
+# pip stays outside: Debian's python3 can make an environment only without it. uv is many times
+# quicker than pip; where it cannot reach the index that pip is configured for, pip does the work.
+$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11; try make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(PIP) -r requirements/uv.txt
+	@$(UV) pip sync --python $(BIN)/python --require-hashes requirements/dev.txt || \
+		$(PIP) -r requirements/dev.txt
+	@$(UV) pip install --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY): PIP = $(PYTHON) -m pip --python $(BIN)/python --quiet --disable-pip-version-check \
+	--no-input install --require-hashes
+
+demo: $(READY) ## play a pull request, its merge and its promotion in a scratch directory
+	@$(BIN)/python examples/demo.py
+
+test: $(READY) ## run all tests; PYTEST_ARGS=... chooses
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(READY) ## measure against dvc and gto
+	@$(BIN)/python -m bench
+
+check: format-check lint types imports docs-check workflows registries ## all that CI checks besides tests
+
+format-check: $(READY)
+	@$(BIN)/ruff format --check .
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+imports: $(READY)
+	@$(BIN)/lint-imports
+
+docs-check: $(READY)
+	@$(BIN)/python tools/gen_docs.py --check
+	@$(BIN)/check-jsonschema --quiet --check-metaschema docs/schemas/*.json
+	@$(BIN)/python tools/check_links.py
+
+workflows: $(READY)
+ifeq ($(strip $(WORKFLOWS)),)
+	@echo "No workflows to check."
+else
+	@$(BIN)/actionlint $(WORKFLOWS)
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection $(WORKFLOWS) $(wildcard .github/dependabot.yml)
+endif
+
+registries:
+	@git grep --untracked -nIiE -e '$(REGISTRIES)'; test $$? -eq 1 || \
+		{ echo "A package registry is named above; leave the choice to the user's settings." >&2; exit 1; }
+
+format: $(READY) ## rewrite the code the way the checks want it
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+docs: $(READY) ## generate the command reference and the JSON schemas
+	@$(BIN)/python tools/gen_docs.py
+
+lock: ## resolve the requirements anew, with hashes; UPGRADE=1 takes newer versions
+	@test -x $(BIN)/uv || $(MAKE) setup
+	@$(LOCK) --all-extras --group dev --output-file requirements/dev.txt pyproject.toml
+	@echo uv | $(LOCK) --constraint requirements/dev.txt --output-file requirements/uv.txt -
+
+clean: ## remove .venv and all that was generated
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

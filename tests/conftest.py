@@ -1,0 +1,65 @@
+"""Every test runs in the same world, whoever's machine or CI job it runs on."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("modelci", deadline=None)
+settings.load_profile("modelci")
+
+FOREIGN = ("GIT_", "GITHUB_", "GITLAB_", "CI", "RUNNER_", "ACTIONS_", "MODELCI_", "DVC_", "XDG_")
+GIT_CONFIG = """\
+[user]
+	name = Test Author
+	email = author@example.com
+[init]
+	defaultBranch = main
+[protocol "file"]
+	allow = always
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take away what the machine set; session-wide fixtures see the same as tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(FOREIGN):
+                patch.delenv(name)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("GIT_TERMINAL_PROMPT", "0")
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("NO_COLOR", "1")
+        patch.delenv("FORCE_COLOR", raising=False)
+        patch.setenv("COLUMNS", "100")
+        patch.setenv("TZ", "UTC")
+        patch.setenv("LC_ALL", "C.UTF-8")
+        move_into(tmp_path_factory.mktemp("home"), patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home of its own, apart from its ``tmp_path``."""
+    path = tmp_path_factory.mktemp("home")
+    move_into(path, monkeypatch)
+    return path
+
+
+def move_into(home: Path, patch: pytest.MonkeyPatch) -> None:
+    (home / ".gitconfig").write_text(GIT_CONFIG, encoding="utf-8")
+    patch.setenv("HOME", str(home))
+    patch.setenv("GIT_CONFIG_GLOBAL", str(home / ".gitconfig"))
+    for name, folder in (
+        ("XDG_CONFIG_HOME", ".config"),
+        ("XDG_CACHE_HOME", ".cache"),
+        ("XDG_DATA_HOME", ".local/share"),
+        ("XDG_STATE_HOME", ".local/state"),
+        ("DVC_SYSTEM_CONFIG_DIR", ".config/dvc-system"),
+        ("DVC_SITE_CACHE_DIR", ".cache/dvc-site"),
+    ):
+        patch.setenv(name, str(home / folder))
