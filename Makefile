@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Pipeline stages say `python` and scripts say `dvc`: they shall find the ones of .venv.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 PYTEST_ARGS ?= -n logical --dist worksteal
 UV := $(BIN)/uv --quiet --no-config --system-certs
 LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -32,7 +34,7 @@ $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 		{ echo "$(PYTHON) is older than 3.11; try make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
-	@$(PIP) -r requirements/uv.txt
+	@test -x $(BIN)/uv || $(PIP) -r requirements/uv.txt
 	@$(UV) pip sync --python $(BIN)/python --require-hashes requirements/dev.txt || \
 		$(PIP) -r requirements/dev.txt
 	@$(UV) pip install --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
@@ -42,13 +44,13 @@ $(READY): PIP = $(PYTHON) -m pip --python $(BIN)/python --quiet --disable-pip-ve
 	--no-input install --require-hashes
 
 demo: $(READY) ## play a pull request, its merge and its promotion in a scratch directory
-	@$(BIN)/python examples/demo.py
+	@$(RUN) examples/demo.py
 
 test: $(READY) ## run all tests; PYTEST_ARGS=... chooses
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(READY) ## measure against dvc and gto
-	@$(BIN)/python -m bench
+	@$(RUN) -m bench
 
 check: format-check lint types imports docs-check workflows registries ## all that CI checks besides tests
 

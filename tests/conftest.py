@@ -1,6 +1,7 @@
-"""Every test runs in the same world, whoever's machine or CI job it runs on."""
+"""Every test runs in the same world, whatever machine or CI job it runs on."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in os.environ:
             if name.startswith(FOREIGN):
                 patch.delenv(name)
+        # Pipeline stages say `python`, and mean this one.
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("GIT_TERMINAL_PROMPT", "0")
         patch.setenv("DVC_NO_ANALYTICS", "1")
