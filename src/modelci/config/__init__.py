@@ -1,0 +1,1 @@
+"""``modelci.yaml``: one loader, one frozen value."""

@@ -1,0 +1,1 @@
+"""Versioned JSON documents that pass between jobs: one encoder, one strict decoder."""

@@ -1,0 +1,90 @@
+"""Reads and writes the documents; the domain's dataclasses are their schema.
+
+Field names are the dataclasses', numbers are unrounded, null is explicit, and a document names
+its schema and version: ``{"schema": "modelci.report/1", …}``. Readers ignore fields they do not
+know, since within a version fields are only added.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from modelci.domain.pipeline import Plan, Run
+from modelci.domain.promotion import Promotion
+from modelci.domain.report import Report
+from modelci.errors import ConfigError
+
+Document = Run | Plan | Report | Promotion
+T = TypeVar("T", Run, Plan, Report, Promotion)
+
+SCHEMAS: dict[type, str] = {
+    Run: "modelci.run/1",
+    Plan: "modelci.plan/1",
+    Report: "modelci.report/1",
+    Promotion: "modelci.promotion/1",
+}
+
+MAX_BYTES = 64 * 1024 * 1024
+"""A document from another job is untrusted; larger ones are not read."""
+
+
+def to_builtins(document: Document) -> dict[str, Any]:
+    """Return the document as plain JSON values, its schema first."""
+    fields: dict[str, Any] = {"schema": SCHEMAS[type(document)]}
+    if isinstance(document, Report):
+        fields["ok"] = document.is_ok
+        fields["verdict"] = msgspec.to_builtins(document.verdict)
+    return fields | msgspec.to_builtins(document, str_keys=True)
+
+
+def encode(document: Document) -> str:
+    """Return the document as indented JSON text that ends in a newline."""
+    text = msgspec.json.format(msgspec.json.encode(to_builtins(document)), indent=2)
+    return text.decode() + "\n"
+
+
+def decode(kind: type[T], data: bytes, *, source: str) -> T:
+    """Read a document of that ``kind``, or raise ConfigError naming ``source``."""
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{source} is larger than {MAX_BYTES // 1024**2} MiB.")
+    try:
+        head = msgspec.json.decode(data, type=_Envelope)
+        if head.schema != SCHEMAS[kind]:
+            raise ConfigError(
+                f"{source} is a {head.schema!r}, not a {SCHEMAS[kind]!r}.",
+                hint="Use the same modelci version in every job.",
+            )
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} is no {SCHEMAS[kind]} document: {error}.") from error
+
+
+def read(kind: type[T], path: Path) -> T:
+    """Read a document from a file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}.", hint=_HINTS.get(kind)
+        ) from error
+    return decode(kind, data, source=str(path))
+
+
+def write(document: Document, path: Path) -> None:
+    """Write a document, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(encode(document), encoding="utf-8")
+    part.replace(path)
+
+
+class _Envelope(msgspec.Struct):
+    schema: str = "(no schema)"
+
+
+_HINTS: dict[type, str] = {
+    Report: "`modelci report` writes it; name another with --report.",
+    Run: "`modelci run` writes it.",
+}

@@ -1,0 +1,57 @@
+"""What a CI system says of itself, and which job that makes for us."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What started this job."""
+
+    PULL_REQUEST = "pull_request"
+    PUSH = "push"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CIContext:
+    """The job that runs us; every field is None or empty where nothing is known.
+
+    ``sha`` is what was checked out (for a pull request on GitHub the test merge),
+    ``head_sha`` the pull request's own last commit, ``before`` what a push replaced.
+    """
+
+    provider: str | None = None
+    event: EventKind = EventKind.OTHER
+    event_name: str = ""
+    repository: str | None = None
+    sha: str | None = None
+    head_sha: str | None = None
+    base_ref: str | None = None
+    branch: str | None = None
+    before: str | None = None
+    pull_request: int | None = None
+    from_fork: bool = False
+    default_branch: str | None = None
+    run_id: str | None = None
+    run_url: str | None = None
+    workflow: str | None = None
+    job: str | None = None
+    server_url: str | None = None
+    api_url: str | None = None
+
+
+class Job(StrEnum):
+    """What ``modelci ci`` does."""
+
+    PULL_REQUEST = "pull_request"
+    MERGE = "merge"
+    CHECK = "check"
+
+
+def choose_job(context: CIContext, default_branch: str | None) -> Job:
+    """Pull requests are reported on, the default branch is promoted, the rest only checked."""
+    if context.event is EventKind.PULL_REQUEST:
+        return Job.PULL_REQUEST
+    if context.event is EventKind.PUSH and context.branch and context.branch == default_branch:
+        return Job.MERGE
+    return Job.CHECK

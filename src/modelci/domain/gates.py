@@ -1,0 +1,204 @@
+"""Gates: what a change must not do to the model, and what came of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from modelci.domain.metrics import Direction, MetricDelta, MetricKey, matches
+
+
+class Rule(StrEnum):
+    """What a gate compares.
+
+    ``min`` and ``max`` bound the head's value. ``max_drop`` bounds how much *worse* and
+    ``min_gain`` demands how much *better* the head is, in the metric's own direction.
+    ``max_increase`` bounds head minus base, whatever is better.
+    """
+
+    MIN = "min"
+    MAX = "max"
+    MAX_DROP = "max_drop"
+    MAX_INCREASE = "max_increase"
+    MIN_GAIN = "min_gain"
+
+    @property
+    def is_relative_to_base(self) -> bool:
+        """Whether the base's value is needed."""
+        return self not in {Rule.MIN, Rule.MAX}
+
+
+class Severity(StrEnum):
+    """What a gate that does not hold does to the pull request."""
+
+    BLOCK = "block"
+    WARN = "warn"
+
+
+class WhenMissing(StrEnum):
+    """What is made of a metric that the head does not have."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+class Outcome(StrEnum):
+    """What came of one gate."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNED = "warned"
+    INCONCLUSIVE = "inconclusive"
+    INCOMPARABLE = "incomparable"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A limit: absolute, or (``relative``) a share of the base's magnitude, 0.01 for 1 %."""
+
+    value: float
+    relative: bool = False
+
+    def against(self, base: float) -> float:
+        """Return the limit in the metric's own unit."""
+        return self.value * abs(base) if self.relative else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value * 100:.10g}%" if self.relative else f"{self.value:.10g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One rule for the metrics that ``metric`` (a name or glob, see ``matches``) means."""
+
+    metric: str
+    rule: Rule
+    threshold: Threshold
+    severity: Severity = Severity.BLOCK
+    missing: WhenMissing = WhenMissing.FAIL
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.rule} {self.threshold}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """What came of a gate on one metric; ``key`` is None where no metric was meant."""
+
+    gate: Gate
+    outcome: Outcome
+    reason: str
+    key: MetricKey | None = None
+    delta: MetricDelta | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this result alone forbids the merge."""
+        if self.gate.severity is not Severity.BLOCK:
+            return False
+        if self.outcome is Outcome.MISSING:
+            return self.gate.missing is WhenMissing.FAIL
+        return self.outcome is Outcome.FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The gates' results, counted."""
+
+    blocked: bool
+    passed: int = 0
+    failed: int = 0
+    warned: int = 0
+    inconclusive: int = 0
+    incomparable: int = 0
+    missing: int = 0
+
+
+def judge_all(gates: Iterable[Gate], deltas: Sequence[MetricDelta]) -> tuple[GateResult, ...]:
+    """Judge every gate on every metric that it means; none is an outcome too."""
+    return tuple(result for gate in gates for result in _judge_gate(gate, deltas))
+
+
+def reach_verdict(results: Iterable[GateResult]) -> Verdict:
+    """Count the outcomes and say whether any of them blocks."""
+    results = tuple(results)
+    counts = {
+        str(outcome): sum(result.outcome is outcome for result in results) for outcome in Outcome
+    }
+    return Verdict(blocked=any(result.blocks for result in results), **counts)
+
+
+def _judge_gate(gate: Gate, deltas: Sequence[MetricDelta]) -> Iterable[GateResult]:
+    meant = [delta for delta in deltas if matches(gate.metric, delta.key)]
+    if not meant:
+        if gate.missing is not WhenMissing.IGNORE:
+            yield _missing(gate, None, "no metric of that name exists")
+        return
+    for delta in meant:
+        if delta.head is not None:
+            yield _judge(gate, delta)
+        elif gate.missing is not WhenMissing.IGNORE:
+            yield _missing(gate, delta, "the base has it, the head does not")
+
+
+def _missing(gate: Gate, delta: MetricDelta | None, reason: str) -> GateResult:
+    return GateResult(
+        gate=gate,
+        outcome=Outcome.MISSING,
+        reason=reason,
+        key=delta.key if delta else None,
+        delta=delta,
+    )
+
+
+def _judge(gate: Gate, delta: MetricDelta) -> GateResult:
+    outcome, reason = _compare(gate, delta)
+    if outcome is Outcome.FAILED and gate.severity is Severity.WARN:
+        outcome = Outcome.WARNED
+    return GateResult(gate=gate, outcome=outcome, reason=reason, key=delta.key, delta=delta)
+
+
+def _compare(gate: Gate, delta: MetricDelta) -> tuple[Outcome, str]:
+    if not isinstance(delta.head, float):
+        return Outcome.FAILED, f"the head's value is {delta.head}"
+    if not gate.rule.is_relative_to_base:
+        limit = gate.threshold.value
+        holds = delta.head >= limit if gate.rule is Rule.MIN else delta.head <= limit
+        sign = "≥" if gate.rule is Rule.MIN else "≤"
+        return _held(holds), f"{delta.head:.6g} must be {sign} {limit:.6g}"
+    if delta.base is None:
+        return Outcome.INCOMPARABLE, "the base does not have it: nothing to compare with"
+    if not isinstance(delta.base, float):
+        return Outcome.INCOMPARABLE, f"the base's value is {delta.base}"
+    if gate.rule is Rule.MAX_INCREASE:
+        return _compare_increase(gate, delta.head - delta.base, delta.base)
+    if delta.direction is Direction.UNKNOWN:
+        return Outcome.FAILED, (
+            "whether higher or lower is better is not known: "
+            f"set metrics: {{{delta.key.name.rsplit('.', 1)[-1]}: higher}} (or lower)"
+        )
+    return _compare_gain(gate, delta, delta.base)
+
+
+def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, str]:
+    limit = gate.threshold.against(base)
+    return _held(_at_most(change, limit)), f"{change:+.6g}, allowed {limit:+.6g}"
+
+
+def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome, str]:
+    gain = delta.gain or 0.0
+    limit = gate.threshold.against(base)
+    better = f"better by {gain:.6g}" if gain > 0 else f"worse by {-gain:.6g}" if gain else "equal"
+    if gate.rule is Rule.MAX_DROP:
+        return _held(_at_most(-gain, limit)), f"{better}, allowed drop {limit:.6g}"
+    return _held(_at_most(limit, gain)), f"{better}, required gain {limit:.6g}"
+
+
+def _at_most(value: float, limit: float) -> bool:
+    # 0.8 - 0.79 is 0.010000000000000009: a change of just the tolerance is within it.
+    return value <= limit + 1e-12 * max(1.0, abs(limit))
+
+
+def _held(holds: bool) -> Outcome:  # noqa: FBT001
+    return Outcome.PASSED if holds else Outcome.FAILED

@@ -1,0 +1,73 @@
+"""The report: how the head differs from the base, and what the gates say of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from modelci.domain.changes import DataChange, FileChange, ValueChange
+from modelci.domain.gates import Gate, GateResult, Verdict, reach_verdict
+from modelci.domain.metrics import MetricDelta
+from modelci.domain.pipeline import ChangeKind, Run, StageChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One side of a comparison. ``chosen`` says how it was found; ``dirty`` is the work tree."""
+
+    sha: str | None
+    name: str
+    chosen: str
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateChange:
+    """A gate that the head edits; it is judged as the base has it."""
+
+    kind: ChangeKind
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a model changed. ``created`` is UTC in ISO 8601; ``locks`` are blob ids by path.
+
+    ``head_sha`` is the commit that a pull request shows; ``head.sha`` the one that was compared
+    (they differ where a forge tests a merge of the two).
+    """
+
+    base: Revision | None
+    head: Revision
+    head_sha: str | None
+    created: str
+    version: str
+    metrics: tuple[MetricDelta, ...] = ()
+    texts: tuple[ValueChange, ...] = ()
+    params: tuple[ValueChange, ...] = ()
+    stages: tuple[StageChange, ...] = ()
+    data: tuple[DataChange, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    gate_changes: tuple[GateChange, ...] = ()
+    run: Run | None = None
+    locks: Mapping[str, str] | None = None
+    notes: tuple[str, ...] = ()
+    run_url: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the gates say together."""
+        return reach_verdict(self.gates)
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the merge may go on: no gate blocks and the pipeline ran through."""
+        return not self.verdict.blocked and (self.run is None or self.run.is_ok)
+
+
+def diff_gates(base: Iterable[Gate], head: Iterable[Gate]) -> tuple[GateChange, ...]:
+    """Return the gates that only one side has, first those that the head drops."""
+    before, after = tuple(base), tuple(head)
+    return (
+        *(GateChange(kind=ChangeKind.DELETED, gate=gate) for gate in before if gate not in after),
+        *(GateChange(kind=ChangeKind.ADDED, gate=gate) for gate in after if gate not in before),
+    )

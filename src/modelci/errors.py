@@ -1,0 +1,51 @@
+"""One base for every error: what happened, what to do next, and how to exit."""
+
+from typing import ClassVar
+
+
+class ModelCIError(Exception):
+    """What went wrong, and what to do about it.
+
+    Every family has its own ``exit_code``, so that CI can tell a bad configuration from a
+    forge that refused us. None is 1: that is a failed gate, a verdict and no error.
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(ModelCIError):
+    """The command was asked for something that does not exist here."""
+
+    exit_code = 2
+
+
+class ConfigError(ModelCIError):
+    """A file of the project (``modelci.yaml``, ``dvc.yaml``, metrics, Git state) cannot be used."""
+
+    exit_code = 3
+
+
+class ForgeError(ModelCIError):
+    """The forge or the Git remote could not be reached, or answered something unexpected."""
+
+    exit_code = 4
+
+
+class ForgeDeniedError(ForgeError):
+    """The forge knows us and says no: a permission is missing."""
+
+
+class PipelineError(ModelCIError):
+    """A stage of the pipeline failed, or its data could not be had."""
+
+    exit_code = 5
+
+
+class PromotionError(ModelCIError):
+    """A promotion was refused; nothing was tagged."""
+
+    exit_code = 6

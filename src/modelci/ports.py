@@ -1,0 +1,193 @@
+"""What the workflows need of the world, as Protocols; adapters and the tests' fakes keep them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modelci.domain.changes import FileChange
+from modelci.domain.pipeline import Plan, StageRun
+from modelci.domain.promotion import PlannedTag
+from modelci.domain.registry import TagRecord
+from modelci.domain.snapshot import Snapshot
+
+
+class Progress(Protocol):
+    """Talk for people, never a result: a live line, log groups, or nothing."""
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+
+    def warn(self, text: str) -> None:
+        """Say one line that deserves a look."""
+
+    def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
+        """Say that a stage's command starts; its output follows."""
+
+    def stage_output(self, text: str) -> None:
+        """Pass on a piece of what the running command prints."""
+
+    def stage_ended(self, run: StageRun, done: int, total: int) -> None:
+        """Say what came of a stage."""
+
+
+class FileTree(Protocol):
+    """The files of one revision, or of the work tree, by path from the top of the repository."""
+
+    def paths(self) -> Sequence[str]:
+        """Return every path (of the work tree: tracked, and untracked but not ignored)."""
+
+    def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the contents of those ``paths`` that exist, all in one go."""
+
+    def blob_id(self, path: str) -> str | None:
+        """Return Git's id for the contents of ``path``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit; ``parents`` as the object names them, also where a shallow clone lacks them."""
+
+    sha: str
+    parents: tuple[str, ...]
+    seconds: int
+    subject: str
+
+
+class Git(Protocol):
+    """One Git repository. Shas are full; every method raises UsageError, ConfigError or ForgeError
+    with the command or setting that helps."""
+
+    @property
+    def root(self) -> Path:
+        """The top of the work tree."""
+
+    def resolve(self, revision: str) -> Commit:
+        """Return the commit that a name means (a tag is followed to its commit)."""
+
+    def head(self) -> Commit | None:
+        """Return the commit checked out, or None before the first."""
+
+    def is_shallow(self) -> bool:
+        """Whether history is cut."""
+
+    def has(self, sha: str) -> bool:
+        """Whether the commit's own object is here."""
+
+    def is_dirty(self) -> bool:
+        """Whether tracked files differ from HEAD, or new files are not ignored."""
+
+    def branch(self) -> str | None:
+        """Return the branch checked out, or None when detached."""
+
+    def default_branch(self) -> tuple[str, str] | None:
+        """Return the default branch's name and the ref to read it by (``main``, ``origin/main``)."""
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Return the best common ancestor, or None where none is known here."""
+
+    def remote(self) -> str | None:
+        """Return the name of the remote that this branch follows, else ``origin``, else any."""
+
+    def fetch(self, refspecs: Sequence[str], *, depth: int | None = None) -> None:
+        """Fetch from ``remote()`` without tags; ``depth`` deepens a shallow clone to it."""
+
+    def deepen(self, by: int) -> None:
+        """Fetch ``by`` more commits of history of what is shallow."""
+
+    def tree(self, sha: str) -> FileTree:
+        """Return the files of a commit."""
+
+    def work_tree(self) -> FileTree:
+        """Return the files as they lie on disk."""
+
+    def changed_files(self, base: str, head: str | None) -> tuple[FileChange, ...]:
+        """Return the files that differ between two commits, or a commit and the work tree."""
+
+    def tags(self, artifacts: Sequence[str] | None = None, *, remote: str | None = None) -> tuple[
+        TagRecord, ...
+    ]:
+        """Return the registry's annotated tags: local ones, or ``remote``'s, fetched now."""
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        """Create the tags, all or none: on ``remote`` by one atomic push, else only here.
+
+        ``commit_to`` (sha, branch) moves the branch to the commit in the same push.
+        """
+
+    def commit_paths(self, paths: Sequence[str], message: str) -> str:
+        """Commit those paths of the work tree on top of HEAD, move HEAD there, return its sha."""
+
+    def bundle(self, path: Path, *, sha: str, since: str) -> None:
+        """Write the commits after ``since`` up to ``sha`` to a bundle file."""
+
+    def unbundle(self, path: Path) -> str:
+        """Fetch a bundle's commit and return its sha."""
+
+
+class Pipeline(Protocol):
+    """The DVC pipeline of the checkout, run through DVC itself."""
+
+    def plan(self, targets: Sequence[str]) -> Plan:
+        """Say what a run would do."""
+
+    def run(
+        self,
+        targets: Sequence[str],
+        *,
+        pull: bool,
+        force: bool,
+        keep_going: bool,
+        progress: Progress,
+    ) -> tuple[StageRun, ...]:
+        """Run what is out of date; a stage that fails is a value, not an error."""
+
+    def push(self, *, progress: Progress) -> int:
+        """Push data, models and the run cache to the DVC remote; return how many objects went."""
+
+
+class SnapshotReader(Protocol):
+    """Reads what DVC's files say of a revision, without running DVC."""
+
+    def read(self, tree: FileTree, *, pull: bool = False) -> Snapshot:
+        """Return the snapshot.
+
+        Metrics and parameters that DVC keeps in its cache are read from there; with ``pull``
+        they are fetched from the DVC remote first. What cannot be had becomes a note.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedComment:
+    """A comment on a pull request; ``action`` is created, updated or unchanged."""
+
+    url: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedRelease:
+    """A release on the forge."""
+
+    tag: str
+    url: str
+
+
+class Forge(Protocol):
+    """Where pull requests and releases live."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+
+    def upsert_comment(self, number: int, body: str, *, marker: str) -> PostedComment:
+        """Update our comment with that ``marker`` line, or create it; leave an equal one alone."""
+
+    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
+        """Create the release of a tag, or update it."""
