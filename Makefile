@@ -64,7 +64,7 @@ types: $(READY)
 	@$(BIN)/mypy
 
 imports: $(READY)
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 docs-check: $(READY)
 	@$(BIN)/python tools/gen_docs.py --check
