@@ -55,8 +55,10 @@ class Commit:
 
 
 class Git(Protocol):
-    """One Git repository. Shas are full; every method raises UsageError, ConfigError or ForgeError
-    with the command or setting that helps."""
+    """One Git repository; shas are full.
+
+    Every method raises UsageError, ConfigError or ForgeError with the setting that helps.
+    """
 
     @property
     def root(self) -> Path:
@@ -80,8 +82,8 @@ class Git(Protocol):
     def branch(self) -> str | None:
         """Return the branch checked out, or None when detached."""
 
-    def default_branch(self) -> tuple[str, str] | None:
-        """Return the default branch's name and the ref to read it by (``main``, ``origin/main``)."""
+    def default_branch(self, configured: str | None = None) -> tuple[str, str] | None:
+        """Return the default branch's name and the ref to read it by."""
 
     def merge_base(self, one: str, other: str) -> str | None:
         """Return the best common ancestor, or None where none is known here."""
@@ -92,8 +94,8 @@ class Git(Protocol):
     def fetch(self, refspecs: Sequence[str], *, depth: int | None = None) -> None:
         """Fetch from ``remote()`` without tags; ``depth`` deepens a shallow clone to it."""
 
-    def deepen(self, by: int) -> None:
-        """Fetch ``by`` more commits of history of what is shallow."""
+    def deepen(self, by: int | None) -> None:
+        """Fetch ``by`` more commits of what is shallow, or (None) all of them."""
 
     def tree(self, sha: str) -> FileTree:
         """Return the files of a commit."""
@@ -104,9 +106,9 @@ class Git(Protocol):
     def changed_files(self, base: str, head: str | None) -> tuple[FileChange, ...]:
         """Return the files that differ between two commits, or a commit and the work tree."""
 
-    def tags(self, artifacts: Sequence[str] | None = None, *, remote: str | None = None) -> tuple[
-        TagRecord, ...
-    ]:
+    def tags(
+        self, artifacts: Sequence[str] | None = None, *, remote: str | None = None
+    ) -> tuple[TagRecord, ...]:
         """Return the registry's annotated tags: local ones, or ``remote``'s, fetched now."""
 
     def push(

@@ -4,8 +4,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from modelci.domain.gates import Gate
+from modelci.domain.gates import Gate, Rule, Severity, Threshold, WhenMissing
 from modelci.domain.metrics import Direction
+
+Limit = float | str
+"""``0.01`` is in the metric's own unit, ``"1%"`` a share of the base's value."""
+
+
+def parse_limit(limit: Limit) -> Threshold:
+    """Read a limit, or raise ValueError saying what is wrong with it."""
+    if not isinstance(limit, str):
+        return Threshold(value=float(limit))
+    number, percent, rest = limit.strip().partition("%")
+    if not percent or rest:
+        raise ValueError(f"{limit!r} is neither a number nor a share such as 1%")
+    try:
+        return Threshold(value=float(number) / 100, relative=True)
+    except ValueError:
+        raise ValueError(f"{limit!r} is neither a number nor a share such as 1%") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateConfig:
+    """One or more limits on the metrics that ``metric`` means.
+
+    ``metric`` is a metric's name (``roc_auc``), dotted name (``test.roc_auc``), or either behind
+    a file (``metrics/hgb.json:roc_auc``); globs are allowed.
+    """
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    max_drop: Limit | None = None
+    max_increase: Limit | None = None
+    min_gain: Limit | None = None
+    severity: Severity = Severity.BLOCK
+    missing: WhenMissing = WhenMissing.FAIL
+
+    def gates(self) -> tuple[Gate, ...]:
+        """Return a gate for each limit; ValueError where a limit (or every limit) is wrong."""
+        limits = {rule: getattr(self, rule.value) for rule in Rule}
+        found = tuple(
+            Gate(
+                metric=self.metric,
+                rule=rule,
+                threshold=parse_limit(limit),
+                severity=self.severity,
+                missing=self.missing,
+            )
+            for rule, limit in limits.items()
+            if limit is not None
+        )
+        if not found:
+            raise ValueError(f"it has no limit: give one of {', '.join(Rule)}")
+        if any(gate.rule.is_relative_to_base and gate.threshold.value < 0 for gate in found):
+            raise ValueError("a change's limit is never negative: max_drop: 0.01 allows 0.01 worse")
+        return found
 
 
 class ForgeKind(StrEnum):
@@ -59,8 +113,12 @@ class Config:
 
     default_branch: str | None = None
     metrics: Mapping[str, Direction] = field(default_factory=dict)
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[GateConfig, ...] = ()
     run: RunConfig = field(default_factory=RunConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
     forge: ForgeConfig = field(default_factory=ForgeConfig)
+
+    def all_gates(self) -> tuple[Gate, ...]:
+        """Return every gate, in the order written."""
+        return tuple(gate for entry in self.gates for gate in entry.gates())

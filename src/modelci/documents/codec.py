@@ -35,7 +35,8 @@ def to_builtins(document: Document) -> dict[str, Any]:
     if isinstance(document, Report):
         fields["ok"] = document.is_ok
         fields["verdict"] = msgspec.to_builtins(document.verdict)
-    return fields | msgspec.to_builtins(document, str_keys=True)
+    fields.update(msgspec.to_builtins(document, str_keys=True))
+    return fields
 
 
 def encode(document: Document) -> str:

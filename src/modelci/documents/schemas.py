@@ -1,16 +1,52 @@
-"""JSON Schemas of the documents and of ``modelci.yaml``, generated from the dataclasses."""
+"""JSON Schemas of the documents, generated from the dataclasses."""
 
 from typing import Any
 
 import msgspec
 
-from modelci.config.model import Config
 from modelci.documents.codec import SCHEMAS
 from modelci.domain.gates import Verdict
 from modelci.domain.report import Report
 
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return every schema by its file's stem: ``modelci.report-1``, …, ``modelci.yaml``."""
-    found = {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
-    return found | {"modelci.yaml": config_schema()}
+    """Return every document's schema by its file's stem, such as ``modelci.report-1``."""
+    return {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
+
+
+def root_schema(kind: type, title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a dataclass, its own fields at the root."""
+    (root,), components = msgspec.json.schema_components([kind])
+    definitions = dict(components)
+    own = definitions.pop(root["$ref"].rsplit("/", 1)[-1])
+    text = {
+        "$schema": _DIALECT,
+        "title": title,
+        **{key: part for key, part in own.items() if key != "title"},
+    }
+    rebased: dict[str, Any] = _rebase(text | {"$defs": definitions})
+    return rebased
+
+
+def _document(kind: type, name: str) -> dict[str, Any]:
+    schema = root_schema(kind, name)
+    own: dict[str, Any] = {"schema": {"const": name}}
+    if kind is Report:
+        verdict = root_schema(Verdict, "Verdict")
+        own |= {"ok": {"type": "boolean"}, "verdict": {"properties": verdict["properties"]}}
+    schema["properties"] = own | schema["properties"]
+    schema["required"] = ["schema", *schema.get("required", [])]
+    return schema
+
+
+def _rebase(value: Any) -> Any:
+    """Point references at ``$defs``, where this document keeps them."""
+    if isinstance(value, dict):
+        return {key: _rebase(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rebase(part) for part in value]
+    if isinstance(value, str) and value.startswith("#/components/schemas/"):
+        return value.replace("#/components/schemas/", "#/$defs/")
+    return value

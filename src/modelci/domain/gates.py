@@ -163,22 +163,20 @@ def _compare(gate: Gate, delta: MetricDelta) -> tuple[Outcome, str]:
     if not isinstance(delta.head, float):
         return Outcome.FAILED, f"the head's value is {delta.head}"
     if not gate.rule.is_relative_to_base:
-        limit = gate.threshold.value
-        holds = delta.head >= limit if gate.rule is Rule.MIN else delta.head <= limit
-        sign = "≥" if gate.rule is Rule.MIN else "≤"
-        return _held(holds), f"{delta.head:.6g} must be {sign} {limit:.6g}"
+        return _compare_bound(gate, delta.head)
     if delta.base is None:
         return Outcome.INCOMPARABLE, "the base does not have it: nothing to compare with"
     if not isinstance(delta.base, float):
         return Outcome.INCOMPARABLE, f"the base's value is {delta.base}"
     if gate.rule is Rule.MAX_INCREASE:
         return _compare_increase(gate, delta.head - delta.base, delta.base)
-    if delta.direction is Direction.UNKNOWN:
-        return Outcome.FAILED, (
-            "whether higher or lower is better is not known: "
-            f"set metrics: {{{delta.key.name.rsplit('.', 1)[-1]}: higher}} (or lower)"
-        )
     return _compare_gain(gate, delta, delta.base)
+
+
+def _compare_bound(gate: Gate, head: float) -> tuple[Outcome, str]:
+    limit = gate.threshold.value
+    holds = head >= limit if gate.rule is Rule.MIN else head <= limit
+    return _held(holds), f"{head:.6g} must be {'≥' if gate.rule is Rule.MIN else '≤'} {limit:.6g}"
 
 
 def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, str]:
@@ -187,6 +185,12 @@ def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, 
 
 
 def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome, str]:
+    if delta.direction is Direction.UNKNOWN:
+        name = delta.key.name.rsplit(".", 1)[-1]
+        return Outcome.FAILED, (
+            "whether higher or lower is better is not known: "
+            f"set metrics: {{{name}: higher}} (or lower) in modelci.yaml"
+        )
     gain = delta.gain or 0.0
     limit = gate.threshold.against(base)
     better = f"better by {gain:.6g}" if gain > 0 else f"worse by {-gain:.6g}" if gain else "equal"

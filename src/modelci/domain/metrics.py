@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 
 class NonFinite(StrEnum):
@@ -86,9 +87,7 @@ def diff_metrics(
     """Pair the metrics of two revisions, ordered by file and then by name."""
     resolve = DirectionResolver(directions or {})
     return tuple(
-        MetricDelta(
-            key=key, base=base.get(key), head=head.get(key), direction=resolve(key)
-        )
+        MetricDelta(key=key, base=base.get(key), head=head.get(key), direction=resolve(key))
         for key in sorted(base.keys() | head.keys(), key=lambda key: (key.path, key.name))
     )
 
@@ -153,8 +152,6 @@ def matches(pattern: str, key: MetricKey) -> bool:
     ``roc_auc`` means that last part of a name, ``test.roc_auc`` that whole name,
     ``metrics/*.json:roc_auc`` also says which file; ``*``, ``?`` and ``[]`` are globs.
     """
-    from fnmatch import fnmatchcase
-
     path_pattern, colon, name_pattern = pattern.rpartition(":")
     if colon and not fnmatchcase(key.path, path_pattern):
         return False

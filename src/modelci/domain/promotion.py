@@ -1,6 +1,6 @@
 """Promotion: which versions to register and which stages to assign, decided before it is done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelci.domain.artifacts import Artifact
@@ -75,23 +75,29 @@ def plan_promotion(
     for candidate in candidates:
         name = candidate.artifact.name
         state = registry.get(name, ArtifactState(name=name))
-        planned = _plan_artifact(candidate, state, commit, committed_seconds, bump, trailers)
-        if isinstance(planned, str):
-            unpromoted.append(Unpromoted(artifact=name, reason=planned))
-        else:
-            tags.extend(planned)
+        named = _name_tags(candidate, state, commit, bump)
+        if isinstance(named, str):
+            unpromoted.append(Unpromoted(artifact=name, reason=named))
+            continue
+        tags.extend(
+            PlannedTag(
+                name=str(tag),
+                artifact=name,
+                commit=commit,
+                # Later than every tag there is: a commit may be older than the last promotion.
+                seconds=max(committed_seconds, state.newest_seconds + 1),
+                subject=subject,
+                trailers=(*_own_trailers(candidate, state), *trailers),
+            )
+            for tag, subject in named
+        )
     return Promotion(commit=commit, tags=tuple(tags), unpromoted=tuple(unpromoted))
 
 
-def _plan_artifact(
-    candidate: Candidate,
-    state: ArtifactState,
-    commit: str,
-    committed_seconds: int,
-    bump: Part,
-    trailers: Sequence[tuple[str, str]],
-) -> list[PlannedTag] | str:
-    """Return the artifact's tags, or the reason why there are none."""
+def _name_tags(
+    candidate: Candidate, state: ArtifactState, commit: str, bump: Part
+) -> list[tuple[TagName, str]] | str:
+    """Return the artifact's missing tags with their subjects, or why there are none."""
     if candidate.hash is None:
         return f"{candidate.artifact.path} is in no dvc.lock: run the pipeline"
     here = state.version_at(commit)
@@ -99,39 +105,28 @@ def _plan_artifact(
     if here is None and latest is not None and candidate.last_hash == candidate.hash:
         return f"unchanged since v{latest.version}"
     version = here.version if here else _next_version(state, bump)
-    # Later than every tag there is: a commit may be older than the last promotion.
-    seconds = max(committed_seconds, state.newest_seconds + 1)
-    common = (
-        *((("Modelci-Previous", f"{latest.tag}"),) if latest and not here else ()),
-        ("Modelci-Path", candidate.artifact.path),
-        ("Modelci-Hash", candidate.hash),
-        *trailers,
-    )
     names: list[tuple[TagName, str]] = []
     if here is None:
         register = TagName(artifact=state.name, action=Action.REGISTER, version=version)
         names.append((register, f"Register {state.name} v{version}"))
-    for offset, stage in enumerate(candidate.assign, start=1):
+    for stage in candidate.assign:
         holder = state.stages.get(stage)
         if holder is None or holder.commit != commit:
-            counter = state.counter + offset
             assign = TagName(
-                artifact=state.name, action=Action.ASSIGN, stage=stage, counter=counter
+                artifact=state.name,
+                action=Action.ASSIGN,
+                stage=stage,
+                counter=state.counter + len(names) + (here is not None),
             )
             names.append((assign, f"Assign {stage} to {state.name} v{version}"))
-    if not names:
-        return f"v{version} is already promoted from this commit"
-    return [
-        PlannedTag(
-            name=str(name),
-            artifact=state.name,
-            commit=commit,
-            seconds=seconds,
-            subject=subject,
-            trailers=common,
-        )
-        for name, subject in names
-    ]
+    return names or f"v{version} is already promoted from this commit"
+
+
+def _own_trailers(candidate: Candidate, state: ArtifactState) -> Iterator[tuple[str, str]]:
+    if state.latest:
+        yield "Modelci-Previous", state.latest.tag
+    yield "Modelci-Path", candidate.artifact.path
+    yield "Modelci-Hash", candidate.hash or ""
 
 
 def _next_version(state: ArtifactState, bump: Part) -> Version:

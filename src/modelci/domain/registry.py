@@ -122,9 +122,7 @@ def _fold_versions(tags: list[TagRecord]) -> list[RegisteredVersion]:
     ]
 
 
-def _fold_stages(
-    tags: list[TagRecord], versions: list[RegisteredVersion]
-) -> dict[str, Assignment]:
+def _fold_stages(tags: list[TagRecord], versions: list[RegisteredVersion]) -> dict[str, Assignment]:
     by_commit = {one.commit: one for one in versions}
     standing: dict[tuple[str, str], Assignment | None] = {}
     for tag in tags:

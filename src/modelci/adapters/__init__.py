@@ -1,0 +1,1 @@
+"""Everything with side effects: Git, DVC, forges, the CI system."""

@@ -1,0 +1,153 @@
+"""The CI system around us: its variables, event, summary, outputs. Only here is os.environ read."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelci.domain.events import CIContext, EventKind
+from modelci.errors import ConfigError
+
+_NO_COMMIT = "0" * 40
+_MAX_EVENT_BYTES = 32 * 1024 * 1024
+_MAX_SUMMARY_BYTES = 1024 * 1024
+
+_SECRETS = frozenset(
+    """ACTIONS_CACHE_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_ID_TOKEN_REQUEST_URL
+    ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
+    CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
+    CI_REGISTRY_PASSWORD CI_REPOSITORY_URL GH_ENTERPRISE_TOKEN GH_TOKEN GITEA_TOKEN
+    GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN""".split()
+)
+_RUNNER_FILES = frozenset(
+    "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
+)
+
+
+def stage_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for user code: no forge token, no file that steers the runner."""
+    hidden = _SECRETS | _RUNNER_FILES
+    return {name: value for name, value in environ.items() if name not in hidden}
+
+
+def overrides(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the ``MODELCI_*`` variables."""
+    return {name: value for name, value in environ.items() if name.startswith("MODELCI_")}
+
+
+def forge_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the token to talk to GitHub with, None where there is none."""
+    return environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN") or None
+
+
+def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether nobody is there to answer a question."""
+    return environ.get("CI", "").lower() in {"true", "1"} or "GITHUB_ACTIONS" in environ
+
+
+def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether https://no-color.org is asked for, or a terminal that cannot."""
+    return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+
+
+def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
+    """Return what is known of the job that runs us; all None outside of CI."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return CIContext()
+    event = _read_event(environ.get("GITHUB_EVENT_PATH"))
+    name = environ.get("GITHUB_EVENT_NAME", "")
+    pull = _dict(event.get("pull_request"))
+    repository = environ.get("GITHUB_REPOSITORY")
+    server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+    run_id = environ.get("GITHUB_RUN_ID")
+    is_branch = environ.get("GITHUB_REF_TYPE") == "branch"
+    return CIContext(
+        provider="github",
+        event=_kind(name, is_branch=is_branch),
+        event_name=name,
+        repository=repository,
+        sha=environ.get("GITHUB_SHA"),
+        head_sha=_text(_dict(pull.get("head")).get("sha")) or environ.get("GITHUB_SHA"),
+        base_ref=environ.get("GITHUB_BASE_REF") or None,
+        branch=environ.get("GITHUB_REF_NAME") if is_branch else None,
+        before=_commit(event.get("before")),
+        pull_request=_number(pull.get("number")),
+        from_fork=_is_fork(pull, repository),
+        default_branch=_text(_dict(event.get("repository")).get("default_branch")),
+        run_id=run_id,
+        run_url=f"{server}/{repository}/actions/runs/{run_id}" if repository and run_id else None,
+        workflow=environ.get("GITHUB_WORKFLOW"),
+        job=environ.get("GITHUB_JOB"),
+        server_url=server,
+        api_url=environ.get("GITHUB_API_URL", "https://api.github.com"),
+    )
+
+
+def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Append to the job's summary page; False where there is none. At most 1 MiB is kept."""
+    path = environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return False
+    if len(text.encode()) > _MAX_SUMMARY_BYTES:
+        raise ValueError("a job summary holds at most 1 MiB")
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
+    return True
+
+
+def write_outputs(values: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> bool:
+    """Set the step's outputs; False where there are none to set."""
+    path = environ.get("GITHUB_OUTPUT")
+    if not path:
+        return False
+    with Path(path).open("a", encoding="utf-8") as file:
+        for name, value in values.items():
+            # A value cannot end its own block early: nobody can guess the delimiter.
+            mark = f"modelci_{secrets.token_hex(16)}"
+            file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
+    return True
+
+
+def _kind(name: str, *, is_branch: bool) -> EventKind:
+    if name in {"pull_request", "pull_request_target"}:
+        return EventKind.PULL_REQUEST
+    return EventKind.PUSH if name == "push" and is_branch else EventKind.OTHER
+
+
+def _read_event(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            event = json.loads(file.read(_MAX_EVENT_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"GITHUB_EVENT_PATH ({path}) cannot be read: {error}.",
+            hint="The runner writes it; outside of Actions unset GITHUB_ACTIONS.",
+        ) from error
+    return _dict(event)
+
+
+def _is_fork(pull: Mapping[str, Any], repository: str | None) -> bool:
+    head = _text(_dict(_dict(pull.get("head")).get("repo")).get("full_name"))
+    # A deleted fork has no repository any more.
+    return bool(pull) and head != repository
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _commit(value: object) -> str | None:
+    sha = _text(value)
+    return None if sha == _NO_COMMIT else sha

@@ -1,0 +1,492 @@
+"""Git through GitPython's command layer: plumbing commands, parsed here, never its object walk."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import git
+
+from modelci.domain.changes import FileChange
+from modelci.domain.pipeline import ChangeKind
+from modelci.domain.promotion import PlannedTag
+from modelci.domain.registry import TagRecord
+from modelci.domain.tags import TagName
+from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, PromotionError, UsageError
+from modelci.ports import Commit
+
+_RESULTS_REF = "refs/modelci/results"
+_REMOTE_TAGS = "refs/modelci/tags/"
+_TAG_FIELDS = (
+    "refname",
+    "objecttype",
+    "tag",
+    "*objecttype",
+    "*objectname",
+    "taggerdate:unix",
+    "taggername",
+    "contents",
+)
+_REGULAR = (b"100644", b"100755", b"100664")
+_NOBODY = "modelci <modelci@localhost>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    code: int
+    out: bytes
+    err: str
+
+
+class GitRepository:
+    """The repository around a folder; keeps the promises of ``ports.Git``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._git = git.cmd.Git(root)
+
+    @classmethod
+    def discover(cls, start: Path) -> Self:
+        """Return the repository that holds ``start``."""
+        found = cls(start)
+        answer = found._try("rev-parse", "--show-toplevel")
+        if answer.code == 0:
+            return cls(Path(_text(answer.out)))
+        if "dubious ownership" in answer.err:
+            raise ConfigError(
+                f"Git does not trust {start}: another user owns it.",
+                hint=f"git config --global --add safe.directory {start}",
+            )
+        raise ConfigError(
+            f"{start} is not in a Git repository.", hint="`git init`, or change to your project."
+        )
+
+    # -- revisions -----------------------------------------------------------------------------
+
+    def resolve(self, revision: str) -> Commit:
+        """Return the commit that a name means."""
+        if revision.startswith("-"):
+            raise UsageError(f"{revision!r} is no revision.")
+        answer = self._try("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        if answer.code:
+            raise UsageError(
+                f"There is no revision {revision!r} here.",
+                hint="In a shallow clone, fetch it first (actions/checkout: `fetch-depth: 0`)."
+                if self.is_shallow()
+                else "`git branch --all` and `git tag` list the names; `git fetch` brings more.",
+            )
+        return self._commit(_text(answer.out))
+
+    def head(self) -> Commit | None:
+        """Return the commit checked out, or None before the first."""
+        answer = self._try("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return None if answer.code else self._commit(_text(answer.out))
+
+    def has(self, sha: str) -> bool:
+        """Whether the commit's own object is here."""
+        return self._try("cat-file", "-e", f"{sha}^{{commit}}").code == 0
+
+    def is_shallow(self) -> bool:
+        """Whether history is cut."""
+        return self._read("rev-parse", "--is-shallow-repository") == "true"
+
+    def is_dirty(self) -> bool:
+        """Whether tracked files differ from HEAD, or new files are not ignored."""
+        return bool(self._run("status", "--porcelain", "-z", "--untracked-files=normal"))
+
+    def branch(self) -> str | None:
+        """Return the branch checked out, or None when detached."""
+        answer = self._try("symbolic-ref", "--quiet", "--short", "HEAD")
+        return _text(answer.out) if answer.code == 0 else None
+
+    def remote(self) -> str | None:
+        """Return the remote that this branch follows, else ``origin``, else the first."""
+        names = self._read("remote").split()
+        branch = self.branch()
+        followed = self._try("config", "--get", f"branch.{branch}.remote") if branch else None
+        if followed and _text(followed.out) in names:
+            return _text(followed.out)
+        return "origin" if "origin" in names else next(iter(names), None)
+
+    def default_branch(self, configured: str | None = None) -> tuple[str, str] | None:
+        """Return the default branch's name and the ref to read it by."""
+        remote = self.remote()
+        names = [configured] if configured else []
+        if remote and not configured:
+            answer = self._try("symbolic-ref", "--quiet", "--short", f"refs/remotes/{remote}/HEAD")
+            if answer.code == 0:
+                names.append(_text(answer.out).removeprefix(f"{remote}/"))
+        for name in names or ["main", "master"]:
+            for ref in (
+                *([f"refs/remotes/{remote}/{name}"] if remote else []),
+                f"refs/heads/{name}",
+            ):
+                if self._try("show-ref", "--verify", "--quiet", ref).code == 0:
+                    return name, ref
+        return None
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Return the best common ancestor, or None where none is known here."""
+        answer = self._try("merge-base", one, other)
+        return _text(answer.out) if answer.code == 0 else None
+
+    def _commit(self, sha: str) -> Commit:
+        # The raw object names its parents even where a shallow clone hides them.
+        head, _, message = self._run("cat-file", "commit", sha).partition(b"\n\n")
+        fields = [line.split(b" ", 1) for line in head.split(b"\n") if b" " in line]
+        committer = next(value for key, value in fields if key == b"committer")
+        return Commit(
+            sha=sha,
+            parents=tuple(value.decode() for key, value in fields if key == b"parent"),
+            seconds=int(committer.rsplit(b" ", 2)[1]),
+            subject=message.split(b"\n", 1)[0].decode(errors="replace"),
+        )
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def tree(self, sha: str) -> "CommitTree":
+        """Return the files of a commit."""
+        return CommitTree(self, sha)
+
+    def work_tree(self) -> "WorkTree":
+        """Return the files as they lie on disk."""
+        return WorkTree(self)
+
+    def changed_files(self, base: str, head: str | None) -> tuple[FileChange, ...]:
+        """Return the files that differ between two commits, or a commit and the work tree."""
+        out = self._run(
+            *("diff", "--raw", "--numstat", "-z", "--no-renames", "--no-ext-diff"),
+            *("--no-textconv", base, *([head] if head else []), "--"),
+        )
+        changes = {change.path: change for change in _parse_diff(out)}
+        if head is None:
+            new = self._run("ls-files", "-z", "--others", "--exclude-standard", "--full-name")
+            for path in _split(new):
+                changes.setdefault(path, FileChange(path=path, kind=ChangeKind.ADDED))
+        return tuple(changes[path] for path in sorted(changes))
+
+    def blobs(self, oids: Sequence[str]) -> Iterator[bytes]:
+        """Yield the contents of blobs, in order, by one ``git cat-file --batch``."""
+        out = self._run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode())
+        at = 0
+        for _ in oids:
+            end = out.index(b"\n", at)
+            size = int(out[at:end].split(b" ")[2])
+            yield out[end + 1 : end + 1 + size]
+            at = end + size + 2
+
+    # -- the remote ----------------------------------------------------------------------------
+
+    def fetch(self, refspecs: Sequence[str], *, depth: int | None = None) -> None:
+        """Fetch from ``remote()`` without its tags; ``depth`` limits the history that comes."""
+        remote = self._need_remote()
+        limit = [f"--depth={depth}"] if depth else []
+        answer = self._try(
+            "fetch", "--no-tags", "--quiet", *limit, "--end-of-options", remote, *refspecs
+        )
+        self._check_remote(answer, f"fetch {' '.join(refspecs)} from {remote}")
+
+    def deepen(self, by: int | None) -> None:
+        """Fetch ``by`` more commits of what is shallow, or (None) all of them."""
+        limit = f"--deepen={by}" if by else "--unshallow"
+        answer = self._try("fetch", "--no-tags", "--quiet", limit, self._need_remote())
+        self._check_remote(answer, "fetch more history")
+
+    def tags(
+        self, artifacts: Sequence[str] | None = None, *, remote: str | None = None
+    ) -> tuple[TagRecord, ...]:
+        """Return the registry's annotated tags: local ones, or ``remote``'s, fetched now."""
+        under = "refs/tags/"
+        if remote is not None:
+            under = _REMOTE_TAGS
+            self._fetch_tags(remote, artifacts)
+        form = "%00".join(f"%({name})" for name in _TAG_FIELDS) + "%00"
+        out = self._run("for-each-ref", f"--format={form}", under)
+        fields = out.split(b"\0")[:-1]
+        size = len(_TAG_FIELDS)
+        rows = (fields[at : at + size] for at in range(0, len(fields), size))
+        found = (record for row in rows if (record := _parse_tag(row)))
+        wanted = None if artifacts is None else frozenset(artifacts)
+        return tuple(one for one in found if wanted is None or one.name.artifact in wanted)
+
+    def _fetch_tags(self, remote: str, artifacts: Sequence[str] | None) -> None:
+        names = [name.replace(":", "=", 1) for name in artifacts or ()]
+        globs = [f"{name}{mark}*" for name in names for mark in "@#"] if names else ["*"]
+        answer = self._try(
+            *("fetch", "--no-tags", "--quiet", "--prune"),
+            *(["--depth=1"] if self.is_shallow() else []),
+            *("--end-of-options", remote),
+            *(f"+refs/tags/{glob}:{_REMOTE_TAGS}{glob}" for glob in globs),
+        )
+        self._check_remote(answer, f"fetch the tags of {remote}")
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        """Create the tags, all or none: on ``remote`` by one atomic push, else only here."""
+        made = {f"refs/tags/{tag.name}": self._make_tag(tag) for tag in tags}
+        if remote is not None:
+            refs = [f"{oid}:{ref}" for ref, oid in made.items()]
+            if commit_to:
+                refs.append(f"{commit_to[0]}:refs/heads/{commit_to[1]}")
+            answer = self._try("push", "--atomic", "--quiet", "--no-verify", remote, *refs)
+            if answer.code and any(mark in answer.err for mark in _REFUSALS):
+                raise PromotionError(
+                    f"{remote} refused the push, nothing was tagged: {_reason(answer.err)}",
+                    hint="If a tag or branch is protected, let this job's token push it; if "
+                    "somebody else pushed first, run the promotion again.",
+                )
+            self._check_remote(answer, f"push to {remote}")
+        lines = [f"update {ref} {oid}\n" for ref, oid in made.items()]
+        self._run("update-ref", "--stdin", stdin="".join(["start\n", *lines, "commit\n"]).encode())
+
+    def _make_tag(self, tag: PlannedTag) -> str:
+        tagger = f"{self._tagger} {tag.seconds} +0000"
+        text = f"object {tag.commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n{tag.message}"
+        return _text(self._run("mktag", stdin=text.encode()))
+
+    @cached_property
+    def _tagger(self) -> str:
+        answer = self._try("var", "GIT_COMMITTER_IDENT")
+        return _text(answer.out).rsplit(" ", 2)[0] if answer.code == 0 else _NOBODY
+
+    def _need_remote(self) -> str:
+        remote = self.remote()
+        if remote is None:
+            raise ForgeError("This repository has no remote.", hint="`git remote add origin URL`.")
+        return remote
+
+    def _check_remote(self, answer: _Answer, what: str) -> None:
+        if answer.code == 0:
+            return
+        reason = _reason(answer.err)
+        if any(mark in answer.err for mark in _DENIALS):
+            raise ForgeDeniedError(
+                f"Git may not {what}: {reason}",
+                hint="Check the credentials; in Actions give the job `permissions: contents: write`"
+                " to push, and let actions/checkout keep its credentials.",
+            )
+        raise ForgeError(f"Git could not {what}: {reason}")
+
+    # -- results -------------------------------------------------------------------------------
+
+    def commit_paths(self, paths: Sequence[str], message: str) -> str:
+        """Commit those paths on top of HEAD; the same contents always make the same commit."""
+        head = self.resolve("HEAD")
+        date = f"{head.seconds} +0000"
+        name, email = _NOBODY[:-1].split(" <")
+        who = {
+            f"GIT_{role}_{field}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for field, value in (("NAME", name), ("EMAIL", email), ("DATE", date))
+        }
+        self._run("add", "--all", "--", *paths)
+        quiet = ("--quiet", "--no-verify", "--no-gpg-sign", "--cleanup=verbatim")
+        self._run("commit", *quiet, "-m", message, "--only", "--", *paths, env=who)
+        return self.resolve("HEAD").sha
+
+    def bundle(self, path: Path, *, sha: str, since: str) -> None:
+        """Write the commits after ``since`` up to ``sha`` to a bundle file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._run("update-ref", _RESULTS_REF, sha)
+        self._run("bundle", "create", "--quiet", str(path), _RESULTS_REF, f"^{since}")
+
+    def unbundle(self, path: Path) -> str:
+        """Fetch a bundle's commit and return its sha."""
+        answer = self._try(
+            "fetch", "--no-tags", "--quiet", str(path.absolute()), f"+{_RESULTS_REF}:{_RESULTS_REF}"
+        )
+        if answer.code:
+            raise ConfigError(
+                f"{path} holds no results for this commit: {_reason(answer.err)}",
+                hint="Check out the commit that the run job checked out.",
+            )
+        return self._read("rev-parse", "--verify", _RESULTS_REF)
+
+    # -- running git ---------------------------------------------------------------------------
+
+    def _read(self, *arguments: str) -> str:
+        return _text(self._run(*arguments))
+
+    def _run(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        answer = self._try(*arguments, stdin=stdin, env=env)
+        if answer.code:
+            raise ConfigError(f"`git {arguments[0]}` failed: {_reason(answer.err)}")
+        return answer.out
+
+    def _try(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> _Answer:
+        # A prompt for a password would hang a job; paths are bytes, not quoted text.
+        fixed = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
+        with tempfile.TemporaryFile() as source:
+            source.write(stdin or b"")
+            source.seek(0)
+            try:
+                code, out, err = self._git.execute(
+                    ["git", *arguments],
+                    istream=source,
+                    with_extended_output=True,
+                    with_exceptions=False,
+                    stdout_as_string=False,
+                    strip_newline_in_stdout=False,
+                    env=fixed,
+                )
+            except git.GitCommandNotFound as error:
+                raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
+        return _Answer(code=int(code), out=_bytes(out), err=_str(err))
+
+
+class CommitTree:
+    """The regular files of one commit."""
+
+    def __init__(self, repository: GitRepository, sha: str) -> None:
+        self._repository = repository
+        self._sha = sha
+
+    def paths(self) -> Sequence[str]:
+        """Return every path."""
+        return tuple(self._oids)
+
+    def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the contents of those that exist."""
+        known = [path for path in dict.fromkeys(paths) if path in self._oids]
+        if not known:
+            return {}
+        blobs = self._repository.blobs([self._oids[path] for path in known])
+        return dict(zip(known, blobs, strict=True))
+
+    def blob_id(self, path: str) -> str | None:
+        """Return Git's id for the contents of ``path``."""
+        return self._oids.get(path)
+
+    @cached_property
+    def _oids(self) -> Mapping[str, str]:
+        out = self._repository._run("ls-tree", "-r", "-z", "--full-tree", self._sha)  # noqa: SLF001
+        found = {}
+        for row in out.split(b"\0")[:-1]:
+            meta, path = row.split(b"\t", 1)
+            mode, _, oid = meta.split(b" ")
+            if mode in _REGULAR:
+                found[_path(path)] = oid.decode()
+        return found
+
+
+class WorkTree:
+    """The files on disk; links that lead out of the repository are not followed."""
+
+    def __init__(self, repository: GitRepository) -> None:
+        self._repository = repository
+        self._root = repository.root.resolve()
+
+    def paths(self) -> Sequence[str]:
+        """Return every path that Git tracks or would add, and that exists."""
+        return tuple(path for path in self._listed if (self._root / path).is_file())
+
+    def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the contents of those that exist, also of ignored ones."""
+        return {path: file.read_bytes() for path in paths if (file := self._file(path))}
+
+    def blob_id(self, path: str) -> str | None:
+        """Return the id that Git would give to the contents of ``path``."""
+        if self._file(path) is None:
+            return None
+        return self._repository._read("hash-object", "--", path)  # noqa: SLF001
+
+    def _file(self, path: str) -> Path | None:
+        file = (self._root / path).resolve()
+        return file if file.is_file() and file.is_relative_to(self._root) else None
+
+    @cached_property
+    def _listed(self) -> Iterable[str]:
+        out = self._repository._run(  # noqa: SLF001
+            *("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+        )
+        return _split(out)
+
+
+_REFUSALS = ("[rejected]", "[remote rejected]", "atomic push failed", "pre-receive hook declined")
+_DENIALS = (
+    *("Authentication failed", "Permission denied", "could not read Username", "error: 403"),
+    *("error: 401", "access denied", "Permission to"),
+)
+_KINDS = {"A": ChangeKind.ADDED, "D": ChangeKind.DELETED}
+
+
+def _parse_diff(out: bytes) -> Iterator[FileChange]:
+    """Read ``git diff --raw --numstat -z``: first all the kinds, then all the line counts."""
+    kinds: dict[str, ChangeKind] = {}
+    parts = iter(out.split(b"\0")[:-1])
+    for part in parts:
+        if part.startswith(b":"):
+            kinds[_path(next(parts))] = _KINDS.get(part[-1:].decode(), ChangeKind.CHANGED)
+            continue
+        added, deleted, path = part.split(b"\t", 2)
+        name = _path(path)
+        yield FileChange(
+            path=name,
+            kind=kinds.get(name, ChangeKind.CHANGED),
+            added=int(added) if added != b"-" else None,
+            deleted=int(deleted) if deleted != b"-" else None,
+        )
+
+
+def _parse_tag(row: Sequence[bytes]) -> TagRecord | None:
+    ref, kind, tag, target_kind, commit, seconds, tagger, contents = (
+        field.decode(errors="replace") for field in row
+    )
+    # Lightweight tags, tags without tagger and tags of trees or tags are not the registry's.
+    if kind != "tag" or target_kind != "commit" or not seconds:
+        return None
+    # The name inside the tag object counts, not the ref's.
+    name = TagName.parse(tag)
+    if name is None:
+        return None
+    return TagRecord(
+        name=name,
+        ref=ref.lstrip("\n"),
+        commit=commit,
+        seconds=int(seconds),
+        tagger=tagger,
+        message=contents,
+    )
+
+
+def _reason(err: str) -> str:
+    lines = [line for line in err.strip().splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("hint:", "To ", "From "))]
+    return " ".join(kept[-3:] or lines[-1:]) or "no reason given"
+
+
+def _split(out: bytes) -> list[str]:
+    return [_path(part) for part in out.split(b"\0") if part]
+
+
+def _path(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _text(out: bytes) -> str:
+    return out.decode(errors="replace").strip()
+
+
+def _bytes(out: object) -> bytes:
+    return out if isinstance(out, bytes) else str(out).encode()
+
+
+def _str(err: object) -> str:
+    return err.decode(errors="replace") if isinstance(err, bytes) else str(err)

@@ -1,0 +1,141 @@
+"""Loads ``modelci.yaml``: default < file < ``MODELCI_*`` < flag, each value with its origin."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, get_type_hints
+
+import msgspec
+
+from modelci.config.model import Config
+from modelci.errors import ConfigError
+from modelci.formats import locate_yaml, parse_yaml
+
+FILE = "modelci.yaml"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration and, by dotted key, where each value that is no default comes from."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def load(
+    text: bytes | None,
+    *,
+    source: str = FILE,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Merge the file's text with ``MODELCI_*`` variables and flags (by dotted key; None: unset)."""
+    data = (parse_yaml(text, source) if text else None) or {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source} must hold keys and values, not a {type(data).__name__}.")
+    _refuse_unknown(data, Config, (), text or b"", source)
+    origins = {key: _origin(text or b"", key, source) for key in _leaves(data, Config)}
+    for key, variable in _variables().items():
+        value = (environment or {}).get(variable)
+        if value is not None:
+            _set(data, key, parse_yaml(value.encode(), variable))
+            origins[key] = variable
+    for key, flag in (flags or {}).items():
+        if flag is not None:
+            _set(data, key, flag)
+            origins[key] = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
+    return Loaded(config=_convert(data, text or b"", source), origins=origins)
+
+
+def leaves(config: Config) -> Iterator[tuple[str, object]]:
+    """Yield every dotted key of a configuration with its value."""
+    yield from _values(config, "")
+
+
+def _values(part: Any, prefix: str) -> Iterator[tuple[str, object]]:
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if is_dataclass(value):
+            yield from _values(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", value
+
+
+def _leaves(data: Mapping[str, Any], kind: type, prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(kind)
+    for key, value in data.items():
+        if is_dataclass(hints[key]) and isinstance(value, dict):
+            yield from _leaves(value, hints[key], f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment variable of each plain value: ``forge.kind``: MODELCI_FORGE_KIND."""
+    return {
+        key: "MODELCI_" + key.replace(".", "_").upper()
+        for key, value in leaves(Config())
+        if not isinstance(value, (tuple, Mapping))
+    }
+
+
+def _set(data: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+    data[last] = value
+
+
+def _refuse_unknown(
+    data: Any, kind: Any, path: tuple[str | int, ...], text: bytes, source: str
+) -> None:
+    if not is_dataclass(kind) or not isinstance(data, dict):
+        return
+    hints = get_type_hints(kind)
+    for key, value in data.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            raise ConfigError(
+                f"{_at(text, (*path, key), source)}: unknown key {key!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(hints)}.",
+            )
+        _refuse_unknown(value, hints[key], (*path, key), text, source)
+        item = next(iter(getattr(hints[key], "__args__", ())), None)
+        if isinstance(value, list):
+            for index, entry in enumerate(value):
+                _refuse_unknown(entry, item, (*path, key, index), text, source)
+
+
+_ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+def _convert(data: Mapping[str, Any], text: bytes, source: str) -> Config:
+    try:
+        config = msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        found = _ERROR_PATH.match(str(error))
+        what, where = (found["what"], found["path"] or "") if found else (str(error), "")
+        path = tuple(
+            int(step[1:-1]) if step.startswith("[") else step
+            for step in re.findall(r"\[\d+\]|[^.\[\]]+", where)
+        )
+        place = _at(text, path, source)
+        raise ConfigError(f"{place}: {where.lstrip('.') or 'the file'}: {what}.") from error
+    for index, entry in enumerate(config.gates):
+        try:
+            entry.gates()
+        except ValueError as error:
+            place = _at(text, ("gates", index), source)
+            raise ConfigError(f"{place}: the gate on {entry.metric!r}: {error}.") from error
+    return config
+
+
+def _origin(text: bytes, key: str, source: str) -> str:
+    return _at(text, tuple(key.split(".")), source)
+
+
+def _at(text: bytes, path: tuple[str | int, ...], source: str) -> str:
+    line = locate_yaml(text, path) if text and path else None
+    return f"{source}:{line}" if line else source
