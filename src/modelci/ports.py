@@ -123,6 +123,9 @@ class Git(Protocol):
         ``commit_to`` (sha, branch) moves the branch to the commit in the same push.
         """
 
+    def is_on_branch(self, sha: str, branch: str) -> bool:
+        """Whether the remote's ``branch``, fetched now, holds the commit."""
+
     def commit_paths(self, paths: Sequence[str], message: str) -> str:
         """Commit those paths of the work tree on top of HEAD, move HEAD there, return its sha."""
 
@@ -193,3 +196,6 @@ class Forge(Protocol):
 
     def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
         """Create the release of a tag, or update it."""
+
+    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
+        """Learn of a tag that was created; a forge that receives the pushes ignores it."""

@@ -274,6 +274,12 @@ class GitRepository:
             )
         raise ForgeError(f"Git could not {what}: {reason}")
 
+    def is_on_branch(self, sha: str, branch: str) -> bool:
+        """Whether the remote's ``branch``, fetched now, holds the commit."""
+        ref = f"refs/remotes/{self._need_remote()}/{branch}"
+        self.fetch([f"+refs/heads/{branch}:{ref}"])
+        return self._try("merge-base", "--is-ancestor", sha, ref).code == 0
+
     # -- results -------------------------------------------------------------------------------
 
     def commit_paths(self, paths: Sequence[str], message: str) -> str:

@@ -10,19 +10,23 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from modelci.documents.registry import Registry
+from modelci.domain.checks import Examination
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import ConfigError
 
-Document = Run | Plan | Report | Promotion
-T = TypeVar("T", Run, Plan, Report, Promotion)
+Document = Run | Plan | Report | Promotion | Registry | Examination
+T = TypeVar("T", Run, Report, Promotion)
 
 SCHEMAS: dict[type, str] = {
     Run: "modelci.run/1",
     Plan: "modelci.plan/1",
     Report: "modelci.report/1",
     Promotion: "modelci.promotion/1",
+    Registry: "modelci.registry/1",
+    Examination: "modelci.examination/1",
 }
 
 MAX_BYTES = 64 * 1024 * 1024

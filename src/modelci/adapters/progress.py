@@ -1,0 +1,96 @@
+"""Talk on stderr while we work: plain lines, or folded groups in GitHub Actions."""
+
+import secrets
+from collections.abc import Sequence
+from typing import TextIO
+
+from modelci.domain.pipeline import StageRun, StageStatus
+
+_MARKS = {
+    StageStatus.RAN: "✔ ran",
+    StageStatus.RESTORED: "↺ restored",
+    StageStatus.UNCHANGED: "· unchanged",
+    StageStatus.FAILED: "✘ failed",
+    StageStatus.NOT_RUN: "– not run",
+}
+
+
+class SilentProgress:
+    """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Say nothing."""
+
+    def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
+        """Say nothing."""
+
+    def stage_output(self, text: str) -> None:
+        """Say nothing."""
+
+    def stage_ended(self, run: StageRun, done: int, total: int) -> None:
+        """Say nothing."""
+
+
+class TextProgress:
+    """Plain lines for a terminal or a log; a stage's own output goes through as it comes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        self._say(text)
+
+    def warn(self, text: str) -> None:
+        """Say one line that deserves a look."""
+        self._say(f"Warning: {text}")
+
+    def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
+        """Say which stage starts and why."""
+        self._say(f"[{done + 1}/{total}] {name}: {'; '.join(reasons) or 'running'}")
+
+    def stage_output(self, text: str) -> None:
+        """Pass the output on."""
+        self._stream.write(text)
+        self._stream.flush()
+
+    def stage_ended(self, run: StageRun, done: int, total: int) -> None:
+        """Say what came of the stage."""
+        seconds = f" in {run.seconds:.1f} s" if run.seconds is not None else ""
+        code = f" (exit code {run.exit_code})" if run.exit_code else ""
+        self._say(f"[{done}/{total}] {run.name} {_MARKS[run.status]}{seconds}{code}")
+
+    def _say(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+class ActionsProgress(TextProgress):
+    """Groups each stage's output; while user code talks, its workflow commands are inert."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._token = ""
+
+    def warn(self, text: str) -> None:
+        """Make an annotation."""
+        escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        self._say(f"::warning::{escaped}")
+
+    def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
+        """Open the stage's group, and stop commands in it: the output is user code's."""
+        title = f"{name}: {'; '.join(reasons) or 'running'}".replace("\n", " ").replace("\r", " ")
+        self._say(f"::group::[{done + 1}/{total}] {title}")
+        self._token = secrets.token_hex(16)
+        self._say(f"::stop-commands::{self._token}")
+
+    def stage_ended(self, run: StageRun, done: int, total: int) -> None:
+        """Close the group and say what came of the stage."""
+        if self._token:
+            self._say(f"\n::{self._token}::")
+            self._say("::endgroup::")
+            self._token = ""
+        super().stage_ended(run, done, total)

@@ -1,0 +1,122 @@
+"""The command line: parse, call one workflow, present, exit. Commands load when they are called."""
+
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from modelci import __version__
+from modelci.errors import ModelCIError
+from modelci.wiring import App
+
+_COMMANDS = {
+    "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
+    "comment": "Post the report on its pull request.",
+    "config": "Show the configuration, or its JSON Schema.",
+    "doctor": "Check this project's set-up and name what would fix it.",
+    "gate": "Exit with the report's verdict: 0 passed, 1 blocked.",
+    "init": "Write modelci.yaml and workflows into this DVC repository.",
+    "plan": "Say what a run would do, without running anything.",
+    "promote": "Tag the versions and stages that a judged commit brings.",
+    "registry": "List models, their versions and what holds each stage.",
+    "report": "Show how the model changed, and judge it by the gates.",
+    "run": "Run the pipeline: only what is out of date, and say why.",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module when it is called, and turns errors into messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names."""
+        del ctx
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"modelci.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - every module has one
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command for one that does not exist."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; this is the only place that catches."""
+        try:
+            return super().invoke(ctx)
+        except ModelCIError as error:
+            click.echo(f"Error: {error}", err=True)
+            if error.hint:
+                click.echo(f"Hint: {error.hint}", err=True)
+            ctx.exit(error.exit_code)
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+        except Exception as error:  # noqa: BLE001 - whatever is left is our bug
+            _report_bug(error)
+            ctx.exit(70)
+
+
+def _report_bug(error: Exception) -> None:
+    """Print what to paste into an issue: no environment, no arguments, no values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"  {Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
+    click.echo(
+        "\n".join(
+            [
+                f"Error: this is a bug in modelci: {type(error).__name__}.",
+                f"  modelci {__version__}, Python {sys.version.split()[0]}, {sys.platform}",
+                *where,
+                "Hint: please report these lines.",
+            ]
+        ),
+        err=True,
+    )
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="modelci")
+@click.option(
+    "-C",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Run as if started in this folder.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@click.pass_context
+def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
+    """Git-centric CI/CD for models.
+
+    A pull request is run, reported on and gated; a merge is promoted by Git tags.
+
+    \b
+    Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 configuration, 4 forge or remote,
+    5 pipeline failed, 6 promotion refused, 70 a bug of ours, 130 interrupted.
+    """  # noqa: D301 - click's own paragraph mark
+    ctx.obj = App(folder.resolve(), quiet=quiet)

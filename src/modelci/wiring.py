@@ -1,0 +1,118 @@
+"""The composition root: builds adapters on demand, imports them no earlier, and nothing else."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelci import __version__
+
+if TYPE_CHECKING:
+    from modelci.adapters.dvc.pipeline import DvcPipeline
+    from modelci.adapters.dvc.snapshot import DvcSnapshots
+    from modelci.adapters.git import GitRepository
+    from modelci.config.load import Loaded
+    from modelci.domain.events import CIContext
+    from modelci.domain.report import Report
+    from modelci.ports import Forge, Progress
+
+
+class App:
+    """Everything that a command may need, made when first asked for."""
+
+    version = __version__
+
+    def __init__(self, start: Path, *, quiet: bool = False) -> None:
+        self._start = start
+        self._quiet = quiet
+        self._flags: dict[str, object] = {}
+
+    def set_flags(self, flags: Mapping[str, object]) -> None:
+        """Remember the flags that override the configuration (by dotted key; None: not given)."""
+        self._flags.update(flags)
+
+    @cached_property
+    def git(self) -> "GitRepository":
+        """The repository around the current folder."""
+        from modelci.adapters.git import GitRepository
+
+        return GitRepository.discover(self._start)
+
+    @cached_property
+    def context(self) -> "CIContext":
+        """What the CI system says."""
+        from modelci.adapters.ci import detect
+
+        return detect()
+
+    @cached_property
+    def configuration(self) -> "Loaded":
+        """``modelci.yaml`` of the checkout, environment and flags."""
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import FILE, load
+
+        text = self.git.work_tree().read([FILE]).get(FILE)
+        return load(text, environment=overrides(), flags=self._flags)
+
+    @cached_property
+    def pipeline(self) -> "DvcPipeline":
+        """The DVC pipeline of the checkout."""
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.pipeline import DvcPipeline
+
+        return DvcPipeline(self.git.root, environment=stage_environment())
+
+    @cached_property
+    def snapshots(self) -> "DvcSnapshots":
+        """The reader of DVC's files."""
+        from modelci.adapters.dvc.snapshot import DvcSnapshots
+
+        return DvcSnapshots(self.git.root, fetch=lambda files: self.pipeline.fetch(files))
+
+    def forge(self) -> "Forge":
+        """The forge that the configuration or the environment names."""
+        from modelci.adapters.ci import forge_token
+        from modelci.adapters.forge import open_forge
+
+        return open_forge(
+            self.configuration.config.forge,
+            root=self.git.root,
+            context=self.context,
+            token=forge_token(),
+            progress=self.progress,
+        )
+
+    @cached_property
+    def progress(self) -> "Progress":
+        """Who hears what we say while we work."""
+        from modelci.adapters.progress import ActionsProgress, SilentProgress, TextProgress
+
+        if self._quiet:
+            return SilentProgress()
+        kind = ActionsProgress if self.context.provider == "github" else TextProgress
+        return kind(sys.stderr)
+
+    @cached_property
+    def folder(self) -> Path:
+        """``.modelci/`` at the top of the repository, which Git ignores by itself."""
+        folder = self.git.root / ".modelci"
+        folder.mkdir(exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        return folder
+
+    def now(self) -> str:
+        """Return the time, UTC in ISO 8601."""
+        return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    def render_comment(self, report: "Report", marker: str) -> str:
+        """Return the comment's Markdown, within the configured size."""
+        from modelci.render.markdown import render_comment
+
+        settings = self.configuration.config.report
+        return render_comment(
+            report, title=settings.title, marker=marker, max_bytes=settings.max_bytes
+        )

@@ -1,0 +1,1 @@
+"""One module per job: gather, decide, act, return one document."""

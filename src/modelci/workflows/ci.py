@@ -1,0 +1,160 @@
+"""``modelci ci``: the one command for a workflow; the event decides what it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelci.config.model import Config
+from modelci.documents import codec
+from modelci.domain.events import CIContext, Job, choose_job
+from modelci.domain.pipeline import Run
+from modelci.domain.promotion import Promotion
+from modelci.domain.report import Report
+from modelci.errors import ForgeError, ModelCIError
+from modelci.ports import Forge, Git, Pipeline, PostedComment, Progress, SnapshotReader
+from modelci.workflows import comment, promote
+from modelci.workflows.report import make_report
+from modelci.workflows.run import run_pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a CI job came to; ``refused`` is why a promotion did not happen."""
+
+    job: Job
+    run: Run
+    report: Report
+    comment: PostedComment | None = None
+    promotion: Promotion | None = None
+    refused: ModelCIError | None = None
+
+
+def run_ci(
+    *,
+    git: Git,
+    pipeline: Pipeline,
+    reader: SnapshotReader,
+    config: Config,
+    context: CIContext,
+    forge: Callable[[], Forge],
+    render: Callable[[Report, str], str],
+    progress: Progress,
+    now: Callable[[], str],
+    version: str,
+    folder: Path,
+    write: bool,
+) -> Done:
+    """Run, report, and then comment (pull request) or promote (default branch).
+
+    ``folder`` receives ``run.json``, ``report.json`` and, on a merge, ``promotion.json``.
+    Without ``write`` nothing leaves this machine but data for the DVC remote: another job, which
+    runs no user code, comments or promotes from the documents.
+    """
+    default = git.default_branch(config.default_branch)
+    job = choose_job(context, context.default_branch or (default[0] if default else None))
+    run = run_pipeline(
+        git=git,
+        pipeline=pipeline,
+        progress=progress,
+        now=now,
+        version=version,
+        pull=config.run.pull,
+        push=config.run.push and not context.from_fork,
+        keep_going=True,
+    )
+    codec.write(run, folder / "run.json")
+    if job is Job.MERGE and run.is_ok and config.promote.commit_results:
+        _record_results(git, reader, folder)
+    report = make_report(
+        git=git,
+        reader=reader,
+        config=config,
+        context=context,
+        progress=progress,
+        now=now,
+        version=version,
+        run=run,
+        pull=config.run.pull,
+    )
+    codec.write(report, folder / "report.json")
+    done = Done(job=job, run=run, report=report)
+    if not write:
+        return done
+    if job is Job.PULL_REQUEST:
+        return _comment(done, context, forge, render, progress)
+    if job is Job.MERGE:
+        return _promote(
+            done,
+            git=git,
+            reader=reader,
+            config=config,
+            branch=context.branch,
+            forge=forge,
+            progress=progress,
+            folder=folder,
+        )
+    return done
+
+
+def _record_results(git: Git, reader: SnapshotReader, folder: Path) -> None:
+    """Commit what the run wrote, and keep that commit for a promotion in another job."""
+    before = git.resolve("HEAD")
+    sha = promote.commit_results(git, reader.read(git.work_tree()))
+    if sha is not None:
+        git.bundle(folder / "results.bundle", sha=sha, since=before.sha)
+
+
+def _comment(
+    done: Done,
+    context: CIContext,
+    forge: Callable[[], Forge],
+    render: Callable[[Report, str], str],
+    progress: Progress,
+) -> Done:
+    """Post the report; a forge that refuses loses the comment, never the verdict."""
+    if context.pull_request is None:
+        return done
+    mark = comment.marker(context)
+    try:
+        posted = comment.post(
+            done.report,
+            render(done.report, mark),
+            number=context.pull_request,
+            marker=mark,
+            context=context,
+            forge=forge(),
+        )
+    except ForgeError as error:
+        progress.warn(f"No comment was posted: {error} {error.hint or ''}".strip())
+        return done
+    return replace(done, comment=posted)
+
+
+def _promote(
+    done: Done,
+    *,
+    git: Git,
+    reader: SnapshotReader,
+    config: Config,
+    branch: str | None,
+    forge: Callable[[], Forge],
+    progress: Progress,
+    folder: Path,
+) -> Done:
+    if not done.report.is_ok:
+        progress.warn("Not promoted: the verdict says no.")
+        return done
+    try:
+        promotion = promote.promote(
+            git=git,
+            reader=reader,
+            settings=config.promote,
+            report=done.report,
+            progress=progress,
+            branch=branch,
+            forge=forge() if config.promote.releases else None,
+        )
+    except ModelCIError as error:
+        return replace(done, refused=error)
+    codec.write(promotion, folder / "promotion.json")
+    return replace(done, promotion=promotion)

@@ -1,0 +1,175 @@
+"""``modelci report``: what a change does to the model, judged by the base's gates."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from modelci.config.load import FILE, load
+from modelci.config.model import Config
+from modelci.domain.changes import FileChange, diff_tracked, diff_values
+from modelci.domain.events import CIContext
+from modelci.domain.gates import judge_all
+from modelci.domain.metrics import diff_metrics
+from modelci.domain.pipeline import Run, diff_stages
+from modelci.domain.report import Report, Revision, diff_gates
+from modelci.domain.snapshot import Snapshot
+from modelci.errors import ConfigError
+from modelci.ports import FileTree, Git, Progress, SnapshotReader
+from modelci.workflows.revisions import choose_base, name_head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Everything that a report is made from."""
+
+    base: Revision | None
+    head: Revision
+    before: Snapshot
+    after: Snapshot
+    files: tuple[FileChange, ...]
+    judging: Config
+    proposed: Config
+    notes: Sequence[str]
+
+
+def make_report(
+    *,
+    git: Git,
+    reader: SnapshotReader,
+    config: Config,
+    context: CIContext,
+    progress: Progress,
+    now: Callable[[], str],
+    version: str,
+    base: str | None = None,
+    head: str | None = None,
+    pull: bool = False,
+    run: Run | None = None,
+) -> Report:
+    """Compare two revisions (default: the merge base and the work tree) and judge the change.
+
+    ``config`` is the checkout's own; gates are read anew from both revisions.
+    """
+    gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
+    return build_report(
+        gathered,
+        head_sha=_shown_sha(gathered.head, context, given=head is not None),
+        created=now(),
+        version=version,
+        run=run,
+        run_url=context.run_url,
+    )
+
+
+def build_report(
+    gathered: Gathered,
+    *,
+    head_sha: str | None,
+    created: str,
+    version: str,
+    run: Run | None,
+    run_url: str | None,
+) -> Report:
+    """Decide: values in, the report out."""
+    before, after = gathered.before, gathered.after
+    metrics = diff_metrics(before.metrics, after.metrics, gathered.judging.metrics)
+    return Report(
+        base=gathered.base,
+        head=gathered.head,
+        head_sha=head_sha,
+        created=created,
+        version=version,
+        metrics=metrics,
+        texts=diff_values(before.texts, after.texts),
+        params=diff_values(before.params, after.params),
+        stages=diff_stages(before.stages, after.stages),
+        data=diff_tracked(before.tracked, after.tracked),
+        files=_code(gathered),
+        gates=judge_all(gathered.judging.all_gates(), metrics),
+        gate_changes=diff_gates(gathered.judging.all_gates(), gathered.proposed.all_gates()),
+        run=run,
+        locks=after.locks,
+        notes=(*gathered.notes, *_stale(after), *after.notes),
+        run_url=run_url,
+    )
+
+
+def _gather(
+    git: Git,
+    reader: SnapshotReader,
+    config: Config,
+    context: CIContext,
+    progress: Progress,
+    *,
+    base: str | None,
+    head: str | None,
+    pull: bool,
+) -> Gathered:
+    ours = name_head(git, head)
+    theirs = choose_base(
+        git, ours, context, base=base, default_branch=config.default_branch, progress=progress
+    )
+    head_tree = git.work_tree() if head is None or ours.sha is None else git.tree(ours.sha)
+    base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
+    proposed = _config_at(head_tree, "the head")
+    judging, notes = _judging_config(base_tree, proposed)
+    return Gathered(
+        base=theirs,
+        head=ours,
+        before=reader.read(base_tree, pull=pull) if base_tree else Snapshot(),
+        after=reader.read(head_tree, pull=pull),
+        files=_changed(git, theirs, ours, worktree=head is None),
+        judging=judging,
+        proposed=proposed,
+        notes=notes,
+    )
+
+
+def _judging_config(base: FileTree | None, proposed: Config) -> tuple[Config, Sequence[str]]:
+    """Return the base's configuration: a head must not loosen the gates that judge it."""
+    if base is None:
+        return proposed, ("There is no base: nothing is compared, the gates are the head's own.",)
+    if FILE not in base.read([FILE]):
+        return proposed, (f"The base has no {FILE}: the gates are the head's own.",)
+    try:
+        return _config_at(base, "the base"), ()
+    except ConfigError as error:
+        return proposed, (f"The base's {FILE} cannot be used, the head's own is: {error}",)
+
+
+def _config_at(tree: FileTree, side: str) -> Config:
+    return load(tree.read([FILE]).get(FILE), source=f"{FILE} of {side}").config
+
+
+def _changed(
+    git: Git, base: Revision | None, head: Revision, *, worktree: bool
+) -> tuple[FileChange, ...]:
+    if base is None or base.sha is None:
+        return ()
+    return git.changed_files(base.sha, None if worktree else head.sha)
+
+
+def _code(gathered: Gathered) -> tuple[FileChange, ...]:
+    """Leave out what the report shows better elsewhere: metrics, plots and lock files."""
+    tracked = {path for side in (gathered.before, gathered.after) for path in side.tracked}
+    locks = gathered.before.locks.keys() | gathered.after.locks.keys()
+    return tuple(
+        file
+        for file in gathered.files
+        if file.path not in locks
+        and not any(file.path == path or file.path.startswith(f"{path}/") for path in tracked)
+    )
+
+
+def _stale(after: Snapshot) -> tuple[str, ...]:
+    return tuple(
+        f"dvc.lock is out of date for stage {name} ({'; '.join(reasons)}): "
+        "its numbers may be of other code or data. Run `modelci run` and commit dvc.lock."
+        for name, reasons in sorted(after.stale.items())
+    )
+
+
+def _shown_sha(head: Revision, context: CIContext, *, given: bool) -> str | None:
+    """Return the commit people see: a pull request's own head, not the forge's test merge."""
+    if not given and context.sha is not None and head.sha == context.sha:
+        return context.head_sha
+    return head.sha

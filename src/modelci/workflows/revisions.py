@@ -1,0 +1,127 @@
+"""Finds what to compare with: the right base, also in a shallow or detached CI checkout."""
+
+from collections.abc import Callable
+
+from modelci.domain.events import CIContext, EventKind
+from modelci.domain.report import Revision
+from modelci.errors import ForgeError, UsageError
+from modelci.ports import Commit, Git, Progress
+
+_STEPS: tuple[int | None, ...] = (50, 500, None)
+_FULL_HISTORY = "Give the checkout its history (actions/checkout: `fetch-depth: 0`), or name BASE."
+
+
+def name_head(git: Git, head: str | None) -> Revision:
+    """Return the head: a revision where one is named, else the work tree on top of HEAD."""
+    if head is not None:
+        return Revision(sha=git.resolve(head).sha, name=head, chosen="given")
+    commit = git.head()
+    if commit is None:
+        return Revision(sha=None, name="work tree", chosen="no commit yet", dirty=True)
+    dirty = git.is_dirty()
+    chosen = "work tree with uncommitted changes" if dirty else "HEAD"
+    return Revision(sha=commit.sha, name=git.branch() or "HEAD", chosen=chosen, dirty=dirty)
+
+
+def choose_base(
+    git: Git,
+    head: Revision,
+    context: CIContext,
+    *,
+    base: str | None,
+    default_branch: str | None,
+    progress: Progress,
+) -> Revision | None:
+    """Return the base: as given, as the CI event says, or the merge base; None at the root."""
+    if base is not None:
+        return Revision(sha=git.resolve(base).sha, name=base, chosen="given")
+    if head.sha is None:
+        return None
+    commit = git.resolve(head.sha)
+    if context.event is EventKind.PULL_REQUEST:
+        return _pull_request_base(git, commit, context, progress)
+    # The run job may have put a commit of results on top of what was pushed.
+    pushed = context.sha in {commit.sha, *commit.parents}
+    if context.event is EventKind.PUSH and context.before and pushed:
+        _bring(git, context.before)
+        return Revision(
+            sha=context.before, name=context.before[:7], chosen="what the push replaced"
+        )
+    return _local_base(git, commit, head, default_branch, progress)
+
+
+def _pull_request_base(
+    git: Git, commit: Commit, context: CIContext, progress: Progress
+) -> Revision | None:
+    name = context.base_ref or "base"
+    if len(commit.parents) == 2 and commit.parents[1] == context.head_sha:
+        # The forge's test merge: its own first parent is what the head was merged into.
+        _bring(git, commit.parents[0])
+        return Revision(sha=commit.parents[0], name=name, chosen=f"{name} as the test merge has it")
+    ref = _remote_ref(git, name)
+    if not _has_ref(git, ref):
+        git.fetch([f"+refs/heads/{name}:{ref}"], depth=1 if git.is_shallow() else None)
+    return _merge_base(git, commit, name, ref, progress)
+
+
+def _local_base(
+    git: Git, commit: Commit, head: Revision, default_branch: str | None, progress: Progress
+) -> Revision | None:
+    found = git.default_branch(default_branch)
+    if found is None:
+        if not commit.parents and not head.dirty:
+            return None
+        raise UsageError(
+            "The default branch is not known, so there is nothing to compare with.",
+            hint="Name BASE, set default_branch in modelci.yaml, or `git remote set-head origin "
+            "--auto`.",
+        )
+    name, ref = found
+    base = _merge_base(git, commit, name, ref, progress)
+    if base is None or base.sha != commit.sha:
+        return base
+    if head.dirty:
+        return Revision(sha=commit.sha, name="HEAD", chosen="the last commit")
+    if not commit.parents:
+        return None
+    _bring(git, commit.parents[0])
+    return Revision(
+        sha=commit.parents[0], name="HEAD^", chosen=f"the parent of a commit that is on {name}"
+    )
+
+
+def _merge_base(
+    git: Git, commit: Commit, name: str, ref: str, progress: Progress
+) -> Revision | None:
+    found = git.merge_base(commit.sha, ref)
+    for step in _STEPS:
+        if found is not None or not git.is_shallow():
+            break
+        progress.note(f"Fetching {step or 'all'} commits to find the merge base with {name}")
+        _explained(lambda step=step: git.deepen(step))  # type: ignore[misc]
+        found = git.merge_base(commit.sha, ref)
+    if found is None:
+        raise UsageError(
+            f"The commit checked out and {name} have no common history.", hint=_FULL_HISTORY
+        )
+    return Revision(sha=found, name=name, chosen=f"merge base with {name}")
+
+
+def _bring(git: Git, sha: str) -> None:
+    if not git.has(sha):
+        _explained(lambda: git.fetch([sha], depth=1))
+
+
+def _explained(fetch: Callable[[], None]) -> None:
+    try:
+        fetch()
+    except ForgeError as error:
+        raise type(error)(f"The base is not in this clone. {error}", hint=_FULL_HISTORY) from error
+
+
+def _has_ref(git: Git, ref: str) -> bool:
+    return git.has(ref)
+
+
+def _remote_ref(git: Git, branch: str) -> str:
+    return f"refs/remotes/{git.remote() or 'origin'}/{branch}"
