@@ -18,6 +18,8 @@ from modelci.errors import ConfigError
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
+_MAX_DEPTH = 500
+_DEEP_BLOCK = re.compile(rb"^[-? \t]{%d}" % _MAX_DEPTH, re.MULTILINE)
 
 
 class _Loader(_Base):  # type: ignore[misc]
@@ -70,6 +72,7 @@ def parse_yaml(data: bytes, source: str) -> Any:
     """Return the values of a YAML text; an empty one is None."""
     _refuse_conflict(data, source)
     try:
+        _refuse_depth(data)
         return yaml.load(data, Loader=_Loader)  # noqa: S506 - a safe loader's subclass
     except yaml.MarkedYAMLError as error:
         raise _broken(source, _place(error.problem_mark), error.problem or "no YAML") from error
@@ -134,6 +137,25 @@ def _refuse_conflict(data: bytes, source: str) -> None:
             f"{source}:{line} holds a merge conflict.",
             hint="Resolve it (for dvc.lock: take either side, then `modelci run`), and commit.",
         )
+
+
+def _refuse_depth(data: bytes) -> None:
+    # Some 20,000 levels crash the process, since PyYAML's C parser recurses unchecked. Walking
+    # the events is safe but slow, so only a text that could be that deep is walked.
+    if data.count(b"[") + data.count(b"{") < _MAX_DEPTH and not _DEEP_BLOCK.search(data):
+        return
+    depth = 0
+    event: Any
+    for event in yaml.parse(data, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"nested more than {_MAX_DEPTH} levels deep",
+                problem_mark=event.start_mark,
+            )
 
 
 def _place(mark: Any) -> str:

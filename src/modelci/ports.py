@@ -139,6 +139,15 @@ class Git(Protocol):
 class Pipeline(Protocol):
     """The DVC pipeline of the checkout, run through DVC itself."""
 
+    def version(self) -> str:
+        """Return DVC's version."""
+
+    def check_remote(self) -> str | None:
+        """Return the default DVC remote's name once it answers; None where none is set.
+
+        Raises PipelineError where it cannot be reached.
+        """
+
     def plan(self, targets: Sequence[str]) -> Plan:
         """Say what a run would do."""
 

@@ -69,7 +69,7 @@ class App:
         """The reader of DVC's files."""
         from modelci.adapters.dvc.snapshot import DvcSnapshots
 
-        return DvcSnapshots(self.git.root, fetch=lambda files: self.pipeline.fetch(files))
+        return DvcSnapshots(self.git.root, fetch=self._fetch)
 
     def forge(self) -> "Forge":
         """The forge that the configuration or the environment names."""

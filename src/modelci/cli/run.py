@@ -53,7 +53,7 @@ def command(
         keep_going=keep_going,
     )
     codec.write(run, app.folder / "run.json")
-    print_document(app, run, as_json=as_json)
+    print_document(run, as_json=as_json)
     if run.failed:
         names = ", ".join(stage.name for stage in run.failed)
         raise PipelineError(f"Failed: {names}.", hint="The log's end is in .modelci/run.json.")

@@ -1,9 +1,10 @@
-"""JSON Schemas of the documents, generated from the dataclasses."""
+"""JSON Schemas of the documents and of ``modelci.yaml``, generated from the dataclasses."""
 
 from typing import Any
 
 import msgspec
 
+from modelci.config.model import Config
 from modelci.documents.codec import SCHEMAS
 from modelci.domain.gates import Verdict
 from modelci.domain.report import Report
@@ -12,11 +13,12 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return every document's schema by its file's stem, such as ``modelci.report-1``."""
-    return {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
+    """Return every schema by its file's stem: ``modelci.report-1``, …, ``modelci.yaml``."""
+    found = {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
+    return found | {"modelci.yaml": _root(Config, "modelci.yaml")}
 
 
-def root_schema(kind: type, title: str) -> dict[str, Any]:
+def _root(kind: type, title: str) -> dict[str, Any]:
     """Return the JSON Schema of a dataclass, its own fields at the root."""
     (root,), components = msgspec.json.schema_components([kind])
     definitions = dict(components)
@@ -31,10 +33,10 @@ def root_schema(kind: type, title: str) -> dict[str, Any]:
 
 
 def _document(kind: type, name: str) -> dict[str, Any]:
-    schema = root_schema(kind, name)
+    schema = _root(kind, name)
     own: dict[str, Any] = {"schema": {"const": name}}
     if kind is Report:
-        verdict = root_schema(Verdict, "Verdict")
+        verdict = _root(Verdict, "Verdict")
         own |= {"ok": {"type": "boolean"}, "verdict": {"properties": verdict["properties"]}}
     schema["properties"] = own | schema["properties"]
     schema["required"] = ["schema", *schema.get("required", [])]

@@ -95,7 +95,7 @@ def commit_results(git: Git, snapshot: Snapshot) -> str | None:
 def _results_commit(git: Git, reader: SnapshotReader, base: Commit, results: Path) -> Commit:
     """Take the run job's commit, if all it changes is what a pipeline may write."""
     commit = git.resolve(git.unbundle(results))
-    if commit.parents != (base.sha,):
+    if commit.sha != base.sha and commit.parents != (base.sha,):
         raise PromotionError(
             f"{results} was made on top of {commit.parents[0][:7]}, not of {base.sha[:7]}.",
             hint="Run the pipeline on the commit that is promoted.",

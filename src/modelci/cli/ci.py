@@ -1,0 +1,92 @@
+"""``modelci ci``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from modelci.errors import PipelineError
+from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from modelci.domain.report import Report
+    from modelci.workflows.ci import Done
+
+
+@click.command()
+@click.option(
+    "--write/--no-write",
+    default=True,
+    help="--no-write leaves the comment or the promotion to a job that runs no user code.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report document.")
+@click.pass_context
+def command(ctx: click.Context, write: bool, as_json: bool) -> None:
+    """Do what the CI event calls for.
+
+    On a pull request: run, report, comment, job summary, outputs and annotations. On a push to
+    the default branch: run, gate and promote. Else: run, report and gate. The exit code is the
+    verdict's. Documents are left in .modelci/: run.json, report.json, report.html,
+    promotion.json and, where a run wrote results into Git's files, results.bundle.
+
+    \b
+    Examples:
+      modelci ci
+      modelci ci --no-write     # then, in a job with the write token: modelci comment
+    """  # noqa: D301
+    from modelci.cli.output import print_document
+    from modelci.workflows.ci import run_ci
+
+    app: App = ctx.obj
+    done = run_ci(
+        git=app.git,
+        pipeline=app.pipeline,
+        reader=app.snapshots,
+        config=app.configuration.config,
+        context=app.context,
+        forge=app.forge,
+        render=app.render_comment,
+        progress=app.progress,
+        now=app.now,
+        version=app.version,
+        folder=app.folder,
+        write=write,
+    )
+    _publish(app, done)
+    print_document(done.report, as_json=as_json)
+    if done.refused is not None:
+        raise done.refused
+    if not done.run.is_ok:
+        raise PipelineError(done.run.error or "A stage failed.", hint="Its log is shown above.")
+    ctx.exit(0 if done.report.is_ok else 1)
+
+
+def _publish(app: App, done: "Done") -> None:
+    """Write what the runner shows: page, summary, annotations, outputs."""
+    from modelci.adapters.ci import write_outputs, write_summary
+    from modelci.render.annotations import render as annotate
+    from modelci.render.html import render_page
+    from modelci.render.markdown import render_summary
+
+    title = app.configuration.config.report.title
+    page = app.folder / "report.html"
+    page.write_text(render_page(done.report, title=title), encoding="utf-8")
+    write_summary(render_summary(done.report, title=title))
+    if app.context.provider == "github":
+        for line in annotate(done.report):
+            click.echo(line, err=True)
+    promoted = done.promotion.tags if done.promotion else ()
+    write_outputs(
+        {
+            "verdict": _verdict(done.report),
+            "report": str(app.folder / "report.json"),
+            "page": str(page),
+            "comment-url": done.comment.url if done.comment else "",
+            "tags": "\n".join(tag.name for tag in promoted),
+        }
+    )
+
+
+def _verdict(report: "Report") -> str:
+    if report.run is not None and not report.run.is_ok:
+        return "failed"
+    return "passed" if report.is_ok else "blocked"

@@ -1,0 +1,30 @@
+"""``modelci gate``."""
+
+from pathlib import Path
+
+import click
+
+from modelci.cli.options import read_report, report_option
+from modelci.wiring import App
+
+
+@click.command()
+@report_option
+@click.pass_context
+def command(ctx: click.Context, report_file: Path | None) -> None:
+    """Exit with the report's verdict: 0 passed, 1 blocked, 5 the pipeline had failed.
+
+    \b
+    Examples:
+      modelci report && modelci gate
+      modelci gate --report artifacts/report.json
+    """  # noqa: D301
+    from modelci.errors import PipelineError
+    from modelci.render.terminal import render_verdict
+
+    app: App = ctx.obj
+    report = read_report(app, report_file)
+    click.echo(render_verdict(report))
+    if report.run is not None and not report.run.is_ok:
+        ctx.exit(PipelineError.exit_code)
+    ctx.exit(0 if report.is_ok else 1)

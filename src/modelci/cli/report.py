@@ -1,0 +1,116 @@
+"""``modelci report``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from modelci.domain.report import Report
+
+_FILES = {"terminal": "report.txt", "md": "report.md", "json": "report.json", "html": "report.html"}
+
+
+@click.command()
+@click.argument("base", required=False)
+@click.argument("head", required=False)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(list(_FILES)),
+    multiple=True,
+    help="How to show it (default: terminal); several at once with --out.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write, or with several formats the folder for report.md, report.html, …",
+)
+@click.option("--pull", is_flag=True, help="Fetch metrics that DVC keeps in its cache.")
+@click.option(
+    "--run",
+    "run_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show this run document's stages too.",
+)
+@click.pass_obj
+def command(
+    app: App,
+    base: str | None,
+    head: str | None,
+    formats: tuple[str, ...],
+    out: Path | None,
+    pull: bool,
+    run_file: Path | None,
+) -> None:
+    """Show how the model changed from BASE to HEAD, and judge it by the gates.
+
+    BASE is by default the merge base with the default branch (in a pull request's job, what the
+    event says), HEAD the work tree. The gates are those of BASE. No checkout is made. The
+    document is also written to .modelci/report.json, for `modelci gate` and `modelci comment`.
+
+    \b
+    Examples:
+      modelci report
+      modelci report v1.2.0 main --format md
+      modelci report --format html --format md --out build/
+    """  # noqa: D301
+    from modelci.documents import codec
+    from modelci.domain.pipeline import Run
+    from modelci.workflows.report import make_report
+
+    if len(set(formats)) > 1 and out is None:
+        raise click.UsageError("Several formats need --out DIR.")
+    report = make_report(
+        git=app.git,
+        reader=app.snapshots,
+        config=app.configuration.config,
+        context=app.context,
+        progress=app.progress,
+        now=app.now,
+        version=app.version,
+        base=base,
+        head=head,
+        pull=pull,
+        run=codec.read(Run, run_file) if run_file else None,
+    )
+    codec.write(report, app.folder / "report.json")
+    for name, path in _destinations(formats or ("terminal",), out).items():
+        text = _render(app, report, name)
+        if path is None:
+            click.echo(text)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n", encoding="utf-8")
+            click.echo(f"Wrote {path}", err=True)
+
+
+def _destinations(formats: tuple[str, ...], out: Path | None) -> dict[str, Path | None]:
+    if out is None:
+        return {formats[0]: None}
+    if len(set(formats)) > 1 or out.is_dir():
+        return {name: out / _FILES[name] for name in formats}
+    return {formats[0]: out}
+
+
+def _render(app: App, report: "Report", name: str) -> str:
+    title = app.configuration.config.report.title
+    match name:
+        case "md":
+            from modelci.workflows.comment import marker
+
+            return app.render_comment(report, marker(app.context)).rstrip("\n")
+        case "html":
+            from modelci.render.html import render_page
+
+            return render_page(report, title=title).rstrip("\n")
+        case "json":
+            from modelci.documents import codec
+
+            return codec.encode(report).rstrip("\n")
+        case _:
+            from modelci.cli.output import to_text
+
+            return to_text(report)

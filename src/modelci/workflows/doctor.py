@@ -1,0 +1,232 @@
+"""``modelci doctor``: what would stand in the way, and the fix for each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelci.config.load import Loaded
+from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.events import CIContext
+from modelci.domain.metrics import MetricDelta, matches
+from modelci.domain.snapshot import Snapshot
+from modelci.errors import ModelCIError
+from modelci.formats import parse_yaml
+from modelci.ports import Git, Pipeline, SnapshotReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _World:
+    git: Git
+    context: CIContext
+    reader: Callable[[], SnapshotReader]
+    pipeline: Callable[[], Pipeline]
+    configuration: Callable[[], Loaded]
+
+
+def examine(
+    *,
+    git: Callable[[], Git],
+    reader: Callable[[], SnapshotReader],
+    pipeline: Callable[[], Pipeline],
+    configuration: Callable[[], Loaded],
+    context: CIContext,
+) -> Examination:
+    """Check everything; a check that cannot be made is a problem with its own fix."""
+    try:
+        found = git()
+    except ModelCIError as error:
+        return Examination(checks=(_failed("git", error),))
+    world = _World(
+        git=found, context=context, reader=reader, pipeline=pipeline, configuration=configuration
+    )
+    checks = tuple(check for group in _GROUPS for check in _safely(group, world))
+    return Examination(checks=checks)
+
+
+def _safely(group: "_Group", world: _World) -> Sequence[Check]:
+    try:
+        return tuple(group.check(world))
+    except ModelCIError as error:
+        return (_failed(group.name, error),)
+
+
+def _check_git(world: _World) -> Iterator[Check]:
+    git = world.git
+    if git.head() is None:
+        yield _problem("git", "there is no commit yet", "`git add` and `git commit` your project.")
+        return
+    found = git.default_branch(world.configuration().config.default_branch)
+    if found is None:
+        yield _problem(
+            "default branch",
+            "unknown, so a report has no base",
+            "`git remote set-head origin --auto`, or set default_branch in modelci.yaml.",
+        )
+    else:
+        yield _ok("default branch", found[0])
+    if git.is_shallow():
+        yield _ok("history", "shallow; modelci fetches what a comparison needs")
+    if git.remote() is None:
+        yield _warning("git remote", "none: promotions stay in this clone", "`git remote add`.")
+
+
+def _check_dvc(world: _World) -> Iterator[Check]:
+    if not (world.git.root / ".dvc").is_dir():
+        yield _problem("dvc", "this is no DVC repository", "`dvc init`")
+        return
+    yield _ok("dvc", world.pipeline().version())
+    name = world.pipeline().check_remote()
+    if name is None:
+        yield _warning(
+            "dvc remote",
+            "none: CI can neither restore data nor keep models",
+            "`dvc remote add -d NAME URL`, then commit .dvc/config.",
+        )
+    else:
+        yield _ok("dvc remote", name)
+
+
+def _check_pipeline(world: _World) -> Iterator[Check]:
+    snapshot = world.reader().read(world.git.work_tree())
+    if not snapshot.stages and not snapshot.tracked:
+        yield _warning("pipeline", "no dvc.yaml and no .dvc file", "`dvc stage add`, `dvc add`.")
+    else:
+        counts = f"{len(snapshot.stages)} stages, {len(snapshot.metrics)} metrics"
+        yield _ok("pipeline", f"{counts}, {len(snapshot.tracked)} tracked files")
+    for stage, reasons in list(snapshot.stale.items())[:5]:
+        yield _warning(
+            "dvc.lock",
+            f"out of date for {stage}: {'; '.join(reasons)}",
+            "`modelci run`, then commit dvc.lock.",
+        )
+    for note in snapshot.notes[:5]:
+        yield _warning("metrics", note, "See the file named.")
+    yield _check_artifacts(snapshot)
+    yield from _check_gates(world.configuration(), snapshot)
+
+
+def _check_artifacts(snapshot: Snapshot) -> Check:
+    if snapshot.artifacts:
+        return _ok("artifacts", ", ".join(artifact.name for artifact in snapshot.artifacts))
+    return _warning(
+        "artifacts",
+        "none are declared: nothing can be promoted",
+        "In dvc.yaml: `artifacts: {NAME: {path: models/model.skops, type: model}}`.",
+    )
+
+
+def _check_gates(loaded: Loaded, snapshot: Snapshot) -> Iterator[Check]:
+    gates = loaded.config.all_gates()
+    if not gates:
+        yield _warning(
+            "gates", "none: no pull request is ever blocked", "`modelci init` proposes some."
+        )
+        return
+    deltas = [MetricDelta(key=key, base=None, head=None) for key in snapshot.metrics]
+    idle = sorted(
+        {gate.metric for gate in gates if not any(matches(gate.metric, one.key) for one in deltas)}
+    )
+    if idle:
+        yield _warning(
+            "gates", f"no metric is called {', '.join(idle)}", "Name metrics as dvc.yaml has them."
+        )
+    else:
+        yield _ok("gates", f"{len(gates)} gates, each on a metric that exists")
+
+
+def _check_tags(world: _World) -> Iterator[Check]:
+    here = len(world.git.tags())
+    remote = world.git.remote()
+    if remote is None:
+        yield _ok("tags", f"{here} registry tags")
+        return
+    there = len(world.git.tags(remote=remote))
+    if there > here:
+        yield _warning(
+            "tags",
+            f"{there} registry tags at {remote}, {here} in this clone",
+            "`git fetch --tags` (promotions read the remote's anyway).",
+        )
+    else:
+        yield _ok("tags", f"{here} registry tags, {there} at {remote}")
+
+
+def _check_workflows(world: _World) -> Iterator[Check]:
+    tree = world.git.work_tree()
+    paths = [
+        path
+        for path in tree.paths()
+        if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml"))
+    ]
+    ours = {path: data for path, data in tree.read(paths).items() if b"modelci " in data}
+    if not ours:
+        yield _warning("workflows", "none calls modelci", "`modelci init` writes two.")
+    for path, data in ours.items():
+        yield from _check_workflow(path, parse_yaml(data, path))
+
+
+_NEEDS = {
+    "comment": ("pull-requests", "write"),
+    "promote": ("contents", "write"),
+}
+
+
+def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
+    if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
+        yield _problem(path, "it has no jobs", "`modelci init --force` writes it anew.")
+        return
+    lacking = [
+        f"job {name} calls `modelci {verb}` without `permissions: {scope}: {level}`"
+        for name, job in workflow["jobs"].items()
+        for verb, (scope, level) in _NEEDS.items()
+        if isinstance(job, dict) and _calls(job, verb)
+        if not _grants(job.get("permissions", workflow.get("permissions")), scope, level)
+    ]
+    for text in lacking:
+        yield _problem(path, text, "Add that line to the job.")
+    if not lacking:
+        yield _ok(path, "its jobs have the permissions they need")
+
+
+def _calls(job: dict[str, Any], verb: str) -> bool:
+    steps = job.get("steps")
+    runs = [step.get("run", "") for step in steps if isinstance(step, dict)] if steps else []
+    return any(f"modelci {verb}" in run for run in runs if isinstance(run, str))
+
+
+def _grants(permissions: Any, scope: str, level: str) -> bool:
+    if isinstance(permissions, dict):
+        return permissions.get(scope) == level
+    # Nothing said: the repository's default, which may be read-only.
+    return permissions == "write-all"
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    check: Callable[[_World], Iterator[Check]]
+
+
+_GROUPS = (
+    _Group("git", _check_git),
+    _Group("dvc", _check_dvc),
+    _Group("pipeline", _check_pipeline),
+    _Group("tags", _check_tags),
+    _Group("workflows", _check_workflows),
+)
+
+
+def _ok(name: str, detail: str) -> Check:
+    return Check(name=name, health=Health.OK, detail=detail)
+
+
+def _warning(name: str, detail: str, fix: str) -> Check:
+    return Check(name=name, health=Health.WARNING, detail=detail, fix=fix)
+
+
+def _problem(name: str, detail: str, fix: str | None) -> Check:
+    return Check(name=name, health=Health.PROBLEM, detail=detail, fix=fix)
+
+
+def _failed(name: str, error: ModelCIError) -> Check:
+    return _problem(name, str(error), error.hint)

@@ -1,0 +1,89 @@
+"""``modelci init``: a first ``modelci.yaml`` and workflows for a DVC repository as it stands."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from modelci.config.load import FILE
+from modelci.domain.metrics import Direction, MetricKey, known_direction
+from modelci.domain.snapshot import Snapshot
+from modelci.errors import ConfigError
+from modelci.ports import Git, SnapshotReader
+
+_WORKFLOWS = ("model-pr.yml", "model-merge.yml")
+_MAX_GATES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Files that were written, and those that stood there and were left."""
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def initialise(
+    *, git: Git, reader: SnapshotReader, default_branch: str | None, force: bool
+) -> Written:
+    """Write what is missing (with ``force`` anew); nothing is asked, nothing else is touched."""
+    if not (git.root / ".dvc").is_dir():
+        raise ConfigError(
+            f"{git.root} is no DVC repository.", hint="`dvc init`, then `modelci init`."
+        )
+    found = git.default_branch(default_branch)
+    branch = found[0] if found else git.branch() or "main"
+    return _write(git.root, _plan(reader.read(git.work_tree()), branch), force=force)
+
+
+def _plan(snapshot: Snapshot, branch: str) -> Mapping[str, str]:
+    """Return every file's path and text."""
+    templates = files("modelci") / "templates" / "init" / "workflows"
+    return {FILE: propose_config(snapshot)} | {
+        f".github/workflows/{name}": (templates / name)
+        .read_text(encoding="utf-8")
+        .replace("branches: [main]", f"branches: [{_quote(branch)}]")
+        for name in _WORKFLOWS
+    }
+
+
+def propose_config(snapshot: Snapshot) -> str:
+    """Return a commented ``modelci.yaml`` with a gate on each metric whose direction is known."""
+    template = files("modelci") / "templates" / "init" / "modelci.yaml"
+    gates = [line for key in _gated(snapshot) for line in _gate(key)]
+    artifacts = ", ".join(artifact.name for artifact in snapshot.artifacts)
+    text = template.read_text(encoding="utf-8")
+    return text.replace("@GATES@", "\n".join(["gates:", *gates]) if gates else "gates: []").replace(
+        "@ARTIFACTS@", artifacts or "none yet: add `artifacts:` to dvc.yaml"
+    )
+
+
+def _gated(snapshot: Snapshot) -> Sequence[MetricKey]:
+    known = (
+        key
+        for key in sorted(snapshot.metrics, key=lambda key: (key.path.count("/"), key))
+        if known_direction(key.name) is not Direction.UNKNOWN
+    )
+    by_name: dict[str, MetricKey] = {}
+    for key in known:
+        by_name.setdefault(key.name, key)
+    return list(by_name.values())[:_MAX_GATES]
+
+
+def _gate(key: MetricKey) -> Sequence[str]:
+    better = known_direction(key.name)
+    return [f"  - metric: {_quote(key.name)}  # {better} is better", '    max_drop: "1%"']
+
+
+def _quote(text: str) -> str:
+    return text if text.replace("_", "").replace("-", "").isalnum() else json.dumps(text)
+
+
+def _write(root: Path, texts: Mapping[str, str], *, force: bool) -> Written:
+    kept = [path for path in texts if (root / path).exists() and not force]
+    for path, text in texts.items():
+        if path not in kept:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")
+    return Written(written=tuple(path for path in texts if path not in kept), kept=tuple(kept))
