@@ -1,0 +1,59 @@
+"""The folder that stands for a forge: readable files, whole, and nowhere else."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelci.adapters.forge.local import LocalForge
+from modelci.errors import ForgeError
+
+names = st.text(min_size=1) | st.sampled_from(["..", ".", "/etc/passwd", "../../x", "C:\\x", "a\0"])
+
+
+@given(name=names, other=names)
+def test_no_name_leaves_the_folder_or_meets_another(name: str, other: str) -> None:
+    with TemporaryDirectory() as folder:
+        forge = LocalForge(Path(folder) / "forge")
+        urls = {one: forge.publish_release(one, title="t", body="b").url for one in (name, other)}
+        for one in (name, other):
+            forge.record_tag(one, commit="f" * 40, message=one)
+        for url in urls.values():
+            assert Path(url).parent == Path(folder) / "forge" / "releases"
+            assert Path(url).is_file()
+        assert [path.name for path in Path(folder).iterdir()] == ["forge"]
+        same = name.encode("utf-8", "replace") == other.encode("utf-8", "replace")
+        assert (len(set(urls.values())) == 1) == same
+
+
+@pytest.mark.parametrize("length", [1, 100, 10_000])
+def test_long_names_are_cut_and_stay_apart(tmp_path: Path, length: int) -> None:
+    forge = LocalForge(tmp_path)
+    urls = {forge.publish_release("é" * length + end, title="t", body="").url for end in "ab"}
+    assert len(urls) == 2
+
+
+def test_files_are_named_and_written_for_people(tmp_path: Path) -> None:
+    forge = LocalForge(tmp_path)
+    comment = forge.upsert_comment(7, "AUC fell", marker="<!-- modelci: Credit report -->")
+    forge.publish_release("credit@v1.0.0", title="credit v1.0.0", body="First.\n")
+    forge.record_tag("a/credit#prod#1", commit="f" * 40, message="Assign prod\n\nKey: value\n")
+    assert Path(comment.url).name.startswith("pr-7-modelci-credit-report-")
+    assert Path(comment.url).read_text() == "<!-- modelci: Credit report -->\nAUC fell\n"
+    release = tmp_path / "releases" / "credit@v1.0.0.md"
+    assert release.read_text() == "# credit v1.0.0\n\nFirst.\n"
+    tag = tmp_path / "tags" / "a%2Fcredit#prod#1.md"
+    commit = "f" * 40
+    assert tag.read_text() == (
+        f"# a/credit#prod#1\n\nCommit: `{commit}`\n\n    Assign prod\n\n    Key: value\n"
+    )
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ForgeError, match="cannot use") as caught:
+        LocalForge(tmp_path / "file").upsert_comment(7, "x", marker="m")
+    assert "forge.path" in (caught.value.hint or "")
