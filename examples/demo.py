@@ -1,0 +1,220 @@
+"""``make demo``: a pull request, its merge and its promotion, played on one machine.
+
+Everything is real: a bare Git repository stands for the forge's, a folder for the DVC remote, and
+fresh clones (as shallow as actions/checkout makes them) for the runners. Only the forge writes
+files instead of comments. It is all made anew in ``demo/`` and left there to look at.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEMO = PROJECT / "demo"
+REMOTE, STORE, FORGE, LAPTOP = (DEMO / name for name in ("remote.git", "store", "forge", "laptop"))
+PIPELINE = ("dvc.yaml", "params.yaml", "modelci.yaml", ".dvcignore", ".dvc/config",
+            ".dvc/.gitignore", "examples/credit")  # fmt: skip
+WHO = "Ada Lovelace"
+
+
+def main() -> None:
+    """Play it, and say where everything is."""
+    began = time.monotonic()
+    shutil.rmtree(DEMO, ignore_errors=True)
+    say("1. A project: its pipeline in Git, its data and models in a DVC remote")
+    make_project()
+    push_runner("baseline")
+    say("2. A pull request that makes the model worse")
+    propose(1, "faster-learning", {"learning_rate: 0.1": "learning_rate: 0.3"})
+    pull_request_runner(1, "faster-learning", expected=1)
+    say("3. A pull request that makes it better")
+    propose(2, "smaller-trees", {"max_leaf_nodes: 31": "max_leaf_nodes: 6"})
+    pull_request_runner(2, "smaller-trees", expected=0)
+    say("4. It is merged: nothing is trained twice, the version is a tag")
+    merge(2, "smaller-trees")
+    runner = push_runner("merge")
+    run("modelci", "registry", "--remote", folder=runner)
+    say(f"Done in {time.monotonic() - began:.0f} s. Look at:")
+    show()
+
+
+def make_project() -> None:
+    """Make the repository from this project's pipeline, run it once, and push all of it."""
+    for folder in (STORE, FORGE, LAPTOP):
+        folder.mkdir(parents=True)
+    for name in PIPELINE:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        (LAPTOP / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(PROJECT / name, LAPTOP / name)  # type: ignore[operator]
+    git("init", "--quiet", "--initial-branch", "main", folder=LAPTOP)
+    git("init", "--quiet", "--bare", "--initial-branch", "main", str(REMOTE), folder=DEMO)
+    git("remote", "add", "origin", REMOTE.as_uri(), folder=LAPTOP)
+    run("dvc", "remote", "add", "--quiet", "--default", "store", str(STORE), folder=LAPTOP)
+    (LAPTOP / ".gitignore").write_text("__pycache__/\n")
+    run("modelci", "run", "--push", folder=LAPTOP)
+    git("add", ".", folder=LAPTOP)
+    git("commit", "--quiet", "-m", "Score credit applications", folder=LAPTOP)
+    git("push", "--quiet", "origin", "main", folder=LAPTOP)
+
+
+def propose(number: int, branch: str, edits: Mapping[str, str]) -> None:
+    """Push a branch that changes a parameter, and the test merge that a forge makes of it."""
+    git("switch", "--quiet", "--create", branch, "main", folder=LAPTOP)
+    params = LAPTOP / "params.yaml"
+    text = params.read_text()
+    for old, new in edits.items():
+        if old not in text:
+            sys.exit(f"demo: params.yaml has no {old!r}")
+        text = text.replace(old, new)
+    params.write_text(text)
+    git("commit", "--quiet", "--all", "-m", branch.replace("-", " "), folder=LAPTOP)
+    git("push", "--quiet", "origin", branch, folder=LAPTOP)
+    git("switch", "--quiet", "--detach", "main", folder=LAPTOP)
+    git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch, folder=LAPTOP)
+    git("push", "--quiet", "origin", f"HEAD:refs/pull/{number}/merge", folder=LAPTOP)
+    git("switch", "--quiet", "main", folder=LAPTOP)
+
+
+def merge(number: int, branch: str) -> None:
+    """Merge the branch, as the forge's button does."""
+    message = f"Merge pull request #{number} from {branch}"
+    git("merge", "--quiet", "--no-ff", "-m", message, branch, folder=LAPTOP)
+    git("push", "--quiet", "origin", "main", folder=LAPTOP)
+
+
+def pull_request_runner(number: int, branch: str, *, expected: int) -> None:
+    """Do what the pull request's job does, in a clone like actions/checkout's."""
+    runner = clone(f"runner-pull-{number}", f"refs/pull/{number}/merge")
+    head, base = (output("git", "rev-parse", ref, folder=LAPTOP) for ref in (branch, "main"))
+    event = {
+        "number": number,
+        "pull_request": {
+            "number": number,
+            "head": {"sha": head, "ref": branch, "repo": {"full_name": "demo/credit"}},
+            "base": {"sha": base, "ref": "main", "repo": {"full_name": "demo/credit"}},
+        },
+        "repository": {"full_name": "demo/credit", "default_branch": "main"},
+    }
+    variables = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_BASE_REF": "main",
+                 "GITHUB_WORKFLOW": "model-pr"}  # fmt: skip
+    modelci_ci(runner, event, variables, expected=expected)
+
+
+def push_runner(name: str) -> Path:
+    """Do what the job of a push to main does; return its folder."""
+    runner = clone(f"runner-{name}", "refs/heads/main")
+    event = {"before": None, "repository": {"full_name": "demo/credit", "default_branch": "main"}}
+    parent = subprocess.run(
+        ["git", "rev-parse", "--quiet", "--verify", "main^"],
+        cwd=LAPTOP, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    event["before"] = parent.stdout.strip() or "0" * 40
+    variables = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF_TYPE": "branch",
+                 "GITHUB_REF_NAME": "main", "GITHUB_WORKFLOW": "model-merge"}  # fmt: skip
+    modelci_ci(runner, event, variables, expected=0)
+    git("pull", "--quiet", "--ff-only", "origin", "main", folder=LAPTOP)
+    return runner
+
+
+def clone(name: str, ref: str) -> Path:
+    """Make a clone as actions/checkout does: one commit, detached for a pull request, no tags."""
+    folder = DEMO / name
+    folder.mkdir()
+    git("init", "--quiet", "--initial-branch", "main", folder=folder)
+    git("remote", "add", "origin", REMOTE.as_uri(), folder=folder)
+    here = "refs/remotes/origin/main" if ref == "refs/heads/main" else f"refs/remotes/{ref[5:]}"
+    git("fetch", "--quiet", "--no-tags", "--depth=1", "origin", f"+{ref}:{here}", folder=folder)
+    detach = ("-B", "main") if ref == "refs/heads/main" else ("--detach",)
+    git("checkout", "--quiet", *detach, here, folder=folder)
+    return folder
+
+
+def modelci_ci(
+    runner: Path, event: Mapping[str, object], variables: Mapping[str, str], *, expected: int
+) -> None:
+    """Run ``modelci ci`` with the variables and files that GitHub's runner gives a job."""
+    payload = DEMO / f"{runner.name}.event.json"
+    payload.write_text(json.dumps(event))
+    environment = {
+        **variables,
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_PATH": str(payload),
+        "GITHUB_REPOSITORY": "demo/credit",
+        "GITHUB_JOB": "model",
+        "GITHUB_SHA": output("git", "rev-parse", "HEAD", folder=runner),
+        "GITHUB_STEP_SUMMARY": str(DEMO / f"{runner.name}.summary.md"),
+        "GITHUB_OUTPUT": str(DEMO / f"{runner.name}.output"),
+        "MODELCI_FORGE_KIND": "local",
+        "MODELCI_FORGE_PATH": str(FORGE),
+        "MODELCI_RUN_PULL": "true",
+        "MODELCI_RUN_PUSH": "true",
+    }
+    run("modelci", "ci", folder=runner, environment=environment, expected=expected)
+
+
+def show() -> None:
+    """Print where the results are."""
+    comments = sorted((FORGE / "comments").glob("*.md"))
+    pages = sorted(DEMO.glob("runner-*/.modelci/report.html"))
+    for label, paths in (("comment", comments), ("page", pages)):
+        for path in paths:
+            print(f"  {label:8} {path.relative_to(PROJECT)}")
+    print(f"  {'tags':8} git -C {REMOTE.relative_to(PROJECT)} tag --list -n1")
+    print(output("git", "tag", "--list", "-n1", folder=REMOTE))
+
+
+def git(*arguments: str, folder: Path) -> None:
+    """Run git."""
+    run("git", *arguments, folder=folder, quiet=True)
+
+
+def run(
+    *command: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    expected: int = 0,
+    quiet: bool = False,
+) -> None:
+    """Run a command, showing it and its output; stop where it ends otherwise than expected."""
+    if not quiet:
+        print(f"\n$ {' '.join(command)}        # in {folder.relative_to(PROJECT)}", flush=True)
+    done = subprocess.run(command, cwd=folder, env=variables(environment), check=False)
+    if done.returncode != expected:
+        sys.exit(f"demo: {' '.join(command)} ended with {done.returncode}, not {expected}")
+
+
+def output(*command: str, folder: Path) -> str:
+    """Return what a command prints."""
+    done = subprocess.run(
+        command, cwd=folder, env=variables(None), check=True, stdout=subprocess.PIPE
+    )
+    return done.stdout.decode().strip()
+
+
+def variables(more: Mapping[str, str] | None) -> dict[str, str]:
+    """Return this environment without anybody's Git or CI settings, and ``more``."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GIT_", "GITHUB_", "MODELCI_", "DVC_")) and name != "CI"
+    }
+    who = {
+        f"GIT_{role}_{field}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for field, value in (("NAME", WHO), ("EMAIL", "ada@example.com"))
+    }
+    return kept | who | {"DVC_NO_ANALYTICS": "1"} | dict(more or {})
+
+
+def say(text: str) -> None:
+    """Print a heading."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
