@@ -463,6 +463,19 @@ def test_another_host_gets_neither_request_nor_token(
     assert not github.comments
 
 
+@pytest.mark.parametrize("header", ["Location", "Link"])
+def test_a_pointer_that_is_no_url_is_no_crash(
+    github: FakeGitHub, forge: GitHubForge, go_wrong: GoWrong, header: str
+) -> None:
+    reply = (
+        Reply(status=301, headers={"Location": "http://["})
+        if header == "Location"
+        else Reply(body=[], headers={"Link": '<http://[>; rel="next"'})
+    )
+    github.faults.append(Fault(method="GET", path=COMMENTS, reply=reply, times=99))
+    assert "URL" in str(go_wrong(lambda: comment(forge)))
+
+
 def test_pages_without_end_end(github: FakeGitHub, forge: GitHubForge, go_wrong: GoWrong) -> None:
     here = f'<{github.url}/repos/{REPOSITORY}{COMMENTS}>; rel="next"'
     reply = Reply(body=[], headers={"Link": here})

@@ -146,7 +146,10 @@ class ForgeClient:
 
     def url(self, path: str) -> httpx.URL:
         """Return the URL to ask, or refuse one of another origin."""
-        url = httpx.URL(path if "://" in path else f"{self._root}{path}")
+        try:
+            url = httpx.URL(path if "://" in path else f"{self._root}{path}")
+        except httpx.InvalidURL as error:
+            raise ForgeError(f"{self.name} points to what is no URL: {error}.") from error
         if _origin(url) != _origin(self._root):
             raise ForgeError(
                 f"{self.name} points to another host, {url.host}, which gets no token of ours.",
