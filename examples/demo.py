@@ -50,7 +50,7 @@ def make_project() -> None:
     for name in PIPELINE:
         copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
         (LAPTOP / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(PROJECT / name, LAPTOP / name)  # type: ignore[operator]
+        copy(PROJECT / name, LAPTOP / name)
     git("init", "--quiet", "--initial-branch", "main", folder=LAPTOP)
     git("init", "--quiet", "--bare", "--initial-branch", "main", str(REMOTE), folder=DEMO)
     git("remote", "add", "origin", REMOTE.as_uri(), folder=LAPTOP)
@@ -108,12 +108,14 @@ def pull_request_runner(number: int, branch: str, *, expected: int) -> None:
 def push_runner(name: str) -> Path:
     """Do what the job of a push to main does; return its folder."""
     runner = clone(f"runner-{name}", "refs/heads/main")
-    event = {"before": None, "repository": {"full_name": "demo/credit", "default_branch": "main"}}
     parent = subprocess.run(
         ["git", "rev-parse", "--quiet", "--verify", "main^"],
         cwd=LAPTOP, check=False, capture_output=True, text=True,
     )  # fmt: skip
-    event["before"] = parent.stdout.strip() or "0" * 40
+    event = {
+        "before": parent.stdout.strip() or "0" * 40,
+        "repository": {"full_name": "demo/credit", "default_branch": "main"},
+    }
     variables = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF_TYPE": "branch",
                  "GITHUB_REF_NAME": "main", "GITHUB_WORKFLOW": "model-merge"}  # fmt: skip
     modelci_ci(runner, event, variables, expected=0)

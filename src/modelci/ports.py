@@ -91,6 +91,9 @@ class Git(Protocol):
     def remote(self) -> str | None:
         """Return the name of the remote that this branch follows, else ``origin``, else any."""
 
+    def remote_url(self) -> str | None:
+        """Return the URL of ``remote()``."""
+
     def fetch(self, refspecs: Sequence[str], *, depth: int | None = None) -> None:
         """Fetch from ``remote()`` without tags; ``depth`` deepens a shallow clone to it."""
 

@@ -74,14 +74,19 @@ class App:
     def forge(self) -> "Forge":
         """The forge that the configuration or the environment names."""
         from modelci.adapters.ci import forge_token
-        from modelci.adapters.forge import open_forge
+        from modelci.adapters.forge import FORGES, ForgeSettings
+        from modelci.workflows.forge import choose_forge
 
-        return open_forge(
-            self.configuration.config.forge,
-            root=self.git.root,
-            context=self.context,
-            token=forge_token(),
-            progress=self.progress,
+        settings = self.configuration.config.forge
+        choice = choose_forge(settings, self.context, self.git.remote_url())
+        return FORGES[choice.kind](
+            ForgeSettings(
+                progress=self.progress,
+                repository=choice.repository,
+                api_url=choice.api_url,
+                token=forge_token(),
+                folder=self.git.root / settings.path,
+            )
         )
 
     @cached_property

@@ -110,6 +110,11 @@ class GitRepository:
             return _text(followed.out)
         return "origin" if "origin" in names else next(iter(names), None)
 
+    def remote_url(self) -> str | None:
+        """Return the URL of ``remote()``."""
+        remote = self.remote()
+        return self._read("remote", "get-url", remote) if remote else None
+
     def default_branch(self, configured: str | None = None) -> tuple[str, str] | None:
         """Return the default branch's name and the ref to read it by."""
         remote = self.remote()
