@@ -468,9 +468,9 @@ def test_a_pointer_that_is_no_url_is_no_crash(
     github: FakeGitHub, forge: GitHubForge, go_wrong: GoWrong, header: str
 ) -> None:
     reply = (
-        Reply(status=301, headers={"Location": "http://["})
+        Reply(status=301, headers={"Location": "http://host:port"})
         if header == "Location"
-        else Reply(body=[], headers={"Link": '<http://[>; rel="next"'})
+        else Reply(body=[], headers={"Link": '<http://host:port>; rel="next"'})
     )
     github.faults.append(Fault(method="GET", path=COMMENTS, reply=reply, times=99))
     assert "URL" in str(go_wrong(lambda: comment(forge)))
