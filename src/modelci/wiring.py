@@ -89,6 +89,14 @@ class App:
             )
         )
 
+    def records(self) -> "Forge | None":
+        """The forge to record promotions on, where that is wanted."""
+        from modelci.config.model import ForgeKind
+
+        config = self.configuration.config
+        wanted = config.promote.releases or config.forge.kind is ForgeKind.LOCAL
+        return self.forge() if wanted else None
+
     @cached_property
     def progress(self) -> "Progress":
         """Who hears what we say while we work."""

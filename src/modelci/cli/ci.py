@@ -44,6 +44,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
         config=app.configuration.config,
         context=app.context,
         forge=app.forge,
+        records=app.records,
         render=app.render_comment,
         progress=app.progress,
         now=app.now,

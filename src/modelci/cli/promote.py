@@ -68,7 +68,7 @@ def command(
         bump=bump,
         results=results or _bundle(app, report, report_file),
         branch=branch or app.context.branch or app.git.branch(),
-        forge=app.forge() if settings.releases and not dry_run else None,
+        forge=None if dry_run else app.records(),
         dry_run=dry_run,
     )
     if promotion.done:

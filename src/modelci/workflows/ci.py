@@ -37,6 +37,7 @@ def run_ci(
     config: Config,
     context: CIContext,
     forge: Callable[[], Forge],
+    records: Callable[[], Forge | None],
     render: Callable[[Report, str], str],
     progress: Progress,
     now: Callable[[], str],
@@ -89,7 +90,7 @@ def run_ci(
             reader=reader,
             config=config,
             branch=context.branch,
-            forge=forge,
+            records=records,
             progress=progress,
             folder=folder,
         )
@@ -137,7 +138,7 @@ def _promote(
     reader: SnapshotReader,
     config: Config,
     branch: str | None,
-    forge: Callable[[], Forge],
+    records: Callable[[], Forge | None],
     progress: Progress,
     folder: Path,
 ) -> Done:
@@ -152,7 +153,7 @@ def _promote(
             report=done.report,
             progress=progress,
             branch=branch,
-            forge=forge() if config.promote.releases else None,
+            forge=records(),
         )
     except ModelCIError as error:
         return replace(done, refused=error)

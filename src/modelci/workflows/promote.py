@@ -61,7 +61,15 @@ def promote(
     promotion = replace(promotion, remote=gathered.remote)
     if dry_run:
         return promotion
-    return _act(git, promotion, gathered, branch=branch, forge=forge, progress=progress)
+    return _act(
+        git,
+        promotion,
+        gathered,
+        branch=branch,
+        forge=forge,
+        releases=settings.releases,
+        progress=progress,
+    )
 
 
 def _gather(
@@ -227,6 +235,7 @@ def _act(
     *,
     branch: str | None,
     forge: Forge | None,
+    releases: bool,
     progress: Progress,
 ) -> Promotion:
     commit = gathered.commit
@@ -239,11 +248,12 @@ def _act(
     for tag in promotion.tags:
         progress.note(f"{tag.name} → {where}")
         if forge is not None:
-            release(forge, tag)
+            _record(forge, tag, releases=releases)
     return replace(promotion, done=True)
 
 
-def release(forge: Forge, tag: PlannedTag) -> None:
-    """Publish a version's release; assignments are no releases."""
-    if "@" in tag.name:
+def _record(forge: Forge, tag: PlannedTag, *, releases: bool) -> None:
+    """Tell the forge of a tag; a version may be a release, an assignment is none."""
+    forge.record_tag(tag.name, commit=tag.commit, message=tag.message)
+    if releases and "@" in tag.name:
         forge.publish_release(tag.name, title=tag.name, body=tag.message)
