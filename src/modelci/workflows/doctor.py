@@ -196,7 +196,7 @@ def _calls(job: dict[str, Any], verb: str) -> bool:
 
 def _grants(permissions: Any, scope: str, level: str) -> bool:
     if isinstance(permissions, dict):
-        return permissions.get(scope) == level
+        return bool(permissions.get(scope) == level)
     # Nothing said: the repository's default, which may be read-only.
     return permissions == "write-all"
 
