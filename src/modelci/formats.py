@@ -18,6 +18,8 @@ from modelci.errors import ConfigError
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
+# What PyYAML lets through from values that are not what their tag says (``!!bool maybe``).
+_ODD_TAGS = (ArithmeticError, AttributeError, LookupError, TypeError)
 _MAX_DEPTH = 500
 _DEEP_BLOCK = re.compile(rb"^[-? \t]{%d}" % _MAX_DEPTH, re.MULTILINE)
 
@@ -28,14 +30,14 @@ class _Loader(_Base):  # type: ignore[misc]
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
+                if (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"key {key.value!r} stands twice", key.start_mark
                     )
-                seen.add(key.value)
+                seen.add((key.tag, key.value))
         found: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return found
 
@@ -76,8 +78,9 @@ def parse_yaml(data: bytes, source: str) -> Any:
         return yaml.load(data, Loader=_Loader)  # noqa: S506 - a safe loader's subclass
     except yaml.MarkedYAMLError as error:
         raise _broken(source, _place(error.problem_mark), error.problem or "no YAML") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _broken(source, "", str(error).splitlines()[0]) from error
+    except (yaml.YAMLError, ValueError, RecursionError, *_ODD_TAGS) as error:
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise _broken(source, "", problem) from error
 
 
 def parse_json(data: bytes, source: str) -> Any:
@@ -95,7 +98,7 @@ def parse_toml(data: bytes, source: str) -> Any:
     """Return the values of a TOML text."""
     _refuse_conflict(data, source)
     try:
-        return tomllib.loads(data.decode())
+        return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise _broken(source, "", str(error)) from error
 

@@ -68,7 +68,8 @@ def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
         event=_kind(name, is_branch=is_branch),
         event_name=name,
         repository=repository,
-        sha=environ.get("GITHUB_SHA"),
+        # With pull_request_target GITHUB_SHA is the base's, whatever was checked out.
+        sha=environ.get("GITHUB_SHA") if name != "pull_request_target" else None,
         head_sha=_text(_dict(pull.get("head")).get("sha")) or environ.get("GITHUB_SHA"),
         base_ref=environ.get("GITHUB_BASE_REF") or None,
         branch=environ.get("GITHUB_REF_NAME") if is_branch else None,
@@ -86,14 +87,18 @@ def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
 
 
 def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Append to the job's summary page; False where there is none. At most 1 MiB is kept."""
+    """Append to the step's summary page; False where there is none, or no room left in its 1 MiB.
+
+    GitHub drops a page that is larger, with all that the step wrote there before.
+    """
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    if len(text.encode()) > _MAX_SUMMARY_BYTES:
-        raise ValueError("a job summary holds at most 1 MiB")
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(text + "\n")
+    page = (text + "\n").encode()
+    with Path(path).open("ab") as file:
+        if file.tell() + len(page) > _MAX_SUMMARY_BYTES:
+            return False
+        file.write(page)
     return True
 
 

@@ -1,13 +1,12 @@
 """Git through GitPython's command layer: plumbing commands, parsed here, never its object walk."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
-
-import git
 
 from modelci.domain.changes import FileChange
 from modelci.domain.pipeline import ChangeKind
@@ -17,14 +16,19 @@ from modelci.domain.tags import TagName
 from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, PromotionError, UsageError
 from modelci.ports import Commit
 
+try:
+    import git
+except ImportError as error:  # GitPython looks for the git executable when it is imported
+    raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
+
 _RESULTS_REF = "refs/modelci/results"
 _REMOTE_TAGS = "refs/modelci/tags/"
 _TAG_FIELDS = (
     "refname",
     "objecttype",
     "tag",
-    "*objecttype",
-    "*objectname",
+    "type",  # of what the tag itself names; ``*objecttype`` peels further since Git 2.45
+    "object",
     "taggerdate:unix",
     "taggername",
     "contents",
@@ -54,6 +58,11 @@ class GitRepository:
         answer = found._try("rev-parse", "--show-toplevel")
         if answer.code == 0:
             return cls(Path(_text(answer.out)))
+        if "must be run in a work tree" in answer.err:
+            raise ConfigError(
+                f"{start} is in a Git repository without a work tree.",
+                hint="Clone it (`git clone REPOSITORY FOLDER`), and work there.",
+            )
         if "dubious ownership" in answer.err:
             raise ConfigError(
                 f"Git does not trust {start}: another user owns it.",
@@ -178,7 +187,13 @@ class GitRepository:
         at = 0
         for _ in oids:
             end = out.index(b"\n", at)
-            size = int(out[at:end].split(b" ")[2])
+            oid, kind, *rest = out[at:end].split(b" ")
+            if not rest:
+                raise ConfigError(
+                    f"Git's object {oid.decode()} is {kind.decode()}.",
+                    hint="`git fsck` shows what else is; clone the repository anew.",
+                )
+            size = int(rest[0])
             yield out[end + 1 : end + 1 + size]
             at = end + size + 2
 
@@ -236,20 +251,39 @@ class GitRepository:
     ) -> None:
         """Create the tags, all or none: on ``remote`` by one atomic push, else only here."""
         made = {f"refs/tags/{tag.name}": self._make_tag(tag) for tag in tags}
-        if remote is not None:
-            refs = [f"{oid}:{ref}" for ref, oid in made.items()]
-            if commit_to:
-                refs.append(f"{commit_to[0]}:refs/heads/{commit_to[1]}")
-            answer = self._try("push", "--atomic", "--quiet", "--no-verify", remote, *refs)
-            if answer.code and any(mark in answer.err for mark in _REFUSALS):
-                raise PromotionError(
-                    f"{remote} refused the push, nothing was tagged: {_reason(answer.err)}",
-                    hint="If a tag or branch is protected, let this job's token push it; if "
-                    "somebody else pushed first, run the promotion again.",
-                )
-            self._check_remote(answer, f"push to {remote}")
-        lines = [f"update {ref} {oid}\n" for ref, oid in made.items()]
-        self._run("update-ref", "--stdin", stdin="".join(["start\n", *lines, "commit\n"]).encode())
+        if remote is None:
+            self._create(made)
+            return
+        refs = [f"{oid}:{ref}" for ref, oid in made.items()]
+        if commit_to:
+            refs.append(f"{commit_to[0]}:refs/heads/{commit_to[1]}")
+        if refs:
+            self._push(remote, refs)
+            # The remote has them: what stands in this clone's way does not undo that.
+            self._try("update-ref", "--stdin", stdin=_transaction("update", made))
+
+    def _push(self, remote: str, refs: Sequence[str]) -> None:
+        exactly = ("--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-verify")
+        answer = self._try("push", "--quiet", *exactly, remote, *refs)
+        if answer.code and any(mark in answer.err for mark in _REFUSALS):
+            raise PromotionError(
+                f"{remote} refused the push, nothing was tagged: {_reason(answer.err)}",
+                hint="If a tag or branch is protected, let this job's token push it; if "
+                "somebody else pushed first, run the promotion again.",
+            )
+        self._check_remote(answer, f"push to {remote}")
+
+    def _create(self, made: Mapping[str, str]) -> None:
+        """Create the refs in this clone, those that are there already as they should be aside."""
+        listed = self._read("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags/")
+        known = dict(line.split(" ") for line in listed.splitlines())
+        missing = {ref: oid for ref, oid in made.items() if known.get(ref) != oid}
+        answer = self._try("update-ref", "--stdin", stdin=_transaction("create", missing))
+        if answer.code:
+            raise PromotionError(
+                f"Git refused the tags, nothing was tagged: {_reason(answer.err)}",
+                hint="`modelci registry` lists what is there.",
+            )
 
     def _make_tag(self, tag: PlannedTag) -> str:
         tagger = f"{self._tagger} {tag.seconds} +0000"
@@ -258,7 +292,8 @@ class GitRepository:
 
     @cached_property
     def _tagger(self) -> str:
-        answer = self._try("var", "GIT_COMMITTER_IDENT")
+        # Only who was configured: what Git else makes of the host's name differs by machine.
+        answer = self._try("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
         return _text(answer.out).rsplit(" ", 2)[0] if answer.code == 0 else _NOBODY
 
     def _need_remote(self) -> str:
@@ -297,7 +332,8 @@ class GitRepository:
             for role in ("AUTHOR", "COMMITTER")
             for field, value in (("NAME", name), ("EMAIL", email), ("DATE", date))
         }
-        self._run("add", "--all", "--", *paths)
+        who["GIT_LITERAL_PATHSPECS"] = "1"  # a path may hold what else is a glob
+        self._run("add", "--all", "--", *paths, env=who)
         quiet = ("--quiet", "--no-verify", "--no-gpg-sign", "--cleanup=verbatim")
         self._run("commit", *quiet, "-m", message, "--only", "--", *paths, env=who)
         return self.resolve("HEAD").sha
@@ -306,7 +342,7 @@ class GitRepository:
         """Write the commits after ``since`` up to ``sha`` to a bundle file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._run("update-ref", _RESULTS_REF, sha)
-        self._run("bundle", "create", "--quiet", str(path), _RESULTS_REF, f"^{since}")
+        self._run(*("bundle", "create", "--quiet", str(path.absolute()), _RESULTS_REF, f"^{since}"))
 
     def unbundle(self, path: Path) -> str:
         """Fetch a bundle's commit and return its sha."""
@@ -410,7 +446,15 @@ class WorkTree:
 
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return the contents of those that exist, also of ignored ones."""
-        return {path: file.read_bytes() for path in paths if (file := self._file(path))}
+        found = {}
+        for path in paths:
+            file = self._file(path)
+            if file is not None:
+                try:
+                    found[path] = file.read_bytes()
+                except OSError as error:
+                    raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        return found
 
     def blob_id(self, path: str) -> str | None:
         """Return the id that Git would give to the contents of ``path``."""
@@ -419,8 +463,14 @@ class WorkTree:
         return self._repository._read("hash-object", "--", path)  # noqa: SLF001
 
     def _file(self, path: str) -> Path | None:
-        file = (self._root / path).resolve()
-        return file if file.is_file() and file.is_relative_to(self._root) else None
+        try:
+            file = (self._root / path).resolve()
+            if not file.is_file() or not file.is_relative_to(self._root):
+                return None
+        except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a NUL
+            return None
+        # Git's own files hold the credentials that a checkout keeps.
+        return None if file.relative_to(self._root).parts[0] == ".git" else file
 
     @cached_property
     def _listed(self) -> Iterable[str]:
@@ -480,7 +530,13 @@ def _parse_tag(row: Sequence[bytes]) -> TagRecord | None:
 def _reason(err: str) -> str:
     lines = [line for line in err.strip().splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("hint:", "To ", "From "))]
-    return " ".join(kept[-3:] or lines[-1:]) or "no reason given"
+    reason = " ".join(kept[-3:] or lines[-1:]) or "no reason given"
+    return re.sub(r"(?<=://)[^/@\s]+@", "", reason)  # a URL may hold a token
+
+
+def _transaction(verb: str, refs: Mapping[str, str]) -> bytes:
+    lines = [f"{verb} {ref} {oid}\n" for ref, oid in refs.items()]
+    return "".join(["start\n", *lines, "commit\n"]).encode()
 
 
 def _split(out: bytes) -> list[str]:

@@ -1,5 +1,6 @@
 """Talk on stderr while we work: plain lines, or folded groups in GitHub Actions."""
 
+import re
 import secrets
 from collections.abc import Sequence
 from typing import TextIO
@@ -78,19 +79,37 @@ class ActionsProgress(TextProgress):
     def warn(self, text: str) -> None:
         """Make an annotation."""
         escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        self._say(f"::warning::{escaped}")
+        self._resume()
+        self._command(f"::warning::{escaped}")
+        if self._token:
+            self._command(f"::stop-commands::{self._token}")
 
     def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
         """Open the stage's group, and stop commands in it: the output is user code's."""
-        title = f"{name}: {'; '.join(reasons) or 'running'}".replace("\n", " ").replace("\r", " ")
-        self._say(f"::group::[{done + 1}/{total}] {title}")
+        title = " ".join(f"{name}: {'; '.join(reasons) or 'running'}".splitlines())
+        self._command(f"::group::[{done + 1}/{total}] {title}")
         self._token = secrets.token_hex(16)
-        self._say(f"::stop-commands::{self._token}")
+        self._command(f"::stop-commands::{self._token}")
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
         """Close the group and say what came of the stage."""
         if self._token:
-            self._say(f"\n::{self._token}::")
-            self._say("::endgroup::")
+            self._resume()
+            self._command("::endgroup::")
             self._token = ""
         super().stage_ended(run, done, total)
+
+    def _resume(self) -> None:
+        if self._token:
+            self._command(f"\n::{self._token}::")
+
+    def _say(self, text: str) -> None:
+        # The runner takes ``::`` at a line's start, and the older ``##[`` anywhere, for commands.
+        super()._say(re.sub(r"##\[", "## [", re.sub(r"(?m)^(\s*):(?=:)", r"\1: ", _lines(text))))
+
+    def _command(self, text: str) -> None:
+        super()._say(text)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(text.splitlines())

@@ -39,14 +39,15 @@ def load(
     origins = {key: _origin(text or b"", key, source) for key in _leaves(data, Config)}
     for key, variable in _variables().items():
         value = (environment or {}).get(variable)
-        if value is not None:
-            _set(data, key, parse_yaml(value.encode(), variable))
+        # CI systems set a variable that nobody gave a value to the empty text.
+        if value:
+            _set(data, key, _from_text(value, key, variable))
             origins[key] = variable
     for key, flag in (flags or {}).items():
         if flag is not None:
             _set(data, key, flag)
             origins[key] = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
-    return Loaded(config=_convert(data, text or b"", source), origins=origins)
+    return Loaded(config=_convert(data, text or b"", source, origins), origins=origins)
 
 
 def leaves(config: Config) -> Iterator[tuple[str, object]]:
@@ -81,10 +82,24 @@ def _variables() -> dict[str, str]:
     }
 
 
+def _from_text(text: str, key: str, variable: str) -> Any:
+    """Return text as it stands where the key takes text, else what it means as YAML."""
+    kind: Any = Config
+    for part in key.split("."):
+        kind = get_type_hints(kind)[part]
+    try:
+        msgspec.convert(text, kind)
+    except msgspec.ValidationError:
+        return parse_yaml(text.encode(), variable)
+    return text
+
+
 def _set(data: dict[str, Any], key: str, value: object) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         data = data.setdefault(parent, {})
+        if not isinstance(data, dict):  # the file is wrong here, which the conversion will say
+            return
     data[last] = value
 
 
@@ -98,7 +113,7 @@ def _refuse_unknown(
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)
             raise ConfigError(
-                f"{_at(text, (*path, key), source)}: unknown key {key!r}.",
+                f"{_at(text, (*path, str(key)), source)}: unknown key {key!r}.",
                 hint=f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(hints)}.",
             )
         _refuse_unknown(value, hints[key], (*path, key), text, source)
@@ -111,7 +126,9 @@ def _refuse_unknown(
 _ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
-def _convert(data: Mapping[str, Any], text: bytes, source: str) -> Config:
+def _convert(
+    data: Mapping[str, Any], text: bytes, source: str, origins: Mapping[str, str]
+) -> Config:
     try:
         config = msgspec.convert(data, Config)
     except msgspec.ValidationError as error:
@@ -121,7 +138,7 @@ def _convert(data: Mapping[str, Any], text: bytes, source: str) -> Config:
             int(step[1:-1]) if step.startswith("[") else step
             for step in re.findall(r"\[\d+\]|[^.\[\]]+", where)
         )
-        place = _at(text, path, source)
+        place = origins.get(where.lstrip(".")) or _at(text, path, source)
         raise ConfigError(f"{place}: {where.lstrip('.') or 'the file'}: {what}.") from error
     for index, entry in enumerate(config.gates):
         try:

@@ -1,5 +1,6 @@
 """What ``modelci.yaml`` may say, as frozen values; the field docs reach the JSON Schema."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,6 +58,8 @@ class GateConfig:
         )
         if not found:
             raise ValueError(f"it has no limit: give one of {', '.join(Rule)}")
+        if not all(math.isfinite(gate.threshold.value) for gate in found):
+            raise ValueError("a limit must be a finite number")
         if any(gate.rule.is_relative_to_base and gate.threshold.value < 0 for gate in found):
             raise ValueError("a change's limit is never negative: max_drop: 0.01 allows 0.01 worse")
         return found

@@ -48,6 +48,8 @@ def diff_values(
 
 
 def _equal(one: Scalar, other: Scalar) -> bool:
+    if one != one and other != other:  # noqa: PLR0124 - two NaNs are equal here
+        return True
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 

@@ -181,7 +181,8 @@ def _compare_bound(gate: Gate, head: float) -> tuple[Outcome, str]:
 
 def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, str]:
     limit = gate.threshold.against(base)
-    return _held(_at_most(change, limit)), f"{change:+.6g}, allowed {limit:+.6g}"
+    holds = _at_most(change, limit, scale=_scale(base, base + change))
+    return _held(holds), f"{change:+.6g}, allowed {limit:+.6g}"
 
 
 def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome, str]:
@@ -194,14 +195,20 @@ def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome,
     gain = delta.gain or 0.0
     limit = gate.threshold.against(base)
     better = f"better by {gain:.6g}" if gain > 0 else f"worse by {-gain:.6g}" if gain else "equal"
+    scale = _scale(base, base + (delta.change or 0.0))
     if gate.rule is Rule.MAX_DROP:
-        return _held(_at_most(-gain, limit)), f"{better}, allowed drop {limit:.6g}"
-    return _held(_at_most(limit, gain)), f"{better}, required gain {limit:.6g}"
+        return _held(_at_most(-gain, limit, scale=scale)), f"{better}, allowed drop {limit:.6g}"
+    return _held(_at_most(limit, gain, scale=scale)), f"{better}, required gain {limit:.6g}"
 
 
-def _at_most(value: float, limit: float) -> bool:
-    # 0.8 - 0.79 is 0.010000000000000009: a change of just the tolerance is within it.
-    return value <= limit + 1e-12 * max(1.0, abs(limit))
+def _at_most(value: float, limit: float, *, scale: float) -> bool:
+    # 0.8 - 0.79 is 0.010000000000000009: a change of just the tolerance is within it. What a
+    # subtraction loses grows with what is subtracted (``scale``), not with the difference.
+    return value <= limit + 1e-12 * scale
+
+
+def _scale(one: float, other: float) -> float:
+    return max(abs(one), abs(other))
 
 
 def _held(holds: bool) -> Outcome:  # noqa: FBT001

@@ -113,8 +113,8 @@ _SIDES = ("train_", "training_", "val_", "valid_", "validation_", "test_", "eval
 class DirectionResolver:
     """Says of each metric whether higher or lower is better.
 
-    The configuration decides (exact key, then full name, then last part of the name, each
-    also as a glob, in the order written); else the names that the field uses.
+    The configuration decides, by the first of its patterns that ``matches``, in the order
+    written; else the names that the field uses.
     """
 
     def __init__(self, configured: Mapping[str, Direction]) -> None:
@@ -152,6 +152,8 @@ def matches(pattern: str, key: MetricKey) -> bool:
     ``roc_auc`` means that last part of a name, ``test.roc_auc`` that whole name,
     ``metrics/*.json:roc_auc`` also says which file; ``*``, ``?`` and ``[]`` are globs.
     """
+    if pattern in {key.name, str(key)}:  # names may hold what else is a glob or a colon: f1[macro]
+        return True
     path_pattern, colon, name_pattern = pattern.rpartition(":")
     if colon and not fnmatchcase(key.path, path_pattern):
         return False

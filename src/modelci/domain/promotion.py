@@ -36,7 +36,8 @@ class PlannedTag:
     @property
     def message(self) -> str:
         """The tag's message: a subject, and trailers that ``git`` reads back."""
-        lines = [f"{key}: {value}" for key, value in self.trailers]
+        # A line break in a path must not start a trailer of its own.
+        lines = [f"{key}: {' '.join(value.splitlines())}" for key, value in self.trailers]
         return "\n".join([self.subject, *([""] if lines else []), *lines, ""])
 
 
@@ -104,6 +105,8 @@ def _name_tags(
     latest = state.latest
     if here is None and latest is not None and candidate.last_hash == candidate.hash:
         return f"unchanged since v{latest.version}"
+    if here is not None and latest is not None and here.version < latest.version:
+        return f"v{here.version} is here, v{latest.version} is newer: that would be a rollback"
     version = here.version if here else _next_version(state, bump)
     names: list[tuple[TagName, str]] = []
     if here is None:

@@ -123,7 +123,8 @@ def _fold_versions(tags: list[TagRecord]) -> list[RegisteredVersion]:
 
 
 def _fold_stages(tags: list[TagRecord], versions: list[RegisteredVersion]) -> dict[str, Assignment]:
-    by_commit = {one.commit: one for one in versions}
+    # Where a version was withdrawn and its commit registered anew, the active one counts.
+    by_commit = {one.commit: one for one in sorted(versions, key=lambda one: one.active)}
     standing: dict[tuple[str, str], Assignment | None] = {}
     for tag in tags:
         stage = tag.name.stage

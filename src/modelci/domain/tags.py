@@ -16,6 +16,7 @@ _TAG = re.compile(
     rf"(?:(?:#(?P<stage>{_NAME})|@(?P<version>v[^!#]+))(?P<undo>!)?|@(?P<mark>deprecated|created))"
     r"(?:#(?P<counter>[0-9]+))?"
 )
+_MAX_LENGTH = 1000
 _NAME_ONLY = re.compile(_NAME)
 _ARTIFACT = re.compile(rf"(?:[a-zA-Z0-9-_./]+=)?{_NAME}")
 
@@ -44,7 +45,8 @@ class TagName:
     @classmethod
     def parse(cls, name: str) -> Self | None:
         """Return the parts, or None where the name is none of ours: everyone shares tags."""
-        found = _TAG.fullmatch(name)
+        # A tag object may hold any length, and Python reads no number of 5,000 digits.
+        found = _TAG.fullmatch(name) if len(name) <= _MAX_LENGTH else None
         if found is None:
             return None
         version = Version.parse(found["version"][1:]) if found["version"] else None
@@ -91,4 +93,4 @@ def is_stage_name(name: str) -> bool:
 
 def is_artifact_name(name: str) -> bool:
     """Whether a tag can carry this artifact (``name`` or ``dir:name``)."""
-    return _ARTIFACT.fullmatch(name.replace(":", "=", 1)) is not None
+    return "=" not in name and _ARTIFACT.fullmatch(name.replace(":", "=", 1)) is not None

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, replace
-from functools import total_ordering
 from typing import Literal, Self
 
 Part = Literal["major", "minor", "patch"]
@@ -16,10 +15,9 @@ _SEMVER = re.compile(
 )
 
 
-@total_ordering
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version; ``build`` takes no part in the order."""
+    """A version; ``build`` takes no part in the order, but two builds are not equal."""
 
     major: int
     minor: int
@@ -58,10 +56,17 @@ class Version:
             case "patch":
                 return replace(release, patch=self.patch + 1)
 
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Version):
-            return NotImplemented
+    def __lt__(self, other: "Version") -> bool:
         return self._order < other._order
+
+    def __le__(self, other: "Version") -> bool:
+        return self._order <= other._order
+
+    def __gt__(self, other: "Version") -> bool:
+        return other < self
+
+    def __ge__(self, other: "Version") -> bool:
+        return other <= self
 
     @property
     def _order(self) -> tuple[object, ...]:

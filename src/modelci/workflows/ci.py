@@ -52,7 +52,8 @@ def run_ci(
     runs no user code, comments or promotes from the documents.
     """
     default = git.default_branch(config.default_branch)
-    job = choose_job(context, context.default_branch or (default[0] if default else None))
+    known = config.default_branch or context.default_branch or (default[0] if default else None)
+    job = choose_job(context, known)
     run = run_pipeline(
         git=git,
         pipeline=pipeline,

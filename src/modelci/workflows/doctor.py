@@ -190,7 +190,8 @@ def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
 
 def _calls(job: dict[str, Any], verb: str) -> bool:
     steps = job.get("steps")
-    runs = [step.get("run", "") for step in steps if isinstance(step, dict)] if steps else []
+    listed = steps if isinstance(steps, list) else []
+    runs = [step.get("run") for step in listed if isinstance(step, dict)]
     return any(f"modelci {verb}" in run for run in runs if isinstance(run, str))
 
 

@@ -1,6 +1,7 @@
 """``modelci init``: a first ``modelci.yaml`` and workflows for a DVC repository as it stands."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,6 +15,8 @@ from modelci.ports import Git, SnapshotReader
 
 _WORKFLOWS = ("model-pr.yml", "model-merge.yml")
 _MAX_GATES = 6
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_WORDS = frozenset("true false yes no on off y n null".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ def propose_config(snapshot: Snapshot) -> str:
     """Return a commented ``modelci.yaml`` with a gate on each metric whose direction is known."""
     template = files("modelci") / "templates" / "init" / "modelci.yaml"
     gates = [line for key in _gated(snapshot) for line in _gate(key)]
-    artifacts = ", ".join(artifact.name for artifact in snapshot.artifacts)
+    artifacts = " ".join(", ".join(one.name for one in snapshot.artifacts).split())
     text = template.read_text(encoding="utf-8")
     return text.replace("@GATES@", "\n".join(["gates:", *gates]) if gates else "gates: []").replace(
         "@ARTIFACTS@", artifacts or "none yet: add `artifacts:` to dvc.yaml"
@@ -77,7 +80,9 @@ def _gate(key: MetricKey) -> Sequence[str]:
 
 
 def _quote(text: str) -> str:
-    return text if text.replace("_", "").replace("-", "").isalnum() else json.dumps(text)
+    # Quoted, also where it may be left out, unless every reader of YAML takes it for text.
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _write(root: Path, texts: Mapping[str, str], *, force: bool) -> Written:

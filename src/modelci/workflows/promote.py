@@ -105,7 +105,8 @@ def _results_commit(git: Git, reader: SnapshotReader, base: Commit, results: Pat
     commit = git.resolve(git.unbundle(results))
     if commit.sha != base.sha and commit.parents != (base.sha,):
         raise PromotionError(
-            f"{results} was made on top of {commit.parents[0][:7]}, not of {base.sha[:7]}.",
+            f"{results} was made on top of {''.join(commit.parents)[:7] or 'nothing'}, "
+            f"not of {base.sha[:7]}.",
             hint="Run the pipeline on the commit that is promoted.",
         )
     snapshot = reader.read(git.tree(commit.sha))

@@ -47,7 +47,14 @@ def choose_base(
         return Revision(
             sha=context.before, name=context.before[:7], chosen="what the push replaced"
         )
-    return _local_base(git, commit, head, default_branch, progress)
+    return _local_base(
+        git,
+        commit,
+        head,
+        configured=default_branch,
+        announced=context.default_branch,
+        progress=progress,
+    )
 
 
 def _pull_request_base(
@@ -58,16 +65,23 @@ def _pull_request_base(
         # The forge's test merge: its own first parent is what the head was merged into.
         _bring(git, commit.parents[0])
         return Revision(sha=commit.parents[0], name=name, chosen=f"{name} as the test merge has it")
-    ref = _remote_ref(git, name)
-    if not _has_ref(git, ref):
-        git.fetch([f"+refs/heads/{name}:{ref}"], depth=1 if git.is_shallow() else None)
-    return _merge_base(git, commit, name, ref, progress)
+    return _merge_base(git, commit, name, _remote_branch(git, name), progress)
 
 
 def _local_base(
-    git: Git, commit: Commit, head: Revision, default_branch: str | None, progress: Progress
+    git: Git,
+    commit: Commit,
+    head: Revision,
+    *,
+    configured: str | None,
+    announced: str | None,
+    progress: Progress,
 ) -> Revision | None:
-    found = git.default_branch(default_branch)
+    found = git.default_branch(configured or announced)
+    if found is None and announced and git.remote():
+        # A checkout of one branch lacks the default branch, but the event names it.
+        name = configured or announced
+        found = name, _remote_branch(git, name)
     if found is None:
         if not commit.parents and not head.dirty:
             return None
@@ -109,7 +123,8 @@ def _merge_base(
 
 def _bring(git: Git, sha: str) -> None:
     if not git.has(sha):
-        _explained(lambda: git.fetch([sha], depth=1))
+        # In a clone that has its history, a depth would cut it.
+        _explained(lambda: git.fetch([sha], depth=1 if git.is_shallow() else None))
 
 
 def _explained(fetch: Callable[[], None]) -> None:
@@ -119,9 +134,10 @@ def _explained(fetch: Callable[[], None]) -> None:
         raise type(error)(f"The base is not in this clone. {error}", hint=_FULL_HISTORY) from error
 
 
-def _has_ref(git: Git, ref: str) -> bool:
-    return git.has(ref)
-
-
-def _remote_ref(git: Git, branch: str) -> str:
-    return f"refs/remotes/{git.remote() or 'origin'}/{branch}"
+def _remote_branch(git: Git, name: str) -> str:
+    """Return the ref to read the remote's branch by, fetched if it is not here."""
+    ref = f"refs/remotes/{git.remote() or 'origin'}/{name}"
+    if not git.has(ref):
+        depth = 1 if git.is_shallow() else None
+        _explained(lambda: git.fetch([f"+refs/heads/{name}:{ref}"], depth=depth))
+    return ref
