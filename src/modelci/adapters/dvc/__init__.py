@@ -1,0 +1,1 @@
+"""Everything that touches DVC; no other room imports it."""

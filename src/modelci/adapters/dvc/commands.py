@@ -1,0 +1,247 @@
+"""Runs shell commands in process groups of their own, and keeps what they print."""
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+TAIL_LINES = 40
+TAIL_BYTES = 8 * 1024
+
+# A coloured progress bar spends many bytes on one line that is read.
+_KEPT_BYTES = 8 * TAIL_BYTES
+_CHUNK = 64 * 1024
+# How often we look whether a command ended while something it started holds the pipe open.
+_PATIENCE = 0.05
+# Actions sends SIGINT, SIGTERM after 7.5 s and SIGKILL after 10 s: we must be done before.
+_GRACES = (5.0, 2.0)
+_LEFTOVER_GRACE = 0.5
+_GENTLE = (signal.SIGINT, signal.SIGTERM)
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: titles, links
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[ -/]*[0-~]"
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class StageLog:
+    """What a stage prints: all of it in a file, each piece to a listener, the end kept as text."""
+
+    def __init__(self, path: Path, listener: Callable[[str], None]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb", buffering=0)
+        self._listener = listener
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._end = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Take a piece as it came; a character may be cut in two."""
+        self._file.write(data)
+        self._end += data
+        if len(self._end) > 2 * _KEPT_BYTES:
+            del self._end[:-_KEPT_BYTES]
+        if text := self._decoder.decode(data):
+            self._listener(text)
+
+    def tail(self) -> str:
+        """Return the last lines, without colours and control characters."""
+        return clean_tail(self._end[-_KEPT_BYTES:].decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Close the file; ``tail`` still answers."""
+        self._file.close()
+
+
+def clean_tail(text: str) -> str:
+    """Return at most 40 lines and 8 KiB of the end of ``text``, as a terminal would show them."""
+    plain = _ESCAPES.sub("", text).replace("\r\n", "\n")
+    # A progress bar goes back to the start of its line: what was written last is what is seen.
+    lines = [
+        _CONTROLS.sub("", line.rstrip("\r").rpartition("\r")[2])
+        for line in plain.rstrip().split("\n")
+    ]
+    kept = "\n".join(line.rstrip() for line in lines[-TAIL_LINES:])
+    return kept.encode("utf-8", "replace")[-TAIL_BYTES:].decode("utf-8", "ignore")
+
+
+class ProcessGroups:
+    """Runs a stage's commands one after the other, each in its own session.
+
+    One that leaves a process behind (``server &``) does not keep us waiting, and what is left
+    behind can go on printing until the stage is over. An exception, Ctrl-C above all, ends the
+    whole group of the running command: SIGINT, after a grace SIGTERM, after another SIGKILL.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[bytes], None],
+        *,
+        cwd: str,
+        environment: Mapping[str, str],
+        graces: tuple[float, float] = _GRACES,
+    ) -> None:
+        self._sink = sink
+        self._graces = graces
+        self._cwd = cwd
+        # Through a pipe Python would hold back what it prints until there is a lot of it.
+        self._environment = {"PYTHONUNBUFFERED": "1", **environment}
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for key in list(self._selector.get_map().values()):
+            self._forget(key.fd)
+        self._selector.close()
+
+    def run(self, command: Sequence[str] | str) -> int:
+        """Run one command to its end and return its exit code (minus the signal that ended it)."""
+        reading, writing = os.pipe()
+        self._selector.register(reading, selectors.EVENT_READ)
+        process = None
+        try:
+            try:
+                with _interrupts_held():
+                    process = self._start(command, writing)
+            finally:
+                os.close(writing)
+            self._follow(process, reading)
+        except BaseException:
+            if process is not None:
+                self._end(process)
+            raise
+        return process.returncode
+
+    def _start(self, command: Sequence[str] | str, output: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            shell=isinstance(command, str),
+            cwd=self._cwd,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def _follow(self, process: subprocess.Popen[bytes], reading: int) -> None:
+        while process.poll() is None:
+            if reading in self._selector.get_map():
+                self._pass_on(_PATIENCE)
+            else:
+                process.wait()
+        # What it wrote is in the pipe; what it left running may write for ever.
+        for _ in range(1024):
+            if not self._pass_on(0):
+                break
+
+    def _pass_on(self, seconds: float) -> bool:
+        """Hand on what comes within ``seconds``; say whether anything came."""
+        ready = self._selector.select(seconds)
+        for key, _ in ready:
+            data = os.read(key.fd, _CHUNK)
+            if data:
+                self._sink(data)
+            else:
+                self._forget(key.fd)
+        return bool(ready)
+
+    def _forget(self, fd: int) -> None:
+        self._selector.unregister(fd)
+        os.close(fd)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        is_gone = False
+        try:
+            for number, grace in zip(_GENTLE, self._graces, strict=True):
+                _signal_group(process, number)
+                is_gone = self._is_gone_within(process, grace)
+                if is_gone:
+                    return
+        finally:  # also when someone presses Ctrl-C again
+            if not is_gone:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+
+    def _is_gone_within(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # Its last words matter, and a full pipe would keep it from ending.
+            if not self._pass_on(0.01):
+                time.sleep(0.01)
+            if process.poll() is None:
+                continue
+            if not _signal_group(process, 0):
+                return True
+            # A shell's background jobs ignore SIGINT: no use in waiting for them.
+            deadline = min(deadline, time.monotonic() + _LEFTOVER_GRACE)
+        return False
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to the group; False if nobody is left in it."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # macOS: of zombies only
+        return False
+    return True
+
+
+@contextmanager
+def ending_signals_interrupt() -> Iterator[None]:
+    """Take SIGTERM and SIGHUP for Ctrl-C: commands in sessions of their own would outlive us.
+
+    Only the main thread can ask for it; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {
+        number: signal.signal(number, _interrupt)
+        for number in _ENDING_SIGNALS
+        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Put off Ctrl-C: between the fork and our knowing of the process nobody could end it."""
+    pending: list[int] = []
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING_SIGNALS:
+            if callable(signal.getsignal(number)):
+                previous[number] = signal.signal(number, lambda one, _: pending.append(one))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if pending:
+        raise KeyboardInterrupt

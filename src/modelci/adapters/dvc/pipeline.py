@@ -1,0 +1,237 @@
+"""The checkout's pipeline, planned, run and pushed by DVC; keeps the promises of ``Pipeline``."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dvc.repo
+from dvc.config import ConfigError as DvcConfigError
+from dvc.config import NoRemoteError
+from dvc.dvcfile import PROJECT_FILE
+from dvc.exceptions import DvcException
+from dvc.stage.cache import RunCacheNotSupported
+
+from modelci.adapters.dvc import errors, seams
+from modelci.adapters.dvc.commands import ending_signals_interrupt
+from modelci.adapters.dvc.planning import plan_stages
+from modelci.adapters.dvc.running import StageSequence
+from modelci.adapters.dvc.talk import dvc_quiet
+from modelci.domain.pipeline import Plan, StageRun, StageStatus
+from modelci.errors import ConfigError, ModelCIError
+from modelci.ports import Progress
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class DvcPipeline:
+    """The DVC repository whose top is ``root``; targets and paths are counted from there.
+
+    Stages' commands see ``environment`` and nothing else of ours. What they print is kept in
+    ``logs``, one file per stage. DVC counts paths from the current folder, so this goes to
+    ``root`` while it works: one at a time in a process.
+    """
+
+    def __init__(
+        self, root: Path, *, environment: Mapping[str, str], logs: Path | None = None
+    ) -> None:
+        self._root = root.resolve()
+        self._environment = environment
+        self._logs = (logs or self._root / ".dvc" / "tmp" / "modelci" / "logs").resolve()
+
+    def plan(self, targets: Sequence[str]) -> Plan:
+        """Say what a run would do. Raises UsageError for an unknown target, else ConfigError."""
+        with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo):
+            return plan_stages(*self._collect(repo, targets))
+
+    def run(
+        self,
+        targets: Sequence[str],
+        *,
+        pull: bool,
+        force: bool,
+        keep_going: bool,
+        progress: Progress,
+    ) -> tuple[StageRun, ...]:
+        """Run what is out of date, as ``dvc repro`` does, and return one value per stage.
+
+        No targets mean the top's dvc.yaml; where there is none, all pipelines below.
+        """
+        with self._open(progress.warn) as (repo, _), ending_signals_interrupt():
+            return _reproduce(
+                repo,
+                lambda: StageSequence(
+                    *self._collect(repo, targets),
+                    root=self._root,
+                    environment=self._environment,
+                    logs=self._logs,
+                    progress=progress,
+                    pull=pull and self._pull_run_cache(repo, progress),
+                    force=force,
+                    keep_going=keep_going,
+                ).run(),
+            )
+
+    def push(self, *, progress: Progress) -> int:
+        """Push what the checkout's stages wrote, and the run cache; return how many files were new.
+
+        Raises PipelineError if there is no remote, or it does not take all. What is neither here
+        nor there (outputs that an older lock file names) is a warning.
+        """
+        with self._open(progress.warn) as (repo, heard):
+            remote = self._remote(repo)
+            if remote is None:
+                raise errors.no_remote()
+            with _talking_to(remote, "push to", heard):
+                return int(repo.push()) + _push_run_cache(repo) + _push_copies(repo)
+
+    def fetch(self, paths: Sequence[str], *, revision: str | None = None) -> None:
+        """Bring tracked outputs (of the work tree, or of a revision) from the remote to the cache.
+
+        The work tree stays as it is. Raises PipelineError for a path that is not tracked and a
+        remote that does not answer; what the remote lacks is simply not in the cache afterwards.
+        """
+        if not paths:
+            return
+        with self._open(_LOGGER.debug) as (repo, heard):
+            remote = self._remote(repo)
+            if remote is None:
+                raise errors.no_remote()
+            revisions = [revision] if revision else None
+            with _talking_to(remote, "fetch from", heard):
+                repo.fetch(targets=list(paths), revs=revisions, workspace=not revision)
+
+    # -- the repository --------------------------------------------------------------------------
+
+    @contextmanager
+    def _open(self, warn: Callable[[str], None]) -> Iterator[tuple[Any, list[str]]]:
+        """Give DVC's repository, and the list of what DVC warns of while it is open."""
+        with (
+            self._translated(),
+            dvc_quiet(warn) as heard,
+            contextlib.chdir(self._root),
+            dvc.repo.Repo(str(self._root)) as repo,
+        ):
+            yield repo, heard
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelCIError:
+            raise
+        except (DvcException, OSError) as error:
+            raise errors.translate(error, self._root) from error
+
+    def _collect(self, repo: Any, targets: Sequence[str]) -> tuple[list[Any], Any]:
+        wanted = list(targets)
+        if not wanted and (self._root / PROJECT_FILE).exists():
+            wanted = [PROJECT_FILE]
+        for target in targets:  # one by one, to know which of them does not exist
+            try:
+                repo.stage.collect(target)
+            except DvcException as error:
+                if errors.is_no_target(error):
+                    names = [stage.addressing for stage in repo.index.stages]
+                    raise errors.no_such_target(target, names) from error
+                raise
+        stages, graph = seams.collect(repo, wanted)
+        if not stages:
+            raise ConfigError(
+                "There are no DVC stages here.",
+                hint="Describe them in dvc.yaml (`dvc stage add`), or run from the top folder.",
+            )
+        return stages, graph
+
+    def _remote(self, repo: Any) -> str | None:
+        """Return the default remote's name and URL, None if there is none configured."""
+        try:
+            repo.cloud.get_remote()
+        except NoRemoteError:
+            return None
+        except (DvcException, ImportError) as error:
+            if isinstance(error, DvcConfigError):
+                raise
+            label = errors.remote_label(repo) or "?"
+            raise errors.remote_failed("use", label, error) from error
+        return errors.remote_label(repo)
+
+    def _pull_run_cache(self, repo: Any, progress: Progress) -> bool:
+        """Fetch what past runs recorded; False if there is no remote to pull from at all."""
+        remote = self._remote(repo)
+        if remote is None:
+            progress.warn("Nothing can be pulled: no default DVC remote is configured.")
+            return False
+        with _talking_to(remote, "pull from", []):
+            try:
+                repo.stage_cache.pull(None)
+            except RunCacheNotSupported as error:
+                progress.warn(f"Past runs cannot be pulled: {errors.describe(error)}.")
+        return True
+
+
+@contextmanager
+def _talking_to(remote: str, doing: str, heard: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # every kind of remote has errors of its own
+        raise errors.remote_failed(doing, remote, error, heard) from error
+
+
+class _Failed(Exception):  # noqa: N818 - never leaves this module
+    """Takes the results of a run past DVC's handling of a failed one."""
+
+    def __init__(self, runs: tuple[StageRun, ...]) -> None:
+        super().__init__()
+        self.runs = runs
+
+
+def _reproduce(repo: Any, run: Callable[[], tuple[StageRun, ...]]) -> tuple[StageRun, ...]:
+    """Let DVC see that a stage failed as in ``dvc repro``, by an exception.
+
+    It then stages nothing, and takes the lines of this run out of .gitignore. That is odd, but
+    the tree shall be the same whoever ran the pipeline.
+    """
+    try:
+        with seams.reproducing(repo):
+            return _raise_if_failed(run())
+    except _Failed as failed:
+        return failed.runs
+
+
+def _raise_if_failed(runs: tuple[StageRun, ...]) -> tuple[StageRun, ...]:
+    if any(run.status is StageStatus.FAILED for run in runs):
+        raise _Failed(runs)
+    return runs
+
+
+def _push_run_cache(repo: Any) -> int:
+    """Push the records of past runs; DVC sends all of them each time, we count the new ones."""
+    try:
+        remote = repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
+        if remote.fs.protocol in {"http", "https"}:
+            return 0  # cannot be listed
+        known = set(remote.fs.find(remote.fs.join(remote.path, "runs")))
+        sent = repo.stage_cache.push(None, odb=remote)
+    except (RunCacheNotSupported, DvcConfigError):
+        return 0
+    there = {path.rpartition("/")[2] for path in known}
+    return sum(value not in there for _, value in sent)
+
+
+def _push_copies(repo: Any) -> int:
+    """Push what the run cache keeps of outputs with ``cache: false`` (DVC itself does not).
+
+    Without these a stage that writes metrics could not be restored elsewhere.
+    """
+    with seams.locked(repo):
+        copies = {
+            out.hash_info
+            for stage in repo.index.stages
+            for out in stage.outs
+            if out.hash_info and not out.use_cache and out.is_in_repo
+            if out.local_cache.exists(out.hash_info.value)
+        }
+        return len(repo.cloud.push(copies).transferred) if copies else 0
