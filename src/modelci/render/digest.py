@@ -1,0 +1,223 @@
+"""A report seen through its reader's eyes: the verdict in one sentence, and what comes first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from modelci.domain.gates import GateResult, Outcome
+from modelci.domain.metrics import MetricDelta
+from modelci.domain.pipeline import Run, StageRun, StageStatus
+from modelci.domain.report import Report, Revision
+from modelci.render.quantities import counted
+from modelci.render.rows import metric_of
+
+
+class Tone(StrEnum):
+    """What the reader is to feel at the first glance."""
+
+    GOOD = "good"
+    BAD = "bad"
+    WARNING = "warning"
+    INFO = "info"
+    BROKEN = "broken"
+
+
+class Role(StrEnum):
+    """How a piece of the verdict is set: as it is, with weight, or as a foreign name."""
+
+    PLAIN = "plain"
+    STRONG = "strong"
+    NAME = "name"
+
+
+Phrase = tuple[Role, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The verdict sentence, in phrases that every renderer sets in its own way."""
+
+    tone: Tone
+    phrases: tuple[Phrase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """A report's parts, sorted by what deserves attention.
+
+    ``troubled`` gates begin with those that block; ``shows_files`` says that metrics come from
+    more than one file.
+    """
+
+    headline: Headline
+    troubled: tuple[GateResult, ...]
+    passed: tuple[GateResult, ...]
+    changed: tuple[MetricDelta, ...]
+    unchanged: tuple[MetricDelta, ...]
+    failed: tuple[StageRun, ...]
+    shows_files: bool
+
+
+def digest(report: Report) -> Digest:
+    """Sort a report's parts."""
+    troubled = [result for result in report.gates if result.outcome is not Outcome.PASSED]
+    changed = tuple(delta for delta in report.metrics if delta.is_changed)
+    return Digest(
+        headline=_headline(report, troubled, len(changed)),
+        troubled=tuple(sorted(troubled, key=_urgency)),
+        passed=tuple(result for result in report.gates if result.outcome is Outcome.PASSED),
+        changed=changed,
+        unchanged=tuple(delta for delta in report.metrics if not delta.is_changed),
+        failed=report.run.failed if report.run else (),
+        shows_files=len({delta.key.path for delta in report.metrics}) > 1,
+    )
+
+
+def sentence(headline: Headline) -> str:
+    """Return the verdict without any setting."""
+    return "".join(text for _, text in headline.phrases)
+
+
+def run_counts(run: Run) -> str:
+    """Return ``3 ran, 2 restored, 4 unchanged``."""
+    counts = dict.fromkeys(StageStatus, 0)
+    for stage in run.stages:
+        counts[stage.status] += 1
+    words = [
+        f"{count:,} {str(status).replace('_', ' ')}" for status, count in counts.items() if count
+    ]
+    return ", ".join(words) or "no stages"
+
+
+def revision_label(revision: Revision) -> str:
+    """Return what to call a revision beside its commit."""
+    return f"{revision.name} with uncommitted changes" if revision.dirty else revision.name
+
+
+def short_sha(sha: str) -> str:
+    """Return a commit as people write it."""
+    return sha[:7]
+
+
+_URGENCY = (
+    Outcome.FAILED,
+    Outcome.MISSING,
+    Outcome.WARNED,
+    Outcome.INCONCLUSIVE,
+    Outcome.INCOMPARABLE,
+    Outcome.PASSED,
+)
+
+
+def _urgency(result: GateResult) -> tuple[bool, int]:
+    return not result.blocks, _URGENCY.index(result.outcome)
+
+
+def _headline(report: Report, troubled: Sequence[GateResult], changed: int) -> Headline:
+    blocking = [result for result in troubled if result.blocks]
+    if report.run is not None and not report.run.is_ok:
+        return Headline(tone=Tone.BROKEN, phrases=tuple(_broken(report.run, report, blocking)))
+    if blocking:
+        return Headline(tone=Tone.BAD, phrases=tuple(_blocked(report, blocking)))
+    tail = (Role.PLAIN, f"; {_metrics(report, changed)}.")
+    if not report.gates:
+        return Headline(tone=Tone.INFO, phrases=((Role.STRONG, "No gates are configured"), tail))
+    if not troubled:
+        total = len(report.gates)
+        hold = "the only gate holds" if total == 1 else f"all {total:,} gates hold"
+        return Headline(
+            tone=Tone.GOOD,
+            phrases=((Role.STRONG, "Passed"), (Role.PLAIN, f": {hold}"), tail),
+        )
+    return _with_reservations(report, troubled, tail)
+
+
+def _with_reservations(report: Report, troubled: Sequence[GateResult], tail: Phrase) -> Headline:
+    held = len(report.gates) - len(troubled)
+    only_no_base = report.base is None and all(
+        result.outcome is Outcome.INCOMPARABLE for result in troubled
+    )
+    phrases = (
+        (Role.STRONG, "No base to compare with" if only_no_base else "Passed with warnings"),
+        (Role.PLAIN, f": {held:,} of {counted(len(report.gates), 'gate')} hold"),
+        (Role.PLAIN, "s" if held == 1 else ""),
+        (Role.PLAIN, f", {_outcomes(troubled)}"),
+        *(() if only_no_base else _culprits(troubled)),
+        tail,
+    )
+    return Headline(tone=Tone.INFO if only_no_base else Tone.WARNING, phrases=phrases)
+
+
+def _broken(run: Run, report: Report, blocking: Sequence[GateResult]) -> Iterator[Phrase]:
+    yield Role.STRONG, "The pipeline failed"
+    if run.failed:
+        yield Role.PLAIN, " in stage " if len(run.failed) == 1 else " in stages "
+        yield from _names([stage.name for stage in run.failed])
+    elif run.error:
+        yield Role.PLAIN, f": {run.error.rstrip('.')}"
+    if blocking:
+        yield Role.PLAIN, f"; {len(blocking):,} of {counted(len(report.gates), 'gate')} blocked"
+    yield Role.PLAIN, "."
+
+
+def _blocked(report: Report, blocking: Sequence[GateResult]) -> Iterator[Phrase]:
+    yield Role.STRONG, "Blocked"
+    total = counted(len(report.gates), "gate")
+    failed = sum(result.outcome is Outcome.FAILED for result in blocking)
+    lost = len(blocking) - failed
+    if failed:
+        yield Role.PLAIN, f": {failed:,} of {total} failed"
+    if lost:
+        start = f" and {lost:,}" if failed else f": {lost:,} of {total}"
+        yield Role.PLAIN, f"{start} found no metric"
+    yield from _culprits(blocking)
+    yield Role.PLAIN, "."
+
+
+def _culprits(results: Sequence[GateResult]) -> Iterator[Phrase]:
+    yield Role.PLAIN, " ("
+    if len(results) == 1:
+        yield Role.NAME, metric_of(results[0])
+        yield Role.PLAIN, f": {results[0].reason}"
+    else:
+        yield from _names(list(dict.fromkeys(metric_of(result) for result in results)))
+    yield Role.PLAIN, ")"
+
+
+def _names(names: Sequence[str]) -> Iterator[Phrase]:
+    shown = names[:3]
+    for place, name in enumerate(shown):
+        if place:
+            yield Role.PLAIN, " and " if place + 1 == len(names) else ", "
+        yield Role.NAME, name
+    if len(names) > len(shown):
+        yield Role.PLAIN, f" and {len(names) - len(shown):,} more"
+
+
+def _outcomes(results: Sequence[GateResult]) -> str:
+    counts = dict.fromkeys(Outcome, 0)
+    for result in results:
+        counts[result.outcome] += 1
+    return ", ".join(
+        f"{count:,} {one if count == 1 else many}"
+        for outcome, (one, many) in _VERBS.items()
+        if (count := counts[outcome])
+    )
+
+
+_VERBS = {
+    Outcome.WARNED: ("warns", "warn"),
+    Outcome.MISSING: ("finds no metric", "find no metric"),
+    Outcome.FAILED: ("fails", "fail"),
+    Outcome.INCONCLUSIVE: ("is inconclusive", "are inconclusive"),
+    Outcome.INCOMPARABLE: ("cannot be judged", "cannot be judged"),
+}
+
+
+def _metrics(report: Report, changed: int) -> str:
+    total = len(report.metrics)
+    if not total:
+        return "no metrics"
+    if report.base is None:
+        return f"{counted(total, 'metric')} measured"
+    return f"{changed:,} of {counted(total, 'metric')} changed"

@@ -1,0 +1,158 @@
+"""Numbers as people read them: metrics, changes, sizes, durations, counts.
+
+A changed pair never reads as two equal texts: both sides are rounded to the decimal place that
+shows their difference, and written out in full where rounding would still hide it.
+"""
+
+import math
+
+from modelci.domain.gates import Threshold
+from modelci.domain.metrics import MetricDelta, MetricValue
+
+ABSENT = "—"
+_DIGITS = 4  # of a value
+_CHANGE_DIGITS = 2  # of a difference
+_HUGE = 1e15
+_TINY = 1e-4
+
+
+def number(value: MetricValue | None) -> str:
+    """Return one value with some four digits; a whole number in full."""
+    if not isinstance(value, float):
+        return ABSENT if value is None else str(value)
+    return _written(value, _last_place(value))
+
+
+def pair(base: MetricValue | None, head: MetricValue | None) -> tuple[str, str]:
+    """Return two values, with the digits that tell them apart."""
+    if not isinstance(base, float) or not isinstance(head, float) or base == head:
+        return number(base), number(head)
+    place = _shared_place(base, head)
+    texts = _written(base, place), _written(head, place)
+    return (repr(base), repr(head)) if texts[0] == texts[1] else texts
+
+
+def change(delta: MetricDelta) -> str:
+    """Return ``+0.0032 (+0.41 %)``, or nothing where there is no difference to count."""
+    if delta.change is None or not isinstance(delta.base, float):
+        return ""
+    if not math.isfinite(delta.change):
+        return ""
+    share = percent(delta.change, of=delta.base) if delta.change else ""
+    return f"{difference(delta)} ({share})" if share else difference(delta)
+
+
+def difference(delta: MetricDelta) -> str:
+    """Return ``+0.0032`` or ``−12``."""
+    assert isinstance(delta.base, float) and isinstance(delta.head, float)  # noqa: PT018, S101
+    gap = delta.head - delta.base
+    place = _shared_place(delta.base, delta.head) if gap else 0
+    return _signed(gap, _written(abs(gap), place, tiny=1e-7))
+
+
+def percent(part: float, *, of: float) -> str:
+    """Return a signed share, or nothing where there is nothing to take a share of."""
+    share = 100 * (part / abs(of)) if of else math.inf
+    if not math.isfinite(share):
+        return ""
+    size = abs(share)
+    if size >= 1e6:
+        return _signed(share, f"{_scientific(size, 2)} %")
+    decimals = 0 if size >= 100 else 2 if size >= 0.1 or size == 0 else None
+    text = f"{size:.1g}" if decimals is None else f"{size:,.{decimals}f}"
+    return _signed(share, f"{_plain_exponent(text)} %")
+
+
+def limit(threshold: Threshold) -> str:
+    """Return a gate's limit, unrounded."""
+    if threshold.relative:
+        return f"{threshold.value * 100:.10g} %"
+    return f"{threshold.value:,.0f}" if _is_whole(threshold.value) else str(threshold)
+
+
+def size(count: int | None) -> str:
+    """Return a size in bytes with a decimal unit."""
+    if count is None:
+        return ABSENT
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            scaled = count / factor
+            return f"{scaled:,.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
+    return f"{count:,} B"
+
+
+def size_pair(base: int | None, head: int | None) -> tuple[str, str]:
+    """Return two sizes; where the unit hides their difference, in bytes."""
+    texts = size(base), size(head)
+    if texts[0] == texts[1] and base is not None and head is not None and base != head:
+        return f"{base:,} B", f"{head:,} B"
+    return texts
+
+
+def duration(seconds: float | None) -> str:
+    """Return ``0.4 s``, ``12 s``, ``3 min 05 s`` or ``2 h 05 min``."""
+    if seconds is None or not math.isfinite(seconds):
+        return ABSENT
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 gate``, ``2,940 gates``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _shared_place(base: float, head: float) -> int:
+    # Two finite numbers that differ: gradual underflow keeps their difference above zero.
+    if _is_whole(base) and _is_whole(head):
+        return 0
+    gap = abs(head - base)
+    biggest = _leading(max(abs(base), abs(head))) - _DIGITS + 1
+    return min(biggest, _leading(gap) - _CHANGE_DIGITS + 1) if math.isfinite(gap) else biggest
+
+
+def _last_place(value: float) -> int:
+    """Return the decimal place (-2 for hundredths) of the last digit to show."""
+    return 0 if _is_whole(value) else _leading(value) - _DIGITS + 1
+
+
+def _is_whole(value: float) -> bool:
+    return float(value).is_integer() and abs(value) < _HUGE
+
+
+def _leading(value: float) -> int:
+    """Return the decimal place of the first digit."""
+    return math.floor(math.log10(abs(value))) if value else 0
+
+
+def _written(value: float, place: int, *, tiny: float = _TINY) -> str:
+    if value == 0:
+        return "0"
+    digits = _leading(value) - place + 1
+    if digits > 15:
+        return _plain_exponent(repr(value))
+    if not tiny <= abs(value) < _HUGE:
+        return _scientific(value, max(digits, 2))
+    return f"{value:,.{max(0, -place)}f}"
+
+
+def _scientific(value: float, digits: int) -> str:
+    return _plain_exponent(f"{value:.{digits - 1}e}")
+
+
+def _plain_exponent(text: str) -> str:
+    """Write ``1e-07`` as ``1e-7``."""
+    mantissa, found, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if found else text
+
+
+def _signed(value: float, text: str) -> str:
+    if value == 0:
+        return f"±{text}"
+    return f"+{text}" if value > 0 else f"−{text}"

@@ -1,0 +1,360 @@
+"""Reports, plans, runs, promotions and the registry as text for a terminal."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import StringIO
+from itertools import islice
+from typing import TypeVar
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from modelci.domain.gates import GateResult
+from modelci.domain.metrics import MetricDelta
+from modelci.domain.pipeline import Plan, PlannedState, Run, StageRun
+from modelci.domain.promotion import Promotion
+from modelci.domain.registry import ArtifactState
+from modelci.domain.report import Report, Revision
+from modelci.render import quantities
+from modelci.render.digest import (
+    Digest,
+    Headline,
+    Role,
+    Tone,
+    digest,
+    revision_label,
+    run_counts,
+    short_sha,
+)
+from modelci.render.escape import PROSE_LIMIT, log_lines, terminal
+from modelci.render.quantities import counted
+from modelci.render.rows import (
+    Mood,
+    data_row,
+    gate_row,
+    line_counts,
+    metric_row,
+    relative_change,
+    stage_fields,
+    stage_row,
+    value_pair,
+)
+
+_MOST_ROWS = 100  # of a table; a terminal is no place to read more
+
+_TONES = {
+    Tone.GOOD: ("✓", "bold green"),
+    Tone.BAD: ("✗", "bold red"),
+    Tone.WARNING: ("!", "bold yellow"),
+    Tone.INFO: ("i", "bold blue"),
+    Tone.BROKEN: ("✗", "bold red"),
+}
+_MOODS = {
+    Mood.GOOD: ("✓", "green"),
+    Mood.BAD: ("✗", "red"),
+    Mood.WARNING: ("!", "yellow"),
+    Mood.NEUTRAL: ("·", "dim"),
+}
+_STATES = {
+    PlannedState.RUN: "bold yellow",
+    PlannedState.RESTORE: "cyan",
+    PlannedState.UNCHANGED: "dim",
+    PlannedState.FROZEN: "magenta",
+    PlannedState.DEPENDS: "yellow",
+}
+
+_GATE_TITLES = {
+    True: ["Outcome", "Gate", "Metric", "Base:", "Head:", "Reason"],
+    False: ["Outcome", "Gate", "Metric", "Reason"],
+}
+_SHORT = frozenset({"Change", "Gate", "Kind", "Outcome", "State", "Status", "Trend"})
+"""Titles of columns that hold our own short words: they are not broken."""
+
+Cell = Text | str
+T = TypeVar("T")
+
+
+def render_report(report: Report, *, width: int = 100, colour: bool = False) -> str:
+    """Return the verdict, then gates, changed metrics and the rest as tables."""
+    view = digest(report)
+    return _print(_report(report, view, wide=width >= 80), width=width, colour=colour)
+
+
+def render_plan(plan: Plan, *, width: int = 100, colour: bool = False) -> str:
+    """Return what a run would do with each stage, and why."""
+    counts = {state: sum(stage.state is state for stage in plan.stages) for state in PlannedState}
+    words = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+    rows: Iterator[list[Cell]] = (
+        [_name(one.name), Text(one.state, _STATES[one.state]), _text("; ".join(one.reasons))]
+        for one in plan.stages
+    )
+    parts: list[RenderableType] = [Text(f"{counted(len(plan.stages), 'stage')}: {words}")]
+    if plan.stages:
+        parts.append(_table(["Stage", "State", "Reason"], rows))
+    else:
+        parts = [Text("There are no stages to run.")]
+    return _print(parts, width=width, colour=colour)
+
+
+def render_run(run: Run, *, width: int = 100, colour: bool = False) -> str:
+    """Return what a run did, stage by stage, with the ends of failed stages' logs."""
+    tone = Tone.GOOD if run.is_ok else Tone.BROKEN
+    sign, style = _TONES[tone]
+    word = "Pipeline ran" if run.is_ok else "Pipeline failed"
+    line = Text.assemble((f"{sign} {word}", style), f": {run_counts(run)}")
+    line.append(f" in {quantities.duration(run.seconds)}.")
+    parts: list[RenderableType] = [line]
+    if run.error:
+        parts.append(_text(run.error))
+    if run.stages:
+        parts.append(_stages(run))
+    parts.extend(_logs(run.failed))
+    if run.pushed is not None:
+        parts.append(Text(f"{counted(run.pushed, 'object')} pushed to the DVC remote."))
+    return _print(parts, width=width, colour=colour)
+
+
+def render_promotion(promotion: Promotion, *, width: int = 100, colour: bool = False) -> str:
+    """Return the tags that were (or would be) created, and the artifacts left alone."""
+    return _print(_promotion(promotion), width=width, colour=colour)
+
+
+def render_registry(
+    states: Sequence[ArtifactState], *, width: int = 100, colour: bool = False
+) -> str:
+    """Return each artifact's latest version, its number of versions, and who holds a stage."""
+    stages = sorted({stage for state in states for stage in state.stages})
+    rows: Iterator[list[Cell]] = (
+        [
+            _name(f"{state.name} (deprecated)" if state.deprecated else state.name),
+            f"v{state.latest.version}" if state.latest else quantities.ABSENT,
+            *(
+                terminal(state.stages[stage].label) if stage in state.stages else quantities.ABSENT
+                for stage in stages
+            ),
+            f"{len(state.versions):,}",
+        ]
+        for state in states
+    )
+    titles = ["Artifact", "Latest", *(terminal(f"#{stage}") for stage in stages), "Versions:"]
+    empty = Text("The registry is empty: `modelci promote` creates the first version.")
+    parts = [_table(titles, rows, most=None)] if states else [empty]
+    return _print(parts, width=width, colour=colour)
+
+
+def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
+    yield _verdict(view.headline)
+    yield from _section(
+        "Gates", view.troubled + view.passed, _GATE_TITLES[wide], _gate_cells(view, wide=wide)
+    )
+    edits = [
+        f"the change edits its own gates; {one.kind}: {one.gate}" for one in report.gate_changes
+    ]
+    yield from _remarks([*edits, *report.notes])
+    yield from _logs(view.failed)
+    yield from _metrics(report, view, wide=wide)
+    if report.run and report.run.stages:
+        time = quantities.duration(report.run.seconds)
+        yield Group(Text(f"Run: {run_counts(report.run)}, {time}", "bold"), _stages(report.run))
+    yield from _differences(report)
+    yield _provenance(report)
+
+
+def _metrics(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
+    if report.base is None:
+        titles = ["Metric", "Value:"]
+        yield from _section("Metrics", view.changed, titles, lambda one: _value_cells(one, view))
+        return
+    changed = view.changed
+    if len(changed) > _MOST_ROWS:
+        changed = tuple(sorted(changed, key=relative_change, reverse=True))
+    titles = ["Metric", "Base:", "Head:", *(["Change:"] if wide else []), "Trend"]
+    name = f"Metrics ({len(view.unchanged):,} unchanged)" if view.unchanged else "Metrics"
+    yield from _section(name, changed, titles, lambda one: _metric_cells(one, view, wide=wide))
+
+
+def _differences(report: Report) -> Iterator[RenderableType]:
+    for name, changes in (("Parameters", report.params), ("Metrics that are text", report.texts)):
+        yield from _section(
+            name,
+            changes,
+            ["Name", "Base", "Head"],
+            lambda one: [_name(str(one.key)), *(terminal(side) for side in value_pair(one))],
+        )
+    yield from _section(
+        "Pipeline stages",
+        report.stages,
+        ["Stage", "Change", "Fields"],
+        lambda one: [_name(one.name), one.kind, terminal(stage_fields(one))],
+    )
+    yield from _section(
+        "Data and models",
+        report.data,
+        ["Path", "Kind", "Change", "Size:", "Files:"],
+        lambda one: [_name(one.path), one.data, one.kind, data_row(one).size, data_row(one).files],
+    )
+    yield from _section(
+        "Files in Git",
+        report.files,
+        ["File", "Change", "Lines:"],
+        lambda one: [_name(one.path), one.kind, line_counts(one)],
+    )
+
+
+def _verdict(headline: Headline) -> Text:
+    sign, style = _TONES[headline.tone]
+    line = Text(f"{sign} ", style)
+    for role, text in headline.phrases:
+        styles = {Role.STRONG: style, Role.NAME: "cyan", Role.PLAIN: ""}
+        line.append(terminal(text, PROSE_LIMIT), styles[role])
+    return line
+
+
+def _gate_cells(view: Digest, *, wide: bool) -> Callable[[GateResult], list[Cell]]:
+    def cells(result: GateResult) -> list[Cell]:
+        row = gate_row(result)
+        sign, style = _MOODS[row.mood]
+        return [
+            Text(f"{sign} {row.outcome}", style),
+            row.rule,
+            _metric_name(row.path, row.metric, view),
+            *([row.base, row.head] if wide else []),
+            _text(row.reason),
+        ]
+
+    return cells
+
+
+def _metric_cells(delta: MetricDelta, view: Digest, *, wide: bool) -> list[Cell]:
+    row = metric_row(delta)
+    style = _MOODS[row.mood][1] if row.mood is not Mood.NEUTRAL else ""
+    return [
+        _metric_name(row.path, row.name, view),
+        row.base,
+        row.head,
+        *([Text(f"{row.arrow} {row.change}".strip(), style)] if wide else []),
+        Text(row.trend if wide else f"{row.arrow} {row.trend}".strip(), style),
+    ]
+
+
+def _value_cells(delta: MetricDelta, view: Digest) -> list[Cell]:
+    return [_metric_name(delta.key.path, delta.key.name, view), quantities.number(delta.head)]
+
+
+def _stages(run: Run) -> Table:
+    def cells(stage: StageRun) -> list[Cell]:
+        row = stage_row(stage)
+        sign, style = _MOODS[row.mood]
+        status = Text(f"{sign} {row.status}", style)
+        return [_name(row.name), status, row.time, _text(row.reason)]
+
+    return _table(["Stage", "Status", "Time:", "Reason"], map(cells, run.stages))
+
+
+def _logs(stages: Sequence[StageRun]) -> Iterator[RenderableType]:
+    for stage in stages[:3]:
+        if stage.log_tail.strip():
+            title = Text("The end of the log of ", "bold").append(_name(stage.name)).append(":")
+            lines = (terminal(line, 400) for line in log_lines(stage.log_tail, lines=20))
+            yield Group(title, Padding(Text("\n".join(lines), "dim"), (0, 2)))
+
+
+def _promotion(promotion: Promotion) -> Iterator[RenderableType]:
+    verb = "created" if promotion.done else "to create"
+    where = f" on {terminal(promotion.remote)}" if promotion.remote else ""
+    commit = terminal(short_sha(promotion.commit))
+    if promotion.tags:
+        style = "bold green" if promotion.done else "bold"
+        count = counted(len(promotion.tags), "tag")
+        title = Text.assemble((f"{count} {verb}", style), f"{where}, at {commit}:")
+        rows = ([_name(tag.name), _text(tag.subject)] for tag in promotion.tags)
+        yield Group(title, _table(["Tag", "What"], rows, most=None))
+    else:
+        yield Text(f"Nothing to promote at {commit}.")
+    left = [f"{one.artifact}: {one.reason}" for one in promotion.unpromoted]
+    yield from _remarks(left, sign="·")
+    yield from _remarks(promotion.notes)
+
+
+def _remarks(texts: Sequence[str], sign: str = "!") -> Iterator[RenderableType]:
+    if texts:
+        yield Group(*(Text(f"{sign} ", "yellow").append(_text(text)) for text in texts))
+
+
+def _provenance(report: Report) -> Text:
+    base = f"base {_revision(report.base)}" if report.base else "no base"
+    parts = [base, f"head {_revision(report.head)}", f"modelci {terminal(report.version, 40)}"]
+    return Text(" · ".join([*parts, terminal(report.created, 40)]), "dim")
+
+
+def _revision(revision: Revision) -> str:
+    sha = f"{terminal(short_sha(revision.sha))} " if revision.sha else ""
+    chosen = f" ({terminal(revision.chosen)})" if revision.chosen else ""
+    return f"{sha}{terminal(revision_label(revision))}{chosen}"
+
+
+def _section(
+    name: str, rows: Sequence[T], titles: Sequence[str], cells: Callable[[T], Sequence[Cell]]
+) -> Iterator[RenderableType]:
+    if not rows:
+        return
+    parts: list[RenderableType] = [Text(name, "bold"), _table(titles, map(cells, rows))]
+    if len(rows) > _MOST_ROWS:
+        rest = counted(len(rows) - _MOST_ROWS, "more row")
+        parts.append(Text(f"… {rest}: see the HTML page or --json", "dim"))
+    yield Group(*parts)
+
+
+def _table(
+    titles: Sequence[str], rows: Iterable[Sequence[Cell]], *, most: int | None = _MOST_ROWS
+) -> Table:
+    """Return a table; a title that ends in a colon stands over a column of numbers."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    for title in titles:
+        numbers = title.endswith(":")
+        table.add_column(
+            Text(title.removesuffix(":")),
+            justify="right" if numbers else "left",
+            no_wrap=numbers or title in _SHORT,
+            overflow="fold",
+        )
+    for cells in islice(rows, most):
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    return table
+
+
+def _metric_name(path: str, name: str, view: Digest) -> Text:
+    return _name(f"{path}:{name}" if path and view.shows_files else name)
+
+
+def _name(text: str) -> Text:
+    return Text(terminal(text) if text.strip() else '""', "cyan")
+
+
+def _text(text: str) -> Text:
+    return Text(terminal(text, PROSE_LIMIT))
+
+
+def _print(parts: Iterable[RenderableType], *, width: int, colour: bool) -> str:
+    """Draw the parts one below the other; the environment has no say in it."""
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        color_system="standard" if colour else None,
+        force_terminal=colour,
+        no_color=not colour,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    for place, part in enumerate(parts):
+        if place:
+            console.print()
+        console.print(part)
+    lines = (line.rstrip() for line in out.getvalue().split("\n"))
+    return "\n".join(lines)

@@ -1,0 +1,235 @@
+"""A comment says the verdict first, holds its shape whatever the names, and keeps to its size."""
+
+import re
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from tests.golden import samples
+from tests.unit.render.test_escape import MARKDOWN, NASTY, assert_inert
+
+from modelci.domain.gates import GateResult, Outcome, Rule, Severity, WhenMissing, judge_all
+from modelci.domain.metrics import NonFinite
+from modelci.domain.pipeline import Run
+from modelci.domain.report import Report
+from modelci.render import digest
+from modelci.render.markdown import render_comment, render_summary
+
+MARKER = "<!-- modelci:report -->"
+
+
+def comment(report: Report, max_bytes: int = 65_000) -> str:
+    return render_comment(report, title="Model report", marker=MARKER, max_bytes=max_bytes)
+
+
+def verdict(report: Report) -> str:
+    return digest.sentence(digest.digest(report).headline)
+
+
+def judged(*outcomes: Outcome, severity: Severity = Severity.BLOCK) -> Report:
+    gate = samples.gate("auc", Rule.MIN, 0.9, severity=severity)
+    gates = tuple(GateResult(gate=gate, outcome=one, reason="because") for one in outcomes)
+    return replace(samples.ungated(), metrics=(), gates=gates)
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        (samples.good(), "Passed: all 6 gates hold; 4 of 8 metrics changed."),
+        (judged(Outcome.PASSED), "Passed: the only gate holds; no metrics."),
+        (
+            judged(Outcome.PASSED, Outcome.FAILED),
+            "Blocked: 1 of 2 gates failed (auc: because).",
+        ),
+        (
+            judged(Outcome.FAILED, Outcome.MISSING),
+            "Blocked: 1 of 2 gates failed and 1 found no metric (auc).",
+        ),
+        (judged(Outcome.MISSING), "Blocked: 1 of 1 gate found no metric (auc: because)."),
+        (
+            judged(Outcome.PASSED, Outcome.WARNED, severity=Severity.WARN),
+            "Passed with warnings: 1 of 2 gates holds, 1 warns (auc: because); no metrics.",
+        ),
+        (
+            judged(Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE),
+            (
+                "Passed with warnings: 0 of 2 gates hold, 1 is inconclusive, "
+                "1 cannot be judged (auc); no metrics."
+            ),
+        ),
+        (samples.ungated(), "No gates are configured; 4 of 8 metrics changed."),
+        (
+            samples.first(),
+            "No base to compare with: 3 of 6 gates hold, 3 cannot be judged; 8 metrics measured.",
+        ),
+        (samples.failed(), "The pipeline failed in stage train@hgb."),
+        (
+            replace(
+                judged(Outcome.FAILED),
+                run=Run(
+                    revision=None, dirty=False, started="", seconds=0, stages=(), error="no cache."
+                ),
+            ),
+            "The pipeline failed: no cache; 1 of 1 gate blocked.",
+        ),
+    ],
+)
+def test_the_verdict_is_one_sentence(report: Report, sentence: str) -> None:
+    assert verdict(report) == sentence
+
+
+def test_the_marker_is_the_first_line_and_stands_once() -> None:
+    for report in (samples.good(), samples.hostile(), samples.failed()):
+        text = comment(report)
+        assert text.split("\n", 1)[0] == MARKER
+        assert text.count("<!--") == 1
+
+
+def test_a_summary_has_no_marker() -> None:
+    text = render_summary(samples.good(), title="Model report")
+    assert text.startswith("## Model report\n\n✅ ")
+
+
+def test_metrics_of_one_file_need_no_file_column() -> None:
+    assert "| File | Metric |" not in comment(samples.good())
+    assert "| File | Metric |" in comment(samples.blocked())
+
+
+def test_colour_is_not_the_only_sign() -> None:
+    text = comment(samples.good())
+    assert "▼ −0.00034 (−0.66 %) | 🟢 better" in text
+
+
+def test_a_log_cannot_leave_its_fence() -> None:
+    report = samples.failed()
+    assert report.run
+    stage = replace(report.run.stages[1], log_tail="x\n````\n</details>\n```` \n~~~\n@octocat")
+    text = comment(replace(report, run=replace(report.run, stages=(stage,))))
+    fences = [token for token in MARKDOWN.parse(text) if token.type == "fence"]
+    assert [fence.content for fence in fences] == ["x\n````\n</details>\n```` \n~~~\n@octocat\n"]
+
+
+def test_gates_that_the_head_edits_are_shown_openly() -> None:
+    text = comment(samples.blocked())
+    assert "> [!WARNING]" in text
+    assert "> - deleted: `hgb.roc_auc max_drop 0.005` (block)" in text
+
+
+@given(st.lists(NASTY, min_size=1, max_size=4, unique=True), NASTY, NASTY)
+def test_no_name_changes_the_shape(names: list[str], value: str, title: str) -> None:
+    """A report with hostile names has the tokens that the same report has with plain names."""
+    plain = [f"name_{place}" for place in range(len(names))]
+    hostile = render_comment(shaped(names, value), title=title, marker=MARKER)
+    assert structure(hostile) == structure(
+        render_comment(shaped(plain, "value"), title="title", marker=MARKER)
+    )
+    for token in MARKDOWN.parse(hostile):
+        for child in token.children or []:
+            if child.type == "text":
+                assert_inert(child.content)
+
+
+def shaped(names: list[str], text: str) -> Report:
+    metrics = tuple(samples.metric(name, 0.5, 0.25, path=f"{name}.json") for name in names)
+    gates = [samples.gate(f"{name}?", Rule.MIN, 0.9) for name in names]
+    lost = [samples.gate(name, Rule.MAX, 1, missing=WhenMissing.FAIL) for name in names]
+    report = samples.hostile()
+    assert report.run
+    return replace(
+        report,
+        metrics=(*metrics, samples.metric("last", NonFinite.NAN, 1.0, path="last.json")),
+        gates=tuple(
+            GateResult(gate=gate, outcome=Outcome.FAILED, reason=text, key=metric.key, delta=metric)
+            for gate, metric in zip(gates, metrics, strict=True)
+        )
+        + judge_all(lost, ()),
+        gate_changes=(),
+        params=(),
+        data=(),
+        files=tuple(replace(report.files[0], path=name) for name in names),
+        stages=tuple(replace(report.stages[0], name=name, fields=(text,)) for name in names),
+        run=replace(
+            report.run,
+            stages=tuple(
+                replace(report.run.stages[0], name=name, reasons=(text,), log_tail="log")
+                for name in names
+            ),
+        ),
+        notes=(f"note: {text}",),
+        base=replace(report.head, name=names[0], chosen=f"by {text}"),
+        head=replace(report.head, name=names[-1], chosen=f"by {text}"),
+        head_sha=None,
+        version="1",
+        created="now",
+    )
+
+
+def structure(text: str) -> list[str]:
+    """Return the kinds of tokens; whether a cell is blank or a name is code is no matter."""
+    kept = []
+    for token in MARKDOWN.parse(text):
+        kept.append(token.type)
+        kept += [
+            f"{child.type} {child.content}"
+            for child in token.children or []
+            if child.type not in {"text", "text_special", "code_inline"}
+        ]
+    return kept
+
+
+@pytest.mark.parametrize("max_bytes", [3_000, 8_192, 65_000, 262_144, 1_000_000])
+@pytest.mark.parametrize(("metrics", "gates"), [(3_000, 0), (3_000, 10_000), (0, 10_000)])
+def test_a_huge_report_fits_in_whole_rows(metrics: int, gates: int, max_bytes: int) -> None:
+    report = samples.many(metrics, gates)
+    text = comment(report, max_bytes)
+    assert len(text.encode()) <= max_bytes
+    assert text.count("<details>") == text.count("</details>")
+    widths = {line.count(" | ") for line in text.split("\n") if line.startswith("| `metric_")}
+    assert len(widths) <= 1
+    assert ("_… " in text) == (max_bytes < 900_000 or gates > 0)
+
+
+def test_rows_that_are_left_out_are_counted() -> None:
+    text = comment(samples.many(3_000))
+    shown = len(re.findall(r"^\| `group_", text, re.MULTILINE))
+    (left_out,) = re.findall(r"_… ([\d,]+) more rows", text.split("Files changed in Git")[0])
+    assert shown + int(left_out.replace(",", "")) == 3_000
+    assert shown > 500
+
+
+def test_failed_gates_go_last() -> None:
+    text = comment(samples.many(3_000, 100), 20_000)
+    assert len(re.findall(r"^\| ❌ failed", text, re.MULTILINE)) == 100
+
+
+def test_the_greatest_changes_are_kept() -> None:
+    metrics = [samples.metric(f"m{place}", 1.0, 1.0 + place / 1e4) for place in range(1, 3_001)]
+    text = comment(replace(samples.ungated(), metrics=tuple(metrics)), 20_000)
+    assert "`m3000`" in text
+    assert "`m1`" not in text
+
+
+def test_huge_reports_take_little_time() -> None:
+    report = samples.many(3_000, 10_000)
+    started = time.perf_counter()
+    comment(report)
+    assert time.perf_counter() - started < 0.5
+
+
+def test_a_verdict_always_fits_into_16_kib() -> None:
+    long = "@|`#1" * 5_000
+    report = replace(
+        shaped([long, f"{long}2", f"{long}3"], long),
+        version=long,
+        created=long,
+        run_url=f"https://e.example/{'a' * 600}",
+    )
+    assert len(comment(report, 16_384).encode()) <= 16_384
+
+
+def test_the_parser_of_these_tests_reads_tables_as_github_does() -> None:
+    tokens = MarkdownIt().enable("table").parse("| a |\n| - |\n| `x\\|y` |")
+    assert [token.content for token in tokens if token.type == "inline"] == ["a", "`x|y`"]

@@ -1,0 +1,161 @@
+"""What a terminal shows is plain, aligned, and never drives it."""
+
+import re
+
+import pytest
+from rich.cells import cell_len
+from tests.golden import samples
+
+from modelci.domain.artifacts import Artifact
+from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, Run
+from modelci.domain.promotion import Candidate, Promotion, Unpromoted, plan_promotion
+from modelci.domain.registry import TagRecord, fold_registry
+from modelci.domain.tags import TagName
+from modelci.render import terminal
+
+PLAN = Plan(
+    stages=(
+        PlannedStage(name="prepare", state=PlannedState.UNCHANGED),
+        PlannedStage(
+            name="train@hgb",
+            state=PlannedState.RUN,
+            reasons=("params.yaml: hgb.max_depth changed",),
+            after=("prepare",),
+        ),
+        PlannedStage(name="\x1b]0;evil\x07", state=PlannedState.DEPENDS, after=("train@hgb",)),
+    )
+)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def tag(ref: str, commit: str, seconds: int) -> TagRecord:
+    name = TagName.parse(ref)
+    assert name
+    return TagRecord(name=name, ref=ref, commit=commit, seconds=seconds)
+
+
+STATES = fold_registry(
+    [
+        tag("hgb@v0.0.1", "a" * 40, 1),
+        tag("hgb@v0.1.0", "b" * 40, 2),
+        tag("hgb#prod#3", "a" * 40, 3),
+        tag("hgb#dev#4", "b" * 40, 4),
+        tag("sub=logreg@v1.0.0", "b" * 40, 5),
+        tag("old@v1.0.0", "c" * 40, 6),
+        tag("old@deprecated", "c" * 40, 7),
+    ]
+)
+
+
+def test_the_verdict_comes_first() -> None:
+    assert terminal.render_report(samples.good()).startswith(
+        "✓ Passed: all 6 gates hold; 4 of 8 metrics changed.\n"
+    )
+
+
+def test_a_plan_says_what_runs_and_why() -> None:
+    assert terminal.render_plan(PLAN) == (
+        "3 stages: 1 run, 1 unchanged, 1 depends\n"
+        "\n"
+        "Stage             State       Reason\n"
+        "────────────────────────────────────────────────────────────────\n"
+        "prepare           unchanged\n"
+        "train@hgb         run         params.yaml: hgb.max_depth changed\n"
+        "\\x1b]0;evil\\x07   depends\n"
+    )
+    assert terminal.render_plan(Plan(stages=())) == "There are no stages to run.\n"
+
+
+def test_a_run_shows_the_end_of_a_failed_stages_log() -> None:
+    run = samples.failed().run
+    assert run
+    text = terminal.render_run(run)
+    assert text.startswith("✗ Pipeline failed: 1 unchanged, 1 failed, 1 not run in 3.6 s.\n")
+    assert "ValueError: max_depth must be > 0" in text
+    assert "::" not in text
+
+
+def test_a_run_that_ended_early_says_why() -> None:
+    run = Run(
+        revision=None, dirty=False, started="", seconds=1, stages=(), error="no cache", pushed=2
+    )
+    text = terminal.render_run(run)
+    assert "no cache" in text
+    assert "2 objects pushed" in text
+
+
+def test_the_registry_lists_who_holds_what() -> None:
+    assert terminal.render_registry(STATES) == (
+        "Artifact           Latest   #dev     #prod    Versions\n"
+        "──────────────────────────────────────────────────────\n"
+        "hgb                v0.1.0   v0.1.0   v0.0.1          2\n"
+        "old (deprecated)   v1.0.0   —        —               1\n"
+        "sub:logreg         v1.0.0   —        —               1\n"
+    )
+    assert "empty" in terminal.render_registry(())
+
+
+def test_a_promotion_lists_its_tags_and_what_it_leaves() -> None:
+    promotion = plan_promotion(
+        [
+            Candidate(
+                artifact=Artifact(name="hgb", path="models/hgb.skops"),
+                hash="md5:1",
+                assign=("prod",),
+            ),
+            Candidate(artifact=Artifact(name="logreg", path="models/logreg"), hash=None),
+        ],
+        {},
+        commit="a" * 40,
+        committed_seconds=1,
+    )
+    text = terminal.render_promotion(promotion)
+    assert text.startswith("2 tags to create, at aaaaaaa:\n")
+    assert "hgb@v0.0.1" in text
+    assert "hgb#prod#1" in text
+    assert "· logreg: models/logreg is in no dvc.lock: run the pipeline" in text
+    nothing = Promotion(
+        commit="a" * 40, unpromoted=(Unpromoted(artifact="hgb", reason="unchanged"),)
+    )
+    assert terminal.render_promotion(nothing) == (
+        "Nothing to promote at aaaaaaa.\n\n· hgb: unchanged\n"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("case", samples.CASES)
+def test_no_line_is_wider_than_the_terminal(case: str, width: int) -> None:
+    text = terminal.render_report(samples.CASES[case](), width=width)
+    assert max(map(cell_len, text.split("\n"))) <= width
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_names_drive_neither_the_terminal_nor_a_runner(colour: bool) -> None:
+    report = samples.hostile()
+    assert report.run
+    for text in (
+        terminal.render_report(report, colour=colour),
+        terminal.render_run(report.run, colour=colour),
+        terminal.render_plan(PLAN, colour=colour),
+    ):
+        assert ("\x1b[" in text) == colour
+        plain = ANSI.sub("", text)
+        assert "\x1b" not in plain
+        assert "\x07" not in plain
+        assert "\u202e" not in plain
+        assert "::" not in plain
+        assert "##[" not in plain
+
+
+def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = terminal.render_report(samples.good())
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "20"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert terminal.render_report(samples.good()) == before
+
+
+def test_a_huge_report_is_cut_and_says_so() -> None:
+    text = terminal.render_report(samples.many(3_000, 10_000))
+    assert text.count("\n") < 1_000
+    assert "… 9,900 more rows" in text
