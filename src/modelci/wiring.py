@@ -1,7 +1,7 @@
 """The composition root: builds adapters on demand, imports them no earlier, and nothing else."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,10 @@ from modelci import __version__
 
 if TYPE_CHECKING:
     from modelci.adapters.dvc.pipeline import DvcPipeline
-    from modelci.adapters.dvc.snapshot import DvcSnapshots
+    from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.git import GitRepository
     from modelci.config.load import Loaded
+    from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
     from modelci.domain.report import Report
     from modelci.ports import Forge, Progress
@@ -65,11 +66,14 @@ class App:
         return DvcPipeline(self.git.root, environment=stage_environment())
 
     @cached_property
-    def snapshots(self) -> "DvcSnapshots":
+    def snapshots(self) -> "DvcSnapshotReader":
         """The reader of DVC's files."""
-        from modelci.adapters.dvc.snapshot import DvcSnapshots
+        from modelci.adapters.dvc.snapshot import DvcSnapshotReader
 
-        return DvcSnapshots(self.git.root, fetch=self._fetch)
+        return DvcSnapshotReader(self.git.root, fetch=self._fetch)
+
+    def _fetch(self, files: "Sequence[TrackedFile]") -> None:
+        self.pipeline.fetch(files)
 
     def forge(self) -> "Forge":
         """The forge that the configuration or the environment names."""

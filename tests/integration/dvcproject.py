@@ -12,7 +12,9 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from modelci.adapters.dvc.pipeline import DvcPipeline
+from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.pipeline import Plan, StageRun, StageStatus
+from modelci.formats import parse_yaml
 
 
 class Heard:
@@ -147,6 +149,13 @@ class Project:
 
 def statuses(runs: dict[str, StageRun]) -> dict[str, StageStatus]:
     return {name: run.status for name, run in runs.items()}
+
+
+def locked(project: Project, path: str) -> TrackedFile:
+    """Return an output as the project's dvc.lock has it."""
+    stages = parse_yaml(project.read("dvc.lock").encode(), "dvc.lock")["stages"].values()
+    (found,) = (out for stage in stages for out in stage["outs"] if out["path"] == path)
+    return TrackedFile(path=path, kind=DataKind.DATA, hash=found["md5"])
 
 
 def git(root: Path, *args: str) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.integration.dvcproject import Project, git, statuses
+from tests.integration.dvcproject import Project, git, locked, statuses
 
 from modelci.domain.pipeline import PlannedState, StageStatus
 
@@ -409,7 +409,7 @@ def test_pull_without_a_remote_is_a_warning(chain: Project) -> None:
     assert chain.heard.warnings == ["Nothing can be pulled: no default DVC remote is configured."]
 
 
-def test_fetch_brings_a_revision_into_the_cache(chain: Project, tmp_path: Path) -> None:
+def test_fetch_brings_a_file_into_the_cache(chain: Project, tmp_path: Path) -> None:
     chain.write(dvc__yaml=CHAIN.replace("          cache: false\n", "          cache: true\n"))
     chain.add_remote(tmp_path / "store")
     chain.run()
@@ -417,11 +417,11 @@ def test_fetch_brings_a_revision_into_the_cache(chain: Project, tmp_path: Path) 
     chain.push()
     git(tmp_path, "clone", "--quiet", str(chain.root), "clone")
     clone = Project(tmp_path / "clone")
-    clone.pipeline.fetch(["metrics.json"], revision="HEAD")
+    clone.pipeline.fetch([locked(clone, "metrics.json")])
     files = [name for name in cached(clone) if "files/md5/" in name and name.count("/") == 3]
     assert len(files) == 1
     assert not clone.has("metrics.json")
-    clone.pipeline.fetch(["model.bin"])
+    clone.pipeline.fetch([locked(clone, "model.bin")])
     assert len(cached(clone)) > len(files)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from tests.integration.dvcproject import Heard, Project, git, statuses
+from tests.integration.dvcproject import Heard, Project, git, locked, statuses
 
 from modelci.adapters.dvc.commands import ProcessGroups, clean_tail
 from modelci.adapters.dvc.pipeline import DvcPipeline
@@ -155,15 +155,19 @@ def test_fetch_of_what_the_remote_lacks(project: Project, tmp_path: Path) -> Non
     project.run()
     project.commit()
     with pytest.raises(PipelineError, match="No default DVC remote"):
-        project.pipeline.fetch(["one.txt"])
+        project.pipeline.fetch([locked(project, "one.txt")])
     project.pipeline.fetch([])
     project.add_remote(tmp_path / "store")
     git(tmp_path, "clone", "--quiet", str(project.root), "clone")
     clone = Project(tmp_path / "clone")
     clone.add_remote(tmp_path / "store")
-    clone.pipeline.fetch(["one.txt"], revision="HEAD")  # the cache will tell
-    with pytest.raises(PipelineError, match="absent"):
-        clone.pipeline.fetch(["absent.txt"])
+    clone.pipeline.fetch([locked(clone, "one.txt")])  # the cache will tell
+
+
+def test_the_remote_is_named_once_it_answers(project: Project, tmp_path: Path) -> None:
+    assert project.pipeline.check_remote() is None
+    project.add_remote(tmp_path / "store")
+    assert "store" in (project.pipeline.check_remote() or "")
 
 
 def test_dvc_is_left_as_it_was(project: Project) -> None:

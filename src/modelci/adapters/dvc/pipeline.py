@@ -7,18 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dvc
 import dvc.repo
 from dvc.config import ConfigError as DvcConfigError
 from dvc.config import NoRemoteError
 from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
 from dvc.stage.cache import RunCacheNotSupported
+from dvc_data.hashfile.hash_info import HashInfo
 
 from modelci.adapters.dvc import errors, seams
 from modelci.adapters.dvc.commands import ending_signals_interrupt
 from modelci.adapters.dvc.planning import plan_stages
 from modelci.adapters.dvc.running import StageSequence
 from modelci.adapters.dvc.talk import dvc_quiet
+from modelci.domain.changes import TrackedFile
 from modelci.domain.pipeline import Plan, StageRun, StageStatus
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Progress
@@ -87,21 +90,38 @@ class DvcPipeline:
             with _talking_to(remote, "push to", heard):
                 return int(repo.push()) + _push_run_cache(repo) + _push_copies(repo)
 
-    def fetch(self, paths: Sequence[str], *, revision: str | None = None) -> None:
-        """Bring tracked outputs (of the work tree, or of a revision) from the remote to the cache.
+    def fetch(self, files: Sequence[TrackedFile]) -> None:
+        """Bring the bytes of tracked files, of whatever revision, from the remote to the cache.
 
-        The work tree stays as it is. Raises PipelineError for a path that is not tracked and a
-        remote that does not answer; what the remote lacks is simply not in the cache afterwards.
+        Raises PipelineError for a remote that does not answer; what it lacks is simply not in the
+        cache afterwards.
         """
-        if not paths:
+        wanted = {HashInfo(file.hash_name, file.hash) for file in files if file.hash}
+        if not wanted:
             return
         with self._open(_LOGGER.debug) as (repo, heard):
             remote = self._remote(repo)
             if remote is None:
                 raise errors.no_remote()
-            revisions = [revision] if revision else None
             with _talking_to(remote, "fetch from", heard):
-                repo.fetch(targets=list(paths), revs=revisions, workspace=not revision)
+                repo.cloud.pull(wanted)
+
+    def version(self) -> str:
+        """Return DVC's version."""
+        return str(dvc.__version__)
+
+    def check_remote(self) -> str | None:
+        """Return the default remote's name and URL once it answers; None where none is set.
+
+        Raises PipelineError where it does not answer.
+        """
+        with self._open(_LOGGER.debug) as (repo, heard):
+            remote = self._remote(repo)
+            if remote is not None:
+                with _talking_to(remote, "reach", heard):
+                    odb = repo.cloud.get_remote_odb()
+                    odb.fs.exists(odb.path)
+            return remote
 
     # -- the repository --------------------------------------------------------------------------
 
