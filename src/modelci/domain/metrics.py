@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from operator import attrgetter
 
 
 class NonFinite(StrEnum):
@@ -86,9 +88,10 @@ def diff_metrics(
 ) -> tuple[MetricDelta, ...]:
     """Pair the metrics of two revisions, ordered by file and then by name."""
     resolve = DirectionResolver(directions or {})
+    # Merging dicts keeps the hashes they hold; a set of their keys would work each out anew.
     return tuple(
         MetricDelta(key=key, base=base.get(key), head=head.get(key), direction=resolve(key))
-        for key in sorted(base.keys() | head.keys(), key=lambda key: (key.path, key.name))
+        for key in sorted({**base, **head}, key=attrgetter("path", "name"))
     )
 
 
@@ -133,7 +136,12 @@ def known_direction(name: str) -> Direction:
     ``test.roc_auc``, ``val_roc_auc`` and ``f1_macro`` are read as ``roc_auc`` and ``f1``;
     a scikit-learn scorer's ``neg_`` prefix turns a loss into something to maximise.
     """
-    last = name.rsplit(".", 1)[-1].lower().replace("-", "_").replace(" ", "_")
+    return _known_direction(name.rsplit(".", 1)[-1])
+
+
+@lru_cache(maxsize=4096)  # thousands of metrics share a few names
+def _known_direction(last: str) -> Direction:
+    last = last.lower().replace("-", "_").replace(" ", "_")
     for prefix in _SIDES:
         last = last.removeprefix(prefix)
     if last.startswith("neg_") and known_direction(last[4:]) is Direction.LOWER:
@@ -152,6 +160,8 @@ def matches(pattern: str, key: MetricKey) -> bool:
     ``roc_auc`` means that last part of a name, ``test.roc_auc`` that whole name,
     ``metrics/*.json:roc_auc`` also says which file; ``*``, ``?`` and ``[]`` are globs.
     """
+    if pattern.isidentifier():  # the usual form, by the shortest way: no glob, dot or colon in it
+        return key.name == pattern or key.name.endswith(f".{pattern}")
     if pattern in {key.name, str(key)}:  # names may hold what else is a glob or a colon: f1[macro]
         return True
     path_pattern, colon, name_pattern = pattern.rpartition(":")
