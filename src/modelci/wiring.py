@@ -1,7 +1,7 @@
 """The composition root: builds adapters on demand, imports them no earlier, and nothing else."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from modelci import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.git import GitRepository

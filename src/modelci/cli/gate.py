@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from modelci.cli.options import read_report, report_option
+from modelci.cli.options import read_report, report_option, terminal_size
 from modelci.wiring import App
 
 
@@ -24,7 +24,7 @@ def command(ctx: click.Context, report_file: Path | None) -> None:
 
     app: App = ctx.obj
     report = read_report(app, report_file)
-    click.echo(render_verdict(report))
+    click.echo(render_verdict(report, **terminal_size()), nl=False)
     if report.run is not None and not report.run.is_ok:
         ctx.exit(PipelineError.exit_code)
     ctx.exit(0 if report.is_ok else 1)

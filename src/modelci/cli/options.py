@@ -1,10 +1,13 @@
-"""Options that several commands share."""
+"""Options and settings that several commands share."""
 
+import shutil
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from modelci.adapters.ci import wants_no_colour
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -24,3 +27,16 @@ def read_report(app: App, path: Path | None) -> "Report":
     from modelci.domain.report import Report
 
     return codec.read(Report, path or app.git.root / ".modelci" / "report.json")
+
+
+class TerminalSize(TypedDict):
+    """What stdout can show."""
+
+    width: int
+    colour: bool
+
+
+def terminal_size() -> TerminalSize:
+    """Return stdout's width in columns, and whether it is a terminal that wants colours."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    return TerminalSize(width=width, colour=sys.stdout.isatty() and not wants_no_colour())

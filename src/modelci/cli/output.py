@@ -1,11 +1,8 @@
 """Presents documents: text for a terminal, or the JSON document itself."""
 
-import shutil
-import sys
-
 import click
 
-from modelci.adapters.ci import wants_no_colour
+from modelci.cli.options import terminal_size
 from modelci.documents import codec
 from modelci.documents.registry import Registry
 from modelci.domain.checks import Examination
@@ -16,25 +13,24 @@ from modelci.domain.report import Report
 
 def print_document(document: codec.Document, *, as_json: bool) -> None:
     """Print a document on stdout."""
-    click.echo(codec.encode(document) if as_json else to_text(document), nl=not as_json)
+    click.echo(codec.encode(document) if as_json else to_text(document), nl=False)
 
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
     from modelci.render import terminal
 
-    width = shutil.get_terminal_size((100, 24)).columns
-    colour = sys.stdout.isatty() and not wants_no_colour()
+    size = terminal_size()
     match document:
         case Report():
-            return terminal.render_report(document, width=width, colour=colour)
+            return terminal.render_report(document, **size)
         case Run():
-            return terminal.render_run(document, width=width, colour=colour)
+            return terminal.render_run(document, **size)
         case Plan():
-            return terminal.render_plan(document, width=width, colour=colour)
+            return terminal.render_plan(document, **size)
         case Promotion():
-            return terminal.render_promotion(document, width=width, colour=colour)
+            return terminal.render_promotion(document, **size)
         case Registry():
-            return terminal.render_registry(document, width=width, colour=colour)
+            return terminal.render_registry(document, **size)
         case Examination():
-            return terminal.render_examination(document, width=width, colour=colour)
+            return terminal.render_examination(document, **size)

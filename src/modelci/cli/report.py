@@ -113,4 +113,4 @@ def _render(app: App, report: "Report", name: str) -> str:
         case _:
             from modelci.cli.output import to_text
 
-            return to_text(report)
+            return to_text(report).rstrip("\n")

@@ -176,13 +176,15 @@ def _compare(gate: Gate, delta: MetricDelta) -> tuple[Outcome, str]:
 def _compare_bound(gate: Gate, head: float) -> tuple[Outcome, str]:
     limit = gate.threshold.value
     holds = head >= limit if gate.rule is Rule.MIN else head <= limit
-    return _held(holds), f"{head:.6g} must be {'≥' if gate.rule is Rule.MIN else '≤'} {limit:.6g}"
+    return _held(
+        holds
+    ), f"{_show(head)} must be {'≥' if gate.rule is Rule.MIN else '≤'} {_show(limit)}"
 
 
 def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, str]:
     limit = gate.threshold.against(base)
     holds = _at_most(change, limit, scale=_scale(base, base + change))
-    return _held(holds), f"{change:+.6g}, allowed {limit:+.6g}"
+    return _held(holds), f"{_sign(change)}{_show(change)}, allowed {_sign(limit)}{_show(limit)}"
 
 
 def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome, str]:
@@ -194,11 +196,13 @@ def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome,
         )
     gain = delta.gain or 0.0
     limit = gate.threshold.against(base)
-    better = f"better by {gain:.6g}" if gain > 0 else f"worse by {-gain:.6g}" if gain else "equal"
+    better = (
+        f"better by {_show(gain)}" if gain > 0 else f"worse by {_show(-gain)}" if gain else "equal"
+    )
     scale = _scale(base, base + (delta.change or 0.0))
     if gate.rule is Rule.MAX_DROP:
-        return _held(_at_most(-gain, limit, scale=scale)), f"{better}, allowed drop {limit:.6g}"
-    return _held(_at_most(limit, gain, scale=scale)), f"{better}, required gain {limit:.6g}"
+        return _held(_at_most(-gain, limit, scale=scale)), f"{better}, allowed drop {_show(limit)}"
+    return _held(_at_most(limit, gain, scale=scale)), f"{better}, required gain {_show(limit)}"
 
 
 def _at_most(value: float, limit: float, *, scale: float) -> bool:
@@ -213,3 +217,11 @@ def _scale(one: float, other: float) -> float:
 
 def _held(holds: bool) -> Outcome:  # noqa: FBT001
     return Outcome.PASSED if holds else Outcome.FAILED
+
+
+def _show(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1e6 else f"{number:.6g}"
+
+
+def _sign(number: float) -> str:
+    return "+" if number > 0 else ""

@@ -11,11 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from modelci.documents.registry import Registry, StageEntry
+from modelci.domain.checks import Examination, Health
 from modelci.domain.gates import GateResult
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.pipeline import Plan, PlannedState, Run, StageRun
 from modelci.domain.promotion import Promotion
-from modelci.domain.registry import ArtifactState
 from modelci.domain.report import Report, Revision
 from modelci.render import quantities
 from modelci.render.digest import (
@@ -56,6 +57,11 @@ _MOODS = {
     Mood.BAD: ("✗", "red"),
     Mood.WARNING: ("!", "yellow"),
     Mood.NEUTRAL: ("·", "dim"),
+}
+_HEALTH = {
+    Health.OK: ("✓", "green"),
+    Health.WARNING: ("!", "yellow"),
+    Health.PROBLEM: ("✗", "bold red"),
 }
 _STATES = {
     PlannedState.RUN: "bold yellow",
@@ -121,27 +127,50 @@ def render_promotion(promotion: Promotion, *, width: int = 100, colour: bool = F
     return _print(_promotion(promotion), width=width, colour=colour)
 
 
-def render_registry(
-    states: Sequence[ArtifactState], *, width: int = 100, colour: bool = False
-) -> str:
+def render_registry(registry: Registry, *, width: int = 100, colour: bool = False) -> str:
     """Return each artifact's latest version, its number of versions, and who holds a stage."""
-    stages = sorted({stage for state in states for stage in state.stages})
+    stages = sorted({stage for artifact in registry.artifacts for stage in artifact.stages})
     rows: Iterator[list[Cell]] = (
         [
-            _name(f"{state.name} (deprecated)" if state.deprecated else state.name),
-            f"v{state.latest.version}" if state.latest else quantities.ABSENT,
-            *(
-                terminal(state.stages[stage].label) if stage in state.stages else quantities.ABSENT
-                for stage in stages
-            ),
-            f"{len(state.versions):,}",
+            _name(f"{artifact.name} (deprecated)" if artifact.deprecated else artifact.name),
+            artifact.latest or quantities.ABSENT,
+            *(_holder(artifact.stages.get(stage)) for stage in stages),
+            f"{len(artifact.versions):,}",
         ]
-        for state in states
+        for artifact in registry.artifacts
     )
     titles = ["Artifact", "Latest", *(terminal(f"#{stage}") for stage in stages), "Versions:"]
     empty = Text("The registry is empty: `modelci promote` creates the first version.")
-    parts = [_table(titles, rows, most=None)] if states else [empty]
+    parts = [_table(titles, rows, most=None)] if registry.artifacts else [empty]
     return _print(parts, width=width, colour=colour)
+
+
+def render_verdict(report: Report, *, width: int = 100, colour: bool = False) -> str:
+    """Return the verdict and the gates behind it."""
+    view = digest(report)
+    wide = width >= 80
+    cells = _gate_cells(view, wide=wide)
+    gates = _section("Gates", view.troubled + view.passed, _GATE_TITLES[wide], cells)
+    return _print([_verdict(view.headline), *gates], width=width, colour=colour)
+
+
+def render_examination(examination: Examination, *, width: int = 100, colour: bool = False) -> str:
+    """Return every check, and below each that is not well what mends it."""
+    lines: list[RenderableType] = []
+    for check in examination.checks:
+        sign, style = _HEALTH[check.health]
+        lines.append(
+            Text(f"{sign} ", style).append(_name(check.name)).append(f": {_text(check.detail)}")
+        )
+        if check.fix:
+            lines.append(Padding(Text("→ ", "dim").append(_text(check.fix)), (0, 0, 0, 4)))
+    return _print([Group(*lines)], width=width, colour=colour)
+
+
+def _holder(entry: StageEntry | None) -> str:
+    if entry is None:
+        return quantities.ABSENT
+    return entry.version or terminal(short_sha(entry.commit))
 
 
 def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:

@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 from tests.golden import samples
 
+from modelci.documents.registry import registry_document
 from modelci.domain.artifacts import Artifact
 from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, Run
 from modelci.domain.promotion import Candidate, Promotion, Unpromoted, plan_promotion
@@ -85,14 +86,14 @@ def test_a_run_that_ended_early_says_why() -> None:
 
 
 def test_the_registry_lists_who_holds_what() -> None:
-    assert terminal.render_registry(STATES) == (
+    assert terminal.render_registry(registry_document(STATES)) == (
         "Artifact           Latest   #dev     #prod    Versions\n"
         "──────────────────────────────────────────────────────\n"
         "hgb                v0.1.0   v0.1.0   v0.0.1          2\n"
         "old (deprecated)   v1.0.0   —        —               1\n"
         "sub:logreg         v1.0.0   —        —               1\n"
     )
-    assert "empty" in terminal.render_registry(())
+    assert "empty" in terminal.render_registry(registry_document(()))
 
 
 def test_a_promotion_lists_its_tags_and_what_it_leaves() -> None:
