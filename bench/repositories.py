@@ -22,6 +22,7 @@ def build_many(bench: "Bench", files: int) -> None:
     for step in (0, 1):
         metrics = {f"metrics/{key}.json": _few_metrics(n, step) for n, key in enumerate(keys)}
         _commit(bench, step, keys, metrics)
+    _pack(bench)
 
 
 def build_leaves(bench: "Bench", *, leaves: int, changed: int) -> None:
@@ -34,6 +35,7 @@ def build_leaves(bench: "Bench", *, leaves: int, changed: int) -> None:
             value = round(number % 997 / 1000 + moved, 6)
             tree.setdefault(f"slice{number // 100:04}", {})[f"metric{number % 100:02}"] = value
         _commit(bench, step, ["all"], {"metrics/all.json": tree})
+    _pack(bench)
 
 
 def _start(bench: "Bench", pipeline: str) -> None:
@@ -62,6 +64,11 @@ def _commit(bench: "Bench", step: int, keys: list[str], metrics: Mapping[str, ob
     (root / "dvc.lock").write_text("".join(_lock(root, keys, params)))
     bench.read("git", "add", "--all")
     bench.read("git", "commit", "--quiet", "-m", f"Step {step}")
+
+
+def _pack(bench: "Bench") -> None:
+    """Leave Git's objects as a fresh clone has them, which is what CI works on."""
+    bench.read("git", "gc", "--quiet")
 
 
 def _many_stages(keys: list[str]) -> str:

@@ -1,7 +1,8 @@
 """``modelci report``: what a change does to the model, judged by the base's gates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from modelci.config.load import FILE, load
 from modelci.config.model import Config
@@ -155,9 +156,12 @@ def _code(gathered: Gathered) -> tuple[FileChange, ...]:
     return tuple(
         file
         for file in gathered.files
-        if file.path not in locks
-        and not any(file.path == path or file.path.startswith(f"{path}/") for path in tracked)
+        if file.path not in locks and tracked.isdisjoint(_with_parents(file.path))
     )
+
+
+def _with_parents(path: str) -> Iterable[str]:
+    return accumulate(path.split("/"), "{}/{}".format)
 
 
 def _stale(after: Snapshot) -> tuple[str, ...]:
