@@ -20,7 +20,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 # What PyYAML lets through from values that are not what their tag says (``!!bool maybe``).
 _ODD_TAGS = (ArithmeticError, AttributeError, LookupError, TypeError)
-_MAX_DEPTH = 500
+_MAX_DEPTH = 2_000
 _DEEP_BLOCK = re.compile(rb"^[-? \t]{%d}" % _MAX_DEPTH, re.MULTILINE)
 
 
