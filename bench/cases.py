@@ -71,12 +71,13 @@ def _check_agreement(bench: Bench) -> None:
     stale = [note for note in report["notes"] if "out of date" in note]
     if stale:
         raise BenchError(f"The generated repository is not as DVC would leave it: {stale[0]}")
-    for what, ours in (("metrics", _values(report["metrics"])), ("params", _params(report))):
+    for what in ("metrics", "params"):
+        ours = _values(report[what])
         theirs = _diffed(json.loads(bench.read("dvc", what, "diff", "--json", *_REVISIONS)))
         if ours != theirs:
             odd = sorted(ours.items() ^ theirs.items())[:3]
             raise BenchError(f"The {what} of modelci and DVC differ, as in {odd}")
-    data = {entry["path"] for entry in report["data"] if not entry.get("in_git")}
+    data = {entry["path"] for entry in report["data"] if not entry["head"]["in_git"]}
     diff = json.loads(bench.read("dvc", "diff", "--json", *_REVISIONS))
     modified = {entry["path"] for entry in diff["modified"]}
     if data != modified:
@@ -89,10 +90,6 @@ def _values(rows: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[Any, Any]
         for row in rows
         if row["base"] != row["head"]
     }
-
-
-def _params(report: dict[str, Any]) -> dict[tuple[str, str], tuple[Any, Any]]:
-    return _values(report["params"])
 
 
 def _diffed(diff: dict[str, dict[str, Any]]) -> dict[tuple[str, str], tuple[Any, Any]]:
