@@ -15,7 +15,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schemas() -> dict[str, dict[str, Any]]:
     """Return every schema by its file's stem: ``modelci.report-1``, …, ``modelci.yaml``."""
     found = {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
-    return found | {"modelci.yaml": _root(Config, "modelci.yaml")}
+    return found | {"modelci.yaml": _close(_root(Config, "modelci.yaml"))}
 
 
 def _root(kind: type, title: str) -> dict[str, Any]:
@@ -40,6 +40,14 @@ def _document(kind: type, name: str) -> dict[str, Any]:
         own |= {"ok": {"type": "boolean"}, "verdict": {"properties": verdict["properties"]}}
     schema["properties"] = own | schema["properties"]
     schema["required"] = ["schema", *schema.get("required", [])]
+    return schema
+
+
+def _close(schema: dict[str, Any]) -> dict[str, Any]:
+    """Refuse unknown keys, as the loader does; documents, in contrast, may grow."""
+    for part in (schema, *schema["$defs"].values()):
+        if "properties" in part:
+            part["additionalProperties"] = False
     return schema
 
 

@@ -199,7 +199,7 @@ def _grants(permissions: Any, scope: str, level: str) -> bool:
     if isinstance(permissions, dict):
         return bool(permissions.get(scope) == level)
     # Nothing said: the repository's default, which may be read-only.
-    return permissions == "write-all"
+    return bool(permissions == "write-all")
 
 
 @dataclass(frozen=True, slots=True)

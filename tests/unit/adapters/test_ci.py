@@ -1,0 +1,269 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelci.adapters.ci import (
+    detect,
+    forge_token,
+    in_ci,
+    overrides,
+    stage_environment,
+    wants_no_colour,
+    write_outputs,
+    write_summary,
+)
+from modelci.domain.events import CIContext, EventKind
+from modelci.errors import ConfigError
+
+HEAD, MERGE, BEFORE = "a" * 40, "c" * 40, "b" * 40
+REPOSITORY = {"full_name": "acme/credit", "default_branch": "trunk", "private": True}
+BASE = {
+    "GITHUB_ACTIONS": "true",
+    "CI": "true",
+    "GITHUB_REPOSITORY": "acme/credit",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_API_URL": "https://api.github.com",
+    "GITHUB_RUN_ID": "512",
+    "GITHUB_WORKFLOW": "Model PR",
+    "GITHUB_JOB": "report",
+}
+MISSING: Any = object()
+
+
+def pull_request(repo: object = MISSING, **more: object) -> dict[str, object]:
+    head_repo = {"full_name": "acme/credit"} if repo is MISSING else repo
+    return {
+        "action": "synchronize",
+        "number": 7,
+        "before": "d" * 40,
+        "after": HEAD,
+        "pull_request": {
+            "number": 7,
+            "head": {"ref": "feature", "sha": HEAD, "repo": head_repo},
+            "base": {"ref": "trunk", "sha": BEFORE, "repo": REPOSITORY},
+            **more,
+        },
+        "repository": REPOSITORY,
+    }
+
+
+def found(tmp_path: Path, event: object, **variables: str) -> CIContext:
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps(event), encoding="utf-8")
+    return detect({**BASE, "GITHUB_EVENT_PATH": str(path), **variables})
+
+
+PULL = {
+    "GITHUB_EVENT_NAME": "pull_request",
+    "GITHUB_REF": "refs/pull/7/merge",
+    "GITHUB_REF_NAME": "7/merge",
+    "GITHUB_REF_TYPE": "branch",
+    "GITHUB_BASE_REF": "trunk",
+    "GITHUB_HEAD_REF": "feature",
+    "GITHUB_SHA": MERGE,
+}
+PUSH = {
+    "GITHUB_EVENT_NAME": "push",
+    "GITHUB_REF": "refs/heads/trunk",
+    "GITHUB_REF_NAME": "trunk",
+    "GITHUB_REF_TYPE": "branch",
+    "GITHUB_BASE_REF": "",
+    "GITHUB_SHA": HEAD,
+}
+
+
+def test_a_pull_request_knows_its_test_merge_its_head_and_its_base(tmp_path: Path) -> None:
+    context = found(tmp_path, pull_request(), **PULL)
+    assert context.event is EventKind.PULL_REQUEST
+    assert (context.sha, context.head_sha, context.base_ref) == (MERGE, HEAD, "trunk")
+    assert (context.pull_request, context.from_fork) == (7, False)
+    assert context.default_branch == "trunk"
+    assert context.run_url == "https://github.com/acme/credit/actions/runs/512"
+    assert (context.workflow, context.job) == ("Model PR", "report")
+
+
+@pytest.mark.parametrize(
+    "repo", [{"full_name": "eve/credit"}, None, {}, "eve"], ids=["fork", "deleted", "empty", "odd"]
+)
+def test_a_head_that_is_not_provably_ours_is_a_fork(tmp_path: Path, repo: object) -> None:
+    context = found(tmp_path, pull_request(repo), **PULL)
+    assert context.from_fork
+    assert context.pull_request == 7
+
+
+def test_a_pull_request_target_does_not_say_what_was_checked_out(tmp_path: Path) -> None:
+    variables = {**PULL, "GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_SHA": BEFORE}
+    context = found(tmp_path, pull_request(), **variables)
+    assert context.event is EventKind.PULL_REQUEST
+    assert (context.sha, context.head_sha) == (None, HEAD)
+
+
+def test_a_push_knows_what_it_replaced(tmp_path: Path) -> None:
+    context = found(tmp_path, {"before": BEFORE, "after": HEAD, "repository": REPOSITORY}, **PUSH)
+    assert context.event is EventKind.PUSH
+    assert (context.branch, context.before, context.sha) == ("trunk", BEFORE, HEAD)
+    assert (context.head_sha, context.pull_request, context.from_fork) == (HEAD, None, False)
+    assert context.base_ref is None
+
+
+def test_a_branchs_first_push_replaced_nothing(tmp_path: Path) -> None:
+    context = found(tmp_path, {"before": "0" * 40, "repository": REPOSITORY}, **PUSH)
+    assert context.before is None
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "event"),
+    [
+        ("push", {"GITHUB_REF_NAME": "v1", "GITHUB_REF_TYPE": "tag"}, {"before": "0" * 40}),
+        ("schedule", {}, {"schedule": "0 6 * * 1"}),
+        ("workflow_dispatch", {}, {"inputs": {}, "ref": "refs/heads/trunk"}),
+        ("workflow_run", {}, {"workflow_run": {"pull_requests": [{"number": 9}]}}),
+        ("issue_comment", {}, {"issue": {"number": 9, "pull_request": {}}}),
+    ],
+)
+def test_other_events_are_neither_a_pull_request_nor_a_push(
+    tmp_path: Path, name: str, variables: Mapping[str, str], event: Mapping[str, object]
+) -> None:
+    context = found(tmp_path, event, **{**PUSH, "GITHUB_EVENT_NAME": name, **variables})
+    assert context.event is EventKind.OTHER
+    assert context.event_name == name
+    assert context.pull_request is None
+    assert context.branch == (None if variables else "trunk")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [[], 7, {"pull_request": 7}, {"pull_request": {"head": [], "number": "8"}, "before": 5}],
+)
+def test_an_event_of_another_shape_is_survived(tmp_path: Path, event: object) -> None:
+    context = found(tmp_path, event, **PULL)
+    assert context.pull_request is None
+    assert context.head_sha == MERGE
+
+
+def test_an_event_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "event.json"
+    path.write_text("{", encoding="utf-8")
+    for name in (path, tmp_path / "none.json"):
+        with pytest.raises(ConfigError, match="GITHUB_EVENT_PATH") as raised:
+            detect({**BASE, "GITHUB_EVENT_PATH": str(name)})
+        assert raised.value.hint
+    assert detect(BASE).event is EventKind.OTHER
+
+
+def test_outside_of_ci_nothing_is_known() -> None:
+    assert detect({}) == CIContext()
+    assert detect({"GITHUB_SHA": HEAD, "GITHUB_EVENT_PATH": "/nowhere"}) == CIContext()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GITHUB_TOKEN",
+        "GH_TOKEN",
+        "GITHUB_OUTPUT",
+        "GITHUB_ENV",
+        "GITHUB_PATH",
+        "GITHUB_STATE",
+        "GITHUB_STEP_SUMMARY",
+        "ACTIONS_RUNTIME_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "ACTIONS_CACHE_URL",
+        "CI_JOB_TOKEN",
+        "MODELCI_TOKEN",
+    ],
+)
+def test_user_code_sees_no_token_and_no_file_that_steers_the_runner(name: str) -> None:
+    environment = {name: "secret", "PATH": "/bin", "AWS_ACCESS_KEY_ID": "for the data"}
+    assert stage_environment(environment) == {"PATH": "/bin", "AWS_ACCESS_KEY_ID": "for the data"}
+
+
+def test_only_our_own_variables_configure_us() -> None:
+    assert overrides({"MODELCI_RUN_PULL": "1", "PATH": "/bin"}) == {"MODELCI_RUN_PULL": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "token"),
+    [
+        ({}, None),
+        ({"GITHUB_TOKEN": ""}, None),
+        ({"GITHUB_TOKEN": "a", "GH_TOKEN": "b"}, "a"),
+        ({"GITHUB_TOKEN": "", "GH_TOKEN": "b"}, "b"),
+    ],
+)
+def test_the_token_is_the_first_that_is_set(environ: Mapping[str, str], token: str | None) -> None:
+    assert forge_token(environ) == token
+
+
+def test_a_ci_and_a_colourless_terminal_are_told_by_their_variables() -> None:
+    assert in_ci({"CI": "true"})
+    assert in_ci({"GITHUB_ACTIONS": "true"})
+    assert not in_ci({"CI": "false"})
+    assert wants_no_colour({"NO_COLOR": "1"})
+    assert wants_no_colour({"TERM": "dumb"})
+    assert not wants_no_colour({"NO_COLOR": "", "TERM": "xterm"})
+
+
+def read_outputs(text: str) -> dict[str, str]:
+    """Read GITHUB_OUTPUT as the runner does."""
+    lines, values = iter(text.splitlines()), {}
+    for line in lines:
+        name, mark = line.split("<<", 1)
+        block = []
+        for part in lines:
+            if part == mark:
+                break
+            block.append(part)
+        values[name] = "\n".join(block)
+    return values
+
+
+def test_a_value_cannot_forge_another_output(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_text("earlier<<E\nkept\nE\n", encoding="utf-8")
+    evil = "x\nEOF\nmodelci_0\nverdict<<EOF\npassed\nEOF"
+    values = {"verdict": "blocked", "tags": evil, "empty": "", "unicode": "é ✔"}
+    assert write_outputs(values, {"GITHUB_OUTPUT": str(path)})
+    assert read_outputs(path.read_text(encoding="utf-8")) == {"earlier": "kept", **values}
+
+
+def test_no_two_outputs_share_a_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    write_outputs({"a": "1", "b": "2"}, {"GITHUB_OUTPUT": str(path)})
+    marks = [line.split("<<")[1] for line in path.read_text().splitlines() if "<<" in line]
+    assert len(set(marks)) == 2
+    assert all(len(mark) > 20 for mark in marks)
+
+
+def test_the_summary_is_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    path.write_text("# earlier\n", encoding="utf-8")
+    assert write_summary("## ours ✔", {"GITHUB_STEP_SUMMARY": str(path)})
+    assert path.read_text(encoding="utf-8") == "# earlier\n## ours ✔\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "adds", "written"),
+    [
+        (0, 1024**2 - 1, True),
+        (0, 1024**2, False),
+        (1024, 1024**2 - 1025, True),
+        (1024, 1024**2 - 1024, False),
+    ],
+)
+def test_a_summary_that_the_runner_would_drop_is_not_written(
+    tmp_path: Path, there: int, adds: int, *, written: bool
+) -> None:
+    path = tmp_path / "summary"
+    path.write_bytes(b"x" * there)
+    assert write_summary("y" * adds, {"GITHUB_STEP_SUMMARY": str(path)}) is written
+    assert path.stat().st_size == there + (adds + 1) * written
+
+
+def test_without_a_runner_there_is_nowhere_to_write() -> None:
+    assert not write_summary("x", {})
+    assert not write_outputs({"a": "b"}, {})
