@@ -336,6 +336,11 @@ def test_locks_are_named_by_their_blobs() -> None:
     }
 
 
+def test_a_metrics_file_may_be_a_link() -> None:
+    found = read({"dvc.yaml": "metrics: [m.json]", "m.json": "in/n.json", "in/n.json": '{"x": 1}'})
+    assert found.metrics == {MetricKey(path="m.json", name="x"): 1.0}
+
+
 def test_links_in_a_ring_end() -> None:
     lock = (
         "schema: '2.0'\nstages: {s: {cmd: x, deps: [{path: a, hash: md5, md5: abc},"

@@ -80,7 +80,7 @@ class Contents:
         tracked = self._tracked.get(path)
         if tracked is not None and _is_folder(tracked):
             return None
-        data = self._files.get(path)
+        data = self._files.get(self._files.end_of(path) or path)
         if data is not None:
             return data
         if tracked is not None:

@@ -83,7 +83,7 @@ class Files:
     def link_target(self, path: str) -> str | None:
         """Return the file or folder that ``path`` leads to if it is a link."""
         data = self.get(path)
-        if data is None or len(data) > _MAX_LINK or b"\n" in data or b"\0" in data:
+        if not data or len(data) > _MAX_LINK or b"\n" in data or b"\0" in data:
             return None
         target = posixpath.normpath(join(posixpath.dirname(path), data.decode(errors="replace")))
         return target if target in self.paths or self.under(target) else None
