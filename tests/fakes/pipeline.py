@@ -1,0 +1,58 @@
+"""A pipeline that runs nothing, and says what it was asked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, StageRun, StageStatus
+from modelci.errors import PipelineError
+from modelci.ports import Progress
+
+
+@dataclass(kw_only=True)
+class FakePipeline:
+    """``writes`` stands for what the stages write; ``push_error`` is why a push fails."""
+
+    stages: tuple[StageRun, ...] = (StageRun(name="train", status=StageStatus.RAN),)
+    writes: Callable[[], object] = lambda: None
+    remote: str | None = "storage"
+    push_error: PipelineError | None = None
+    asked: list[dict[str, object]] = field(default_factory=list)
+    pushes: int = 0
+
+    def version(self) -> str:
+        return "3.67.1"
+
+    def check_remote(self) -> str | None:
+        if self.push_error:
+            raise self.push_error
+        return self.remote
+
+    def plan(self, targets: Sequence[str]) -> Plan:
+        states = {StageStatus.UNCHANGED: PlannedState.UNCHANGED}
+        return Plan(
+            stages=tuple(
+                PlannedStage(name=one.name, state=states.get(one.status, PlannedState.RUN))
+                for one in self.stages
+            )
+        )
+
+    def run(
+        self,
+        targets: Sequence[str],
+        *,
+        pull: bool,
+        force: bool,
+        keep_going: bool,
+        progress: Progress,
+    ) -> tuple[StageRun, ...]:
+        self.asked.append(
+            {"targets": tuple(targets), "pull": pull, "force": force, "keep_going": keep_going}
+        )
+        self.writes()
+        return self.stages
+
+    def push(self, *, progress: Progress) -> int:
+        if self.push_error:
+            raise self.push_error
+        self.pushes += 1
+        return 3
