@@ -17,6 +17,7 @@ import yaml
 from modelci.errors import ConfigError
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MARK = b"<<<<<<< "
 _CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 # What PyYAML lets through from values that are not what their tag says (``!!bool maybe``).
 _ODD_TAGS = (ArithmeticError, AttributeError, LookupError, TypeError)
@@ -133,7 +134,7 @@ def locate_yaml(data: bytes, path: tuple[str | int, ...]) -> int | None:
 
 
 def _refuse_conflict(data: bytes, source: str) -> None:
-    found = _CONFLICT.search(data)
+    found = _CONFLICT.search(data) if _MARK in data else None
     if found:
         line = data.count(b"\n", 0, found.start()) + 1
         raise ConfigError(

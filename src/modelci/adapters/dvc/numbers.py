@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from modelci.domain.changes import Scalar, ValueKey
@@ -45,7 +46,7 @@ def read_metrics(path: str, content: Any, allowance: Allowance) -> Metrics:
     for name, leaf in _leaves(content, allowance):
         kind = type(leaf)
         if kind is float or kind is int:
-            key = MetricKey(path=path, name=name)
+            key = _metric_key(path, name)
             if found.numbers.setdefault(key, value := _number(leaf)) is not value:
                 found.twice.append(name)
         elif kind is not list and kind is not dict:
@@ -54,6 +55,12 @@ def read_metrics(path: str, content: Any, allowance: Allowance) -> Metrics:
                 found.twice.append(name)
             found.texts.setdefault(text, scalar(leaf))
     return found
+
+
+@cache
+def _metric_key(path: str, name: str) -> MetricKey:
+    # Both sides of a report share a key: to compare it with itself costs nothing.
+    return MetricKey(path=path, name=name)
 
 
 def read_params(path: str, content: Any, allowance: Allowance) -> dict[ValueKey, Scalar]:
@@ -92,15 +99,16 @@ def _leaves(content: Any, allowance: Allowance) -> Iterator[tuple[str, Any]]:
     if not isinstance(content, dict):
         yield "", content
         return
+    allowance.spend(len(content))
     stack = [("", iter(content.items()))]
     while stack:
         prefix, items = stack[-1]
         for key, child in items:
-            allowance.spend(1)
             name = f"{prefix}{key}"
             if isinstance(child, dict) and child:
                 if len(stack) >= MAX_DEPTH:
                     raise TooLargeError(f"more than {MAX_DEPTH} levels")
+                allowance.spend(len(child))
                 stack.append((f"{name}.", iter(child.items())))
                 break
             yield name if name.isascii() else printable(name), child
@@ -109,6 +117,8 @@ def _leaves(content: Any, allowance: Allowance) -> Iterator[tuple[str, Any]]:
 
 
 def _number(value: float) -> MetricValue:
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
         return metric_value(value)
     except OverflowError:  # a whole number beyond what a float can hold
