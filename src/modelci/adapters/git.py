@@ -170,9 +170,11 @@ class GitRepository:
 
     def changed_files(self, base: str, head: str | None) -> tuple[FileChange, ...]:
         """Return the files that differ between two commits, or a commit and the work tree."""
+        # Lines are counted up to 1 MiB: of larger files, which are data, it can take a minute.
         out = self._run(
-            *("diff", "--raw", "--numstat", "-z", "--no-renames", "--no-ext-diff"),
-            *("--no-textconv", base, *([head] if head else []), "--"),
+            *("-c", "core.bigFileThreshold=1m", "diff", "--raw", "--numstat", "-z"),
+            *("--no-renames", "--no-ext-diff", "--no-textconv"),
+            *(base, *([head] if head else []), "--"),
         )
         changes = {change.path: change for change in _parse_diff(out)}
         if head is None:
@@ -369,7 +371,8 @@ class GitRepository:
     ) -> bytes:
         answer = self._try(*arguments, stdin=stdin, env=env)
         if answer.code:
-            raise ConfigError(f"`git {arguments[0]}` failed: {_reason(answer.err)}")
+            verb = arguments[2 if arguments[0] == "-c" else 0]
+            raise ConfigError(f"`git {verb}` failed: {_reason(answer.err)}")
         return answer.out
 
     def _try(
