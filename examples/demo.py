@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -156,14 +157,16 @@ def modelci_ci(
         "MODELCI_RUN_PULL": "true",
         "MODELCI_RUN_PUSH": "true",
     }
-    run("modelci", "ci", folder=runner, environment=environment, expected=expected)
+    log = DEMO / f"{runner.name}.log"
+    run("modelci", "ci", folder=runner, environment=environment, expected=expected, log=log)
 
 
 def show() -> None:
     """Print where the results are."""
     comments = sorted((FORGE / "comments").glob("*.md"))
     pages = sorted(DEMO.glob("runner-*/.modelci/report.html"))
-    for label, paths in (("comment", comments), ("page", pages)):
+    logs = sorted(DEMO.glob("runner-*.log"))
+    for label, paths in (("comment", comments), ("page", pages), ("log", logs)):
         for path in paths:
             print(f"  {label:8} {path.relative_to(PROJECT)}")
     print(f"  {'tags':8} git -C {REMOTE.relative_to(PROJECT)} tag --list -n1")
@@ -181,13 +184,18 @@ def run(
     environment: Mapping[str, str] | None = None,
     expected: int = 0,
     quiet: bool = False,
+    log: Path | None = None,
 ) -> None:
     """Run a command, showing it and its output; stop where it ends otherwise than expected."""
     if not quiet:
         print(f"\n$ {' '.join(command)}        # in {folder.relative_to(PROJECT)}", flush=True)
-    done = subprocess.run(command, cwd=folder, env=variables(environment), check=False)
+    with log.open("w") if log else nullcontext() as talk:
+        done = subprocess.run(
+            command, cwd=folder, env=variables(environment), check=False, stderr=talk
+        )
     if done.returncode != expected:
-        sys.exit(f"demo: {' '.join(command)} ended with {done.returncode}, not {expected}")
+        what = f"{' '.join(command)} ended with {done.returncode}, not {expected}"
+        sys.exit(f"demo: {what}; see {log or 'above'}")
 
 
 def output(*command: str, folder: Path) -> str:

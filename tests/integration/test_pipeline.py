@@ -87,7 +87,7 @@ def test_a_changed_parameter_and_back_is_restored(chain: Project) -> None:
     runs = chain.run()
     assert runs["prepare"].status is UNCHANGED
     assert runs["train"].reasons == ("params.yaml: train.lr changed (0.1 → 0.25)",)
-    assert runs["evaluate"].reasons == ("upstream train changed its output model.bin",)
+    assert runs["evaluate"].reasons == ("upstream train changed model.bin",)
     chain.write(params__yaml=PARAMS.format(lr=0.1))
     planned = {stage.name: stage for stage in chain.plan().stages}
     runs = chain.run()
@@ -329,7 +329,7 @@ stages:
     project.write(raw__csv="2\n")
     runs = project.run()
     assert runs["raw.csv.dvc"].reasons == ("output raw.csv changed",)
-    assert runs["grows"].reasons == ("upstream raw.csv.dvc changed its output raw.csv",)
+    assert runs["grows"].reasons == ("upstream raw.csv.dvc changed raw.csv",)
     assert project.read("grows.txt") == "1\n1\n"
 
 

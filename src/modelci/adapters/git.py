@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ _TAG_FIELDS = (
     "taggername",
     "contents",
 )
-_REGULAR = (b"100644", b"100755", b"100664")
+_FILES = (b"100644", b"100755", b"100664", b"120000")
 _NOBODY = "modelci <modelci@localhost>"
 
 
@@ -236,12 +236,13 @@ class GitRepository:
     def _fetch_tags(self, remote: str, artifacts: Sequence[str] | None) -> None:
         names = [name.replace(":", "=", 1) for name in artifacts or ()]
         globs = [f"{name}{mark}*" for name in names for mark in "@#"] if names else ["*"]
-        answer = self._try(
-            *("fetch", "--no-tags", "--quiet", "--prune"),
-            *(["--depth=1"] if self.is_shallow() else []),
-            *("--end-of-options", remote),
-            *(f"+refs/tags/{glob}:{_REMOTE_TAGS}{glob}" for glob in globs),
-        )
+        refs = [f"+refs/tags/{glob}:{_REMOTE_TAGS}{glob}" for glob in globs]
+        fetch = ("fetch", "--no-tags", "--quiet", "--prune")
+        limit = ["--depth=1"] if self.is_shallow() else []
+        answer = self._try(*fetch, *limit, "--end-of-options", remote, *refs)
+        if limit and answer.code and not answer.err.strip():
+            # Git fails without a word where --depth finds nothing to fetch.
+            answer = self._try(*fetch, "--end-of-options", remote, *refs)
         self._check_remote(answer, f"fetch the tags of {remote}")
 
     def push(
@@ -402,7 +403,7 @@ class GitRepository:
 
 
 class CommitTree:
-    """The regular files of one commit."""
+    """The files of one commit; a link is the text that says where it leads, as Git keeps it."""
 
     def __init__(self, repository: GitRepository, sha: str) -> None:
         self._repository = repository
@@ -431,13 +432,13 @@ class CommitTree:
         for row in out.split(b"\0")[:-1]:
             meta, path = row.split(b"\t", 1)
             mode, _, oid = meta.split(b" ")
-            if mode in _REGULAR:
+            if mode in _FILES:
                 found[_path(path)] = oid.decode()
         return found
 
 
 class WorkTree:
-    """The files on disk; links that lead out of the repository are not followed."""
+    """The files on disk; a link to no file in the repository is read as Git keeps it."""
 
     def __init__(self, repository: GitRepository) -> None:
         self._repository = repository
@@ -445,25 +446,29 @@ class WorkTree:
 
     def paths(self) -> Sequence[str]:
         """Return every path that Git tracks or would add, and that exists."""
-        return tuple(path for path in self._listed if (self._root / path).is_file())
+        files = ((path, self._root / path) for path in self._listed)
+        return tuple(path for path, file in files if file.is_file() or file.is_symlink())
 
     def read(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return the contents of those that exist, also of ignored ones."""
-        found = {}
-        for path in paths:
-            file = self._file(path)
-            if file is not None:
-                try:
-                    found[path] = file.read_bytes()
-                except OSError as error:
-                    raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-        return found
+        found = {path: self._contents(path) for path in paths}
+        return {path: data for path, data in found.items() if data is not None}
 
     def blob_id(self, path: str) -> str | None:
         """Return the id that Git would give to the contents of ``path``."""
         if self._file(path) is None:
             return None
         return self._repository._read("hash-object", "--", path)  # noqa: SLF001
+
+    def _contents(self, path: str) -> bytes | None:
+        file = self._file(path)
+        try:
+            if file is not None:
+                return file.read_bytes()
+            link = self._root / path
+            return bytes(link.readlink()) if path in self._tracked and link.is_symlink() else None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
 
     def _file(self, path: str) -> Path | None:
         try:
@@ -476,7 +481,11 @@ class WorkTree:
         return None if file.relative_to(self._root).parts[0] == ".git" else file
 
     @cached_property
-    def _listed(self) -> Iterable[str]:
+    def _tracked(self) -> frozenset[str]:
+        return frozenset(self._listed)
+
+    @cached_property
+    def _listed(self) -> Sequence[str]:
         out = self._repository._run(  # noqa: SLF001
             *("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
         )
@@ -488,6 +497,7 @@ _DENIALS = (
     *("Authentication failed", "Permission denied", "could not read Username", "error: 403"),
     *("error: 401", "access denied", "Permission to"),
 )
+_NO_REASON = ("hint:", "To ", "From ", "Please make sure you have", "and the repository exists")
 _KINDS = {"A": ChangeKind.ADDED, "D": ChangeKind.DELETED}
 
 
@@ -532,7 +542,7 @@ def _parse_tag(row: Sequence[bytes]) -> TagRecord | None:
 
 def _reason(err: str) -> str:
     lines = [line for line in err.strip().splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("hint:", "To ", "From "))]
+    kept = [line for line in lines if not line.startswith(_NO_REASON)]
     reason = " ".join(kept[-3:] or lines[-1:]) or "no reason given"
     return re.sub(r"(?<=://)[^/@\s]+@", "", reason)  # a URL may hold a token
 

@@ -74,6 +74,7 @@ class ActionsProgress(TextProgress):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self._title = ""
         self._token = ""
 
     def warn(self, text: str) -> None:
@@ -85,11 +86,17 @@ class ActionsProgress(TextProgress):
             self._command(f"::stop-commands::{self._token}")
 
     def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
-        """Open the stage's group, and stop commands in it: the output is user code's."""
+        """Remember the stage: a restored one says nothing, and needs no group."""
         title = " ".join(f"{name}: {'; '.join(reasons) or 'running'}".splitlines())
-        self._command(f"::group::[{done + 1}/{total}] {title}")
-        self._token = secrets.token_hex(16)
-        self._command(f"::stop-commands::{self._token}")
+        self._title = f"[{done + 1}/{total}] {title}"
+
+    def stage_output(self, text: str) -> None:
+        """Open the stage's group, and stop commands in it: the output is user code's."""
+        if not self._token:
+            self._command(f"::group::{self._title}")
+            self._token = secrets.token_hex(16)
+            self._command(f"::stop-commands::{self._token}")
+        super().stage_output(text)
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
         """Close the group and say what came of the stage."""

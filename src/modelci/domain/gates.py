@@ -175,16 +175,17 @@ def _compare(gate: Gate, delta: MetricDelta) -> tuple[Outcome, str]:
 
 def _compare_bound(gate: Gate, head: float) -> tuple[Outcome, str]:
     limit = gate.threshold.value
-    holds = head >= limit if gate.rule is Rule.MIN else head <= limit
-    return _held(
-        holds
-    ), f"{_show(head)} must be {'≥' if gate.rule is Rule.MIN else '≤'} {_show(limit)}"
+    holds, sign = (head >= limit, "≥") if gate.rule is Rule.MIN else (head <= limit, "≤")
+    shown, bound = _show(head, limit)
+    return _held(holds), f"{shown} must be {sign} {bound}"
 
 
 def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, str]:
     limit = gate.threshold.against(base)
     holds = _at_most(change, limit, scale=_scale(base, base + change))
-    return _held(holds), f"{_sign(change)}{_show(change)}, allowed {_sign(limit)}{_show(limit)}"
+    shown, bound = _show(change, limit)
+    sign = "+" if change > 0 else ""
+    return _held(holds), f"{sign}{shown}, allowed {'+' if limit > 0 else ''}{bound}"
 
 
 def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome, str]:
@@ -196,13 +197,12 @@ def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome,
         )
     gain = delta.gain or 0.0
     limit = gate.threshold.against(base)
-    better = (
-        f"better by {_show(gain)}" if gain > 0 else f"worse by {_show(-gain)}" if gain else "equal"
-    )
+    shown, bound = _show(abs(gain), limit)
+    better = f"better by {shown}" if gain > 0 else f"worse by {shown}" if gain else "equal"
     scale = _scale(base, base + (delta.change or 0.0))
     if gate.rule is Rule.MAX_DROP:
-        return _held(_at_most(-gain, limit, scale=scale)), f"{better}, allowed drop {_show(limit)}"
-    return _held(_at_most(limit, gain, scale=scale)), f"{better}, required gain {_show(limit)}"
+        return _held(_at_most(-gain, limit, scale=scale)), f"{better}, allowed drop {bound}"
+    return _held(_at_most(limit, gain, scale=scale)), f"{better}, required gain {bound}"
 
 
 def _at_most(value: float, limit: float, *, scale: float) -> bool:
@@ -219,9 +219,16 @@ def _held(holds: bool) -> Outcome:  # noqa: FBT001
     return Outcome.PASSED if holds else Outcome.FAILED
 
 
-def _show(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 1e6 else f"{number:.6g}"
+def _show(value: float, limit: float) -> tuple[str, str]:
+    """Write both with four digits, or as many as it takes to tell them apart."""
+    for digits in range(4, 18):
+        shown = _digits(value, digits), _digits(limit, digits)
+        if shown[0] != shown[1] or value == limit:
+            break
+    return shown
 
 
-def _sign(number: float) -> str:
-    return "+" if number > 0 else ""
+def _digits(number: float, digits: int) -> str:
+    if abs(number) < 1e4:
+        return f"{number:.{digits}g}"
+    return f"{number:,.{max(0, digits - 4)}f}".removesuffix(".0")

@@ -9,6 +9,7 @@ from dvc.dependency import ParamsDependency
 FORCED = "forced"
 NEVER_RUN = "never run"
 _MOST = 20
+_MOST_PATHS = 3
 _LONGEST_VALUE = 40
 
 
@@ -21,11 +22,12 @@ def reasons_to_run(
     """
     if is_never_run(stage):
         return (NEVER_RUN,)
-    found = (
+    causes = (
         *definition_reasons(stage),
         *dep_reasons(stage, upstream, expected=expected or {}),
-        *out_reasons(stage),
     )
+    # That a fresh clone lacks outputs is no news where there is a cause to make them anew.
+    found = causes or out_reasons(stage)
     if len(found) <= _MOST:
         return found
     return (*found[: _MOST - 1], f"and {len(found) - _MOST + 1} more")
@@ -55,26 +57,33 @@ def dep_reasons(
         return ()
     makers = list(upstream)
     left = set(map(id, leave))
-    return tuple(
-        text
-        for dep in stage.deps
-        if id(dep) not in left
-        for text in _dep_texts(dep, makers, expected)
-    )
+    texts: list[str] = []
+    remade: dict[str, list[str]] = {}
+    for dep in stage.deps:
+        if id(dep) in left:
+            continue
+        if isinstance(dep, ParamsDependency):
+            texts.extend(_param_texts(dep))
+        elif state := _dep_state(dep, expected):
+            maker = next(makers_of(dep, makers), None) if state == "changed" else None
+            if maker:
+                remade.setdefault(maker[0].addressing, []).append(path_of(maker[1]))
+            else:
+                texts.append(f"dependency {path_of(dep)} {state}")
+    upstreams = (f"upstream {name} changed {_listed(paths)}" for name, paths in remade.items())
+    return (*texts, *upstreams)
 
 
 def out_reasons(stage: Any) -> tuple[str, ...]:
     """Return the reasons that lie in outputs."""
-    words = {
-        "deleted": "output {} missing",
-        "modified": "output {} changed",
-        "not in cache": "output {} not in the cache",
-        "new": "output {} is new",
-    }
+    words = {"deleted": "missing", "modified": "changed", "not in cache": "not in the cache"}
+    paths: dict[str, list[str]] = {}
+    for out in stage.outs:
+        for state in out.status().values():
+            paths.setdefault(words.get(state, state), []).append(path_of(out))
     return tuple(
-        words.get(state, f"output {{}} {state}").format(path_of(out))
-        for out in stage.outs
-        for state in out.status().values()
+        f"{'output' if len(names) == 1 else 'outputs'} {_listed(names)} {state}"
+        for state, names in paths.items()
     )
 
 
@@ -93,24 +102,21 @@ def makers_of(dep: Any, stages: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
                 yield stage, out
 
 
-def _dep_texts(dep: Any, upstream: list[Any], expected: Mapping[str, Any]) -> Iterator[str]:
-    if isinstance(dep, ParamsDependency):
-        yield from _param_texts(dep)
-        return
+def _dep_state(dep: Any, expected: Mapping[str, Any]) -> str | None:
     if dep.fs_path in expected:
         state = "modified" if expected[dep.fs_path] != dep.hash_info else None
     else:
         state = next(iter(dep.status().values()), None)
-    if state is None:
-        return
     if state == "modified" and not dep.hash_info:
         state = "new"
-    maker = next(makers_of(dep, upstream), None)
-    if maker and state == "modified":
-        yield f"upstream {maker[0].addressing} changed its output {path_of(maker[1])}"
-        return
     words = {"deleted": "missing", "modified": "changed", "new": "is new"}
-    yield f"dependency {path_of(dep)} {words.get(state, state)}"
+    return words.get(state, state) if state else None
+
+
+def _listed(paths: list[str]) -> str:
+    names = list(dict.fromkeys(paths))
+    rest = len(names) - _MOST_PATHS
+    return ", ".join(names[:_MOST_PATHS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _param_texts(dep: Any) -> Iterator[str]:
