@@ -35,12 +35,16 @@ MAX_BYTES = 64 * 1024 * 1024
 
 def encode(document: Document) -> str:
     """Return the document as indented JSON text that ends in a newline."""
+    return _encode(document).decode()
+
+
+def _encode(document: Document) -> bytes:
     head: dict[str, object] = {"schema": SCHEMAS[type(document)]}
     if isinstance(document, Report):
         head |= {"ok": document.is_ok, "verdict": document.verdict}
     # Joined as text: plain values of a report with 100,000 metrics would cost as much again.
     text = msgspec.json.encode(head)[:-1] + b"," + msgspec.json.encode(document)[1:]
-    return msgspec.json.format(text, indent=2).decode() + "\n"
+    return msgspec.json.format(text, indent=2) + b"\n"
 
 
 def decode(kind: type[T], data: bytes, *, source: str) -> T:
@@ -75,7 +79,7 @@ def write(document: Document, path: Path) -> None:
     """Write a document, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(encode(document), encoding="utf-8")
+    part.write_bytes(_encode(document))
     part.replace(path)
 
 
