@@ -27,14 +27,15 @@ class Files:
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Read in one go what has not been read yet."""
-        wanted = sorted(set(paths) - self._read.keys())
+        wanted = sorted({path for path in paths if path not in self._read})
         if wanted:
             found = self._tree.read(wanted)
             self._read.update((path, found.get(path)) for path in wanted)
 
     def get(self, path: str) -> bytes | None:
         """Return the bytes of a file: of the work tree also of one that Git ignores."""
-        self.prefetch((path,))
+        if path not in self._read:
+            self.prefetch((path,))
         return self._read[path]
 
     def peek(self, path: str) -> bytes | None:
