@@ -159,6 +159,7 @@ def modelci_ci(
     }
     log = DEMO / f"{runner.name}.log"
     run("modelci", "ci", folder=runner, environment=environment, expected=expected, log=log)
+    run("modelci", "gate", folder=runner, expected=expected)
 
 
 def show() -> None:
@@ -191,7 +192,7 @@ def run(
         print(f"\n$ {' '.join(command)}        # in {folder.relative_to(PROJECT)}", flush=True)
     with log.open("w") if log else nullcontext() as talk:
         done = subprocess.run(
-            command, cwd=folder, env=variables(environment), check=False, stderr=talk
+            command, cwd=folder, env=variables(environment), check=False, stdout=talk, stderr=talk
         )
     if done.returncode != expected:
         what = f"{' '.join(command)} ended with {done.returncode}, not {expected}"

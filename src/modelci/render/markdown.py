@@ -150,7 +150,8 @@ def _gates(rank: str, results: Sequence[GateResult], view: Digest) -> Table[Gate
     def cells(result: GateResult) -> list[str]:
         row = gate_row(result)
         pattern = result.gate.metric
-        gate = code(row.rule) + ("" if pattern == row.metric else f" on {code(pattern)}")
+        named = {row.metric, str(result.key)}
+        gate = code(row.rule) + ("" if pattern in named else f" on {code(pattern)}")
         return [
             f"{_GATE_SIGNS[row.mood]} {row.outcome}",
             gate,

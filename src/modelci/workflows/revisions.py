@@ -19,7 +19,7 @@ def name_head(git: Git, head: str | None) -> Revision:
     if commit is None:
         return Revision(sha=None, name="work tree", chosen="no commit yet", dirty=True)
     dirty = git.is_dirty()
-    chosen = "work tree with uncommitted changes" if dirty else "HEAD"
+    chosen = "work tree"
     return Revision(sha=commit.sha, name=git.branch() or "HEAD", chosen=chosen, dirty=dirty)
 
 
