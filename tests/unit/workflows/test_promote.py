@@ -1,0 +1,398 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.fakes.forge import FakeForge
+from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.progress import RecordedProgress
+from tests.fakes.snapshots import FakeSnapshots, lock, metrics
+
+from modelci.config.model import PromoteConfig
+from modelci.domain.artifacts import Artifact
+from modelci.domain.gates import Gate, Rule, Threshold, judge_all
+from modelci.domain.metrics import diff_metrics
+from modelci.domain.pipeline import Run, StageRun, StageStatus
+from modelci.domain.promotion import PlannedTag, Promotion
+from modelci.domain.report import Report, Revision
+from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.workflows.promote import RESULTS_SUBJECT, commit_results, promote
+from modelci.workflows.registry import list_registry
+
+GATES = (Gate(metric="auc", rule=Rule.MIN, threshold=Threshold(value=0.5)),)
+
+
+def files(model: str | None = "one", *, stale: bool = False, auc: float = 0.8) -> dict[str, bytes]:
+    return {
+        "dvc.yaml": b"stages",
+        "dvc.lock": lock(model, stale=stale),
+        "metrics.json": metrics(auc=auc),
+    }
+
+
+@dataclass
+class World:
+    """A remote with one commit, a clone of it, and everyone that a promotion talks to."""
+
+    folder: Path
+    remote: FakeRemote = field(default_factory=FakeRemote)
+    reader: FakeSnapshots = field(default_factory=FakeSnapshots)
+    progress: RecordedProgress = field(default_factory=RecordedProgress)
+
+    def merge(self, model: str | None = "one", *, stale: bool = False, seconds: int = 1000) -> str:
+        return self.remote.commit(files(model, stale=stale), seconds=seconds)
+
+    def clone(self, depth: int | None = None) -> FakeGit:
+        return FakeGit(self.folder, self.remote, depth=depth)
+
+    def report(self, git: FakeGit, **fields: object) -> Report:
+        head = git.resolve("HEAD")
+        snapshot = self.reader.read(git.tree(head.sha))
+        deltas = diff_metrics({}, snapshot.metrics)
+        values: dict[str, object] = {
+            "base": None,
+            "head": Revision(sha=head.sha, name="main", chosen="HEAD"),
+            "head_sha": head.sha,
+            "created": "2025-01-01T00:00:00Z",
+            "version": "1.0",
+            "metrics": deltas,
+            "gates": judge_all(GATES, deltas),
+            "locks": dict(snapshot.locks),
+            "run_url": "https://ci.example/runs/1",
+        }
+        return Report(**{**values, **fields})  # type: ignore[arg-type]
+
+    def promote(
+        self,
+        git: FakeGit,
+        report: Report | None,
+        *,
+        settings: PromoteConfig | None = None,
+        results: Path | None = None,
+        forge: FakeForge | None = None,
+        dry_run: bool = False,
+    ) -> Promotion:
+        return promote(
+            git=git,
+            reader=self.reader,
+            settings=settings or PromoteConfig(assign=("prod",)),
+            report=report,
+            progress=self.progress,
+            results=results,
+            branch="main",
+            forge=forge,
+            dry_run=dry_run,
+        )
+
+    @property
+    def tags(self) -> list[str]:
+        return list(self.remote.tags)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_judged_merge_becomes_a_version_and_a_stage(world: World) -> None:
+    sha = world.merge()
+    git = world.clone(depth=1)
+    promotion = world.promote(git, world.report(git))
+    assert promotion.done
+    assert promotion.remote == "origin"
+    assert world.tags == ["m@v0.0.1", "m#prod#1"]
+    made = world.remote.tags["m@v0.0.1"]
+    assert (made.commit, made.seconds) == (sha, 1000)
+    assert dict(made.trailers) == {
+        "Modelci-Path": "models/m.skops",
+        "Modelci-Hash": "md5:one",
+        "Modelci-Metric": "metrics.json:auc=0.8",
+        "Modelci-Run": "https://ci.example/runs/1",
+        "Modelci-Version": "1.0",
+    }
+    assert world.progress.notes == ["m@v0.0.1 → origin", "m#prod#1 → origin"]
+
+
+def test_a_dry_run_says_what_and_does_nothing(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    promotion = world.promote(git, world.report(git), dry_run=True)
+    assert [one.name for one in promotion.tags] == ["m@v0.0.1", "m#prod#1"]
+    assert not promotion.done
+    assert world.tags == []
+
+
+def test_running_it_again_finds_nothing_to_do(world: World) -> None:
+    world.merge()
+    for _ in range(2):
+        git = world.clone(depth=1)
+        promotion = world.promote(git, world.report(git))
+    assert promotion.tags == ()
+    assert promotion.done
+    assert len(world.tags) == 2
+
+
+def test_without_a_remote_the_tags_stay_here(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    git.origin = None
+    promotion = world.promote(git, world.report(git))
+    assert promotion.remote is None
+    assert list(git.tag_objects) == ["m@v0.0.1", "m#prod#1"]
+    assert world.tags == []
+    assert "this clone" in world.progress.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"head": Revision(sha="f" * 40, name="x", chosen="")}, "The report is of fffffff, not of"),
+        ({"head": Revision(sha=None, name="x", chosen="")}, "The report is of nothing, not of"),
+        ({"locks": {"dvc.lock": "f" * 40}}, "The report is of another dvc.lock"),
+        ({"locks": None}, "The report is of another dvc.lock"),
+        ({"gates": judge_all(GATES, ())}, "0 gates failed and 1 metrics are missing"),
+        (
+            {
+                "run": Run(
+                    revision=None,
+                    dirty=False,
+                    started="",
+                    seconds=1,
+                    stages=(StageRun(name="train", status=StageStatus.FAILED),),
+                )
+            },
+            "Not promoted: the pipeline failed",
+        ),
+    ],
+)
+def test_what_was_not_tested_and_passed_is_not_tagged(
+    world: World, fields: Mapping[str, object], message: str
+) -> None:
+    world.merge()
+    git = world.clone()
+    with pytest.raises(PromotionError, match=message):
+        world.promote(git, world.report(git, **fields))
+    assert world.tags == []
+
+
+def test_a_report_of_uncommitted_changes_promotes_nothing(world: World) -> None:
+    sha = world.merge()
+    git = world.clone()
+    dirty = Revision(sha=sha, name="main", chosen="", dirty=True)
+    with pytest.raises(PromotionError, match=f"is of {sha[:7]} with changes, not of {sha[:7]}"):
+        world.promote(git, world.report(git, head=dirty))
+
+
+def test_without_a_report_there_is_no_verdict(world: World) -> None:
+    world.merge()
+    with pytest.raises(PromotionError, match="no verdict") as raised:
+        world.promote(world.clone(), None)
+    assert "modelci report" in (raised.value.hint or "")
+
+
+def test_a_lock_that_is_out_of_date_is_not_tagged(world: World) -> None:
+    world.merge(stale=True)
+    git = world.clone()
+    with pytest.raises(PromotionError, match=r"out of date for stage train: train.py changed"):
+        world.promote(git, world.report(git))
+
+
+def test_a_remote_that_refuses_leaves_nothing_tagged(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    world.remote.refuses = "protected"
+    with pytest.raises(PromotionError, match="protected"):
+        world.promote(git, world.report(git))
+    assert world.tags == list(git.tag_objects) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (PromoteConfig(artifacts=("nothing",)), "names 'nothing', which no dvc.yaml declares"),
+        (PromoteConfig(assign=("pr od",)), "'pr od' cannot be a stage's name"),
+    ],
+)
+def test_settings_that_name_nothing_are_configuration_errors(
+    world: World, settings: PromoteConfig, message: str
+) -> None:
+    world.merge()
+    git = world.clone()
+    with pytest.raises(ConfigError, match=message):
+        world.promote(git, world.report(git), settings=settings)
+
+
+def test_an_artifact_that_no_tag_can_carry_is_a_configuration_error(world: World) -> None:
+    world.reader.artifacts = (Artifact(name="m m", path="models/m.skops"),)
+    world.merge()
+    git = world.clone()
+    with pytest.raises(ConfigError, match="cannot be a tag's artifact name"):
+        world.promote(git, world.report(git))
+
+
+def test_only_the_artifacts_configured_are_promoted(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge()
+    git = world.clone()
+    world.promote(git, world.report(git), settings=PromoteConfig(artifacts=("b",)))
+    assert world.tags == ["b@v0.0.1"]
+
+
+# -- what came before ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("model", "made"), [("one", []), ("two", ["m@v0.0.2", "m#prod#2"])])
+def test_only_bytes_that_changed_since_the_last_version_are_one(
+    world: World, model: str, made: list[str]
+) -> None:
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    world.merge(model, seconds=2000)
+    world.remote.commit({**files(model), "README": b"x"}, seconds=3000)
+    git = world.clone(depth=1)
+    promotion = world.promote(git, world.report(git))
+    assert [one.name for one in promotion.tags] == made
+
+
+@pytest.mark.parametrize(("model", "made"), [("one", []), ("two", ["m@v1.2.4", "m#prod#8"])])
+def test_a_version_that_gto_made_is_compared_by_its_commits_own_lock(
+    world: World, model: str, made: list[str]
+) -> None:
+    old = world.merge("one")
+    for name in ("m@v1.2.3", "m#prod#7"):
+        world.remote.tags[name] = PlannedTag(
+            name=name, artifact="m", commit=old, seconds=5000, subject="Registering artifact m"
+        )
+    world.merge(model, seconds=2000)
+    world.remote.commit({**files(model), "README": b"x"}, seconds=3000)
+    git = world.clone(depth=1)
+    promotion = world.promote(git, world.report(git))
+    assert [one.name for one in promotion.tags] == made
+    assert {one.seconds for one in promotion.tags} <= {5001}
+
+
+def test_the_previous_version_is_named(world: World) -> None:
+    for model, seconds in (("one", 1), ("two", 2)):
+        world.merge(model, seconds=seconds)
+        git = world.clone()
+        world.promote(git, world.report(git))
+    assert ("Modelci-Previous", "m@v0.0.1") in world.remote.tags["m@v0.0.2"].trailers
+
+
+# -- results of the run job ------------------------------------------------------------------
+
+
+def run_job(world: World, changed: Mapping[str, bytes]) -> tuple[Path, Report]:
+    """Play the job that runs user code: it leaves a bundle and a report."""
+    git = world.clone(depth=1)
+    base = git.resolve("HEAD").sha
+    git.files.update(changed)
+    sha = git.commit_paths(list(changed), RESULTS_SUBJECT)
+    path = world.folder / "results.bundle"
+    git.bundle(path, sha=sha, since=base)
+    return path, world.report(git)
+
+
+def test_results_of_a_run_become_the_branchs_commit_with_the_tags(world: World) -> None:
+    world.merge()
+    path, report = run_job(world, {"dvc.lock": lock("two"), "metrics.json": metrics(auc=0.9)})
+    promotion = world.promote(world.clone(depth=1), report, results=path)
+    assert world.remote.branches["main"] == promotion.commit == report.head.sha
+    assert world.remote.tags["m@v0.0.1"].commit == promotion.commit
+    again = world.promote(world.clone(), report)
+    assert again.tags == ()
+
+
+def test_results_may_change_nothing_but_what_stages_write(world: World) -> None:
+    world.merge()
+    changed = {"dvc.lock": lock("two"), ".github/workflows/x.yml": b"evil", "train.py": b"evil"}
+    path, report = run_job(world, changed)
+    with pytest.raises(PromotionError, match=r"changes .github/workflows/x.yml, train.py, which"):
+        world.promote(world.clone(depth=1), report, results=path)
+    assert world.tags == []
+
+
+@pytest.mark.parametrize("name", ["models/.gitignore", ".gitignore"])
+def test_results_may_ignore_what_they_track(world: World, name: str) -> None:
+    world.merge()
+    path, report = run_job(world, {"dvc.lock": lock("two"), name: b"/m.skops"})
+    assert world.promote(world.clone(depth=1), report, results=path).done
+
+
+def test_results_of_another_commit_are_refused(world: World) -> None:
+    world.merge()
+    path, report = run_job(world, {"dvc.lock": lock("two")})
+    world.merge("three", seconds=2000)
+    with pytest.raises(PromotionError, match="was made on top of"):
+        world.promote(world.clone(), report, results=path)
+
+
+def test_results_without_a_parent_are_refused(world: World) -> None:
+    base = world.merge()
+    git = world.clone()
+    orphan = world.remote.commit(files("two"), branch="orphan", parents=[], subject=RESULTS_SUBJECT)
+    git.fetch([orphan])
+    path = world.folder / "results.bundle"
+    git.bundle(path, sha=orphan, since=base)
+    with pytest.raises(PromotionError, match="on top of nothing"):
+        world.promote(world.clone(), world.report(git), results=path)
+
+
+def test_a_branch_that_moved_on_meanwhile_gets_neither_commit_nor_tags(world: World) -> None:
+    world.merge()
+    path, report = run_job(world, {"dvc.lock": lock("two")})
+    git = world.clone()
+    newer = world.merge("three", seconds=2000)
+    with pytest.raises(PromotionError):
+        world.promote(git, report, results=path)
+    assert world.tags == []
+    assert world.remote.branches["main"] == newer
+
+
+def test_a_run_that_wrote_nothing_new_makes_no_commit(world: World) -> None:
+    sha = world.merge()
+    git = world.clone()
+    git.files["train.py"] = b"untracked"
+    assert commit_results(git, world.reader.read(git.work_tree())) is None
+    git.files["dvc.lock"] = lock("two")
+    made = commit_results(git, world.reader.read(git.work_tree()))
+    assert made is not None
+    assert [one.path for one in git.changed_files(sha, made)] == ["dvc.lock"]
+
+
+# -- releases and the registry ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("releases", "released"), [(True, ["m@v0.0.1"]), (False, [])])
+def test_the_forge_hears_of_every_tag_and_releases_are_of_versions(
+    world: World, released: list[str], *, releases: bool
+) -> None:
+    sha = world.merge()
+    git = world.clone()
+    forge = FakeForge()
+    settings = PromoteConfig(assign=("prod",), releases=releases)
+    world.promote(git, world.report(git), forge=forge, settings=settings)
+    assert list(forge.releases) == released
+    assert {name: commit for name, (commit, _) in forge.tags.items()} == {
+        "m@v0.0.1": sha,
+        "m#prod#1": sha,
+    }
+    assert "Modelci-Hash: md5:one" in forge.tags["m@v0.0.1"][1]
+
+
+def test_the_registry_is_read_here_or_at_the_remote(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    world.promote(git, world.report(git))
+    other = world.clone()
+    assert list_registry(other) == ()
+    (state,) = list_registry(other, name="m", remote=True)
+    assert state.stages["prod"].label == "v0.0.1"
+    with pytest.raises(UsageError, match="No tag speaks of an artifact 'n'"):
+        list_registry(other, name="n", remote=True)
+    with pytest.raises(UsageError, match=r"'\*' cannot be an artifact's name"):
+        list_registry(other, name="*", remote=True)
+    world.remote.away = True
+    with pytest.raises(ForgeError):
+        list_registry(other, remote=True)

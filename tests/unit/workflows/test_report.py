@@ -1,0 +1,188 @@
+from pathlib import Path
+
+import pytest
+from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.progress import RecordedProgress
+from tests.fakes.snapshots import FakeSnapshots, lock, metrics
+
+from modelci.config.load import load
+from modelci.domain.events import CIContext, EventKind
+from modelci.domain.gates import Outcome
+from modelci.domain.pipeline import ChangeKind, Run, StageRun, StageStatus
+from modelci.domain.report import Report
+from modelci.errors import ConfigError, UsageError
+from modelci.workflows.report import make_report
+
+ROOT = Path("/repository")
+STRICT = b"gates:\n  - {metric: auc, max_drop: 0.01}\n"
+LOOSE = b"gates:\n  - {metric: auc, max_drop: 0.5}\n"
+
+
+def files(auc: float, config: bytes | None = STRICT, **more: bytes) -> dict[str, bytes]:
+    found = {"dvc.lock": lock("one"), "metrics.json": metrics(auc=auc), **more}
+    return found | ({"modelci.yaml": config} if config is not None else {})
+
+
+def change(base: dict[str, bytes], head: dict[str, bytes]) -> FakeGit:
+    """Return a clone at the head of a branch that changes ``base`` into ``head``."""
+    remote = FakeRemote()
+    start = remote.commit(base)
+    remote.commit(head, branch="side", parents=[start])
+    return FakeGit(ROOT, remote, at=remote.branches["side"], branch="side")
+
+
+def report_on(
+    git: FakeGit,
+    *,
+    base: str | None = None,
+    head: str | None = None,
+    context: CIContext | None = None,
+    reader: FakeSnapshots | None = None,
+    pull: bool = False,
+    run: Run | None = None,
+) -> Report:
+    return make_report(
+        git=git,
+        reader=reader or FakeSnapshots(),
+        config=load(git.files.get("modelci.yaml")).config,
+        context=context or CIContext(),
+        progress=RecordedProgress(),
+        now=lambda: "2025-01-01T00:00:00Z",
+        version="1.0",
+        base=base,
+        head=head,
+        pull=pull,
+        run=run,
+    )
+
+
+def test_a_change_is_judged_by_the_bases_gates_and_its_edit_of_them_is_shown() -> None:
+    report = report_on(change(files(0.8), files(0.7, LOOSE)))
+    (result,) = report.gates
+    assert result.outcome is Outcome.FAILED
+    assert str(result.gate) == "auc max_drop 0.01"
+    assert not report.is_ok
+    assert [(str(one.kind), str(one.gate)) for one in report.gate_changes] == [
+        ("deleted", "auc max_drop 0.01"),
+        ("added", "auc max_drop 0.5"),
+    ]
+    assert [one.path for one in report.files] == ["modelci.yaml"]
+
+
+def test_a_head_that_deletes_the_gates_is_judged_by_them() -> None:
+    report = report_on(change(files(0.8), files(0.7, None)))
+    assert not report.is_ok
+    assert [one.kind for one in report.gate_changes] == [ChangeKind.DELETED]
+
+
+def test_a_head_cannot_turn_a_metrics_direction_round() -> None:
+    gates = b"gates:\n  - {metric: my_score, max_drop: 0.01}\nmetrics: {my_score: %s}\n"
+    base = {"metrics.json": metrics(my_score=0.8), "modelci.yaml": gates % b"higher"}
+    head = {"metrics.json": metrics(my_score=0.1), "modelci.yaml": gates % b"lower"}
+    assert not report_on(change(base, head)).is_ok
+
+
+def test_uncommitted_gates_do_not_judge_either() -> None:
+    git = change(files(0.8), files(0.7))
+    git.files["modelci.yaml"] = LOOSE
+    report = report_on(git)
+    assert not report.is_ok
+    assert report.head.dirty
+    assert len(report.gate_changes) == 2
+
+
+def test_a_base_without_gates_takes_the_heads_and_says_so() -> None:
+    report = report_on(change(files(0.8, None), files(0.7)))
+    assert not report.is_ok
+    assert report.notes == ("The base has no modelci.yaml: the gates are the head's own.",)
+    assert report.gate_changes == ()
+
+
+def test_a_base_whose_configuration_is_broken_takes_the_heads_and_says_where() -> None:
+    report = report_on(change(files(0.8, b"gatess: []\n"), files(0.8)))
+    assert report.is_ok
+    assert "modelci.yaml of the base:1: unknown key 'gatess'" in report.notes[0]
+
+
+def test_a_head_whose_configuration_is_broken_is_an_error() -> None:
+    git = change(files(0.8), files(0.8))
+    head = git.origin.commit(files(0.8, b"x: 1\n"), branch="side") if git.origin else ""
+    git.fetch([head])
+    with pytest.raises(ConfigError, match="modelci.yaml of the head:1: unknown key 'x'"):
+        report_on(git, head=head)
+
+
+def test_without_a_base_nothing_is_compared_and_bounds_still_hold() -> None:
+    remote = FakeRemote()
+    gates = b"gates:\n  - {metric: auc, min: 0.9, max_drop: 0.1}\n"
+    remote.commit(files(0.8, gates))
+    report = report_on(FakeGit(ROOT, remote))
+    assert report.base is None
+    assert [one.outcome for one in report.gates] == [Outcome.FAILED, Outcome.INCOMPARABLE]
+    assert "There is no base" in report.notes[0]
+    assert report.files == ()
+
+
+def test_everything_that_differs_is_in_the_report() -> None:
+    base = files(0.8, **{"params.json": metrics(depth=3), "train.py": b"1"})
+    head = files(0.81, **{"params.json": metrics(depth=4), "train.py": b"2"})
+    head["dvc.lock"] = lock("two")
+    report = report_on(change(base, head))
+    (metric,) = report.metrics
+    assert (metric.base, metric.head) == (0.8, 0.81)
+    assert [(str(one.key), one.base, one.head) for one in report.params] == [
+        ("params.json:depth", 3, 4)
+    ]
+    assert [(one.path, one.kind) for one in report.data] == [
+        ("models/m.skops", ChangeKind.CHANGED)
+    ]
+    # Metrics and lock files are shown as what they hold, not as files.
+    assert [one.path for one in report.files] == ["params.json", "train.py"]
+    assert report.locks
+    assert report.notes == ()
+
+
+def test_numbers_that_may_be_of_other_code_are_noted() -> None:
+    head = files(0.8)
+    head["dvc.lock"] = lock("two", stale=True)
+    (note,) = report_on(change(files(0.8), head)).notes
+    assert "dvc.lock is out of date for stage train (train.py changed)" in note
+
+
+def test_two_named_revisions_are_compared_without_a_checkout() -> None:
+    git = change(files(0.8), files(0.9))
+    git.files["metrics.json"] = metrics(auc=0.1)
+    report = report_on(git, base="origin/main", head="HEAD")
+    assert report.metrics[0].head == 0.9
+    assert not report.head.dirty
+    with pytest.raises(UsageError):
+        report_on(git, base="nowhere")
+
+
+def test_a_pull_requests_report_is_of_the_head_that_people_see() -> None:
+    remote = FakeRemote()
+    start = remote.commit(files(0.8))
+    head = remote.commit(files(0.81), branch="side", parents=[start])
+    merge = remote.commit(files(0.81), branch="pull", parents=[start, head])
+    context = CIContext(
+        event=EventKind.PULL_REQUEST, sha=merge, head_sha=head, base_ref="main", run_url="u"
+    )
+    git = FakeGit(ROOT, remote, at=merge, branch=None, depth=1)
+    report = report_on(git, context=context)
+    assert (report.head.sha, report.head_sha, report.run_url) == (merge, head, "u")
+    assert report_on(git, context=context, head=merge, base=start).head_sha == merge
+
+
+def test_only_a_report_that_was_asked_to_pulls() -> None:
+    for pull in (False, True):
+        reader = FakeSnapshots()
+        report_on(change(files(0.8), files(0.8)), reader=reader, pull=pull)
+        assert reader.pulls == [pull, pull]
+
+
+def test_a_failed_run_is_never_ok() -> None:
+    stages = (StageRun(name="train", status=StageStatus.FAILED, exit_code=1),)
+    run = Run(revision=None, dirty=False, started="", seconds=1, stages=stages)
+    report = report_on(change(files(0.8), files(0.8)), run=run)
+    assert not report.verdict.blocked
+    assert not report.is_ok

@@ -1,0 +1,290 @@
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.progress import RecordedProgress
+
+from modelci.domain.events import CIContext, EventKind
+from modelci.domain.report import Revision
+from modelci.errors import ForgeError, UsageError
+from modelci.workflows.revisions import choose_base, name_head
+
+ROOT = Path("/repository")
+NOWHERE = CIContext()
+
+
+def choose(
+    git: FakeGit,
+    context: CIContext = NOWHERE,
+    *,
+    base: str | None = None,
+    head: str | None = None,
+    default_branch: str | None = None,
+    progress: RecordedProgress | None = None,
+) -> Revision | None:
+    return choose_base(
+        git,
+        name_head(git, head),
+        context,
+        base=base,
+        default_branch=default_branch,
+        progress=progress or RecordedProgress(),
+    )
+
+
+def sha_of(revision: Revision | None) -> str | None:
+    assert revision is not None
+    return revision.sha
+
+
+@pytest.fixture
+def remote() -> FakeRemote:
+    return FakeRemote()
+
+
+def grow(remote: FakeRemote, count: int, branch: str = "main", start: str | None = None) -> list[str]:
+    """Make a branch of so many commits, on top of ``start``."""
+    grown: list[str] = []
+    for number in range(count):
+        parents = [start] if start and not grown else None
+        files = {f"{branch}.txt": b"%d" % number}
+        grown.append(remote.commit(files, branch=branch, parents=parents))
+    return grown
+
+
+def pull(remote: FakeRemote, head: str, *, merge: str | None = None) -> CIContext:
+    return CIContext(
+        provider="github",
+        event=EventKind.PULL_REQUEST,
+        sha=merge or head,
+        head_sha=head,
+        base_ref="main",
+        pull_request=7,
+    )
+
+
+def push(sha: str, before: str | None, branch: str = "main") -> CIContext:
+    return CIContext(
+        event=EventKind.PUSH, sha=sha, before=before, branch=branch, default_branch="main"
+    )
+
+
+# -- the head --------------------------------------------------------------------------------
+
+
+def test_the_head_is_what_was_named_or_the_work_tree(remote: FakeRemote) -> None:
+    first, second = grow(remote, 2)
+    git = FakeGit(ROOT, remote)
+    assert name_head(git, first) == Revision(sha=first, name=first, chosen="given")
+    for dirty in (False, True):
+        head = name_head(git, None)
+        assert (head.sha, head.name, head.dirty) == (second, "main", dirty)
+        git.files["new"] = b"x"
+    detached = FakeGit(ROOT, remote, at=second, branch=None)
+    assert name_head(detached, None).name == "HEAD"
+
+
+def test_before_the_first_commit_there_is_only_the_work_tree_and_no_base() -> None:
+    git = FakeGit(ROOT)
+    head = name_head(git, None)
+    assert (head.sha, head.dirty) == (None, True)
+    assert choose(git) is None
+
+
+# -- a base that was named -------------------------------------------------------------------
+
+
+def test_a_base_that_was_named_is_taken_whatever_the_event_says(remote: FakeRemote) -> None:
+    first, _, third = grow(remote, 3)
+    git = FakeGit(ROOT, remote)
+    found = choose(git, pull(remote, third), base=first)
+    assert found == Revision(sha=first, name=first, chosen="given")
+    with pytest.raises(UsageError, match="no revision 'nowhere'"):
+        choose(git, base="nowhere")
+
+
+# -- pull requests ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [None, 1, 2])
+def test_a_test_merge_is_compared_with_its_own_first_parent(
+    remote: FakeRemote, depth: int | None
+) -> None:
+    main = grow(remote, 3)
+    (head,) = grow(remote, 1, "side", main[0])
+    merge = remote.commit({"m": b"1"}, branch="pull", parents=[main[2], head])
+    git = FakeGit(ROOT, remote, at=merge, branch=None, depth=depth)
+    found = choose(git, pull(remote, head, merge=merge))
+    assert found == Revision(sha=main[2], name="main", chosen="main as the test merge has it")
+    assert git.has(main[2])
+    assert not [line for line in git.log if "deepen" in line]
+
+
+@pytest.mark.parametrize(("behind", "steps"), [(3, ["deepen 50"]), (80, ["deepen 50", "deepen 500"])])
+def test_a_heads_own_checkout_is_deepened_until_the_merge_base_is_here(
+    remote: FakeRemote, behind: int, steps: list[str]
+) -> None:
+    main = grow(remote, behind)
+    side = grow(remote, 2, "side", main[0])
+    git = FakeGit(ROOT, remote, at=side[-1], branch=None, depth=1)
+    progress = RecordedProgress()
+    found = choose(git, pull(remote, side[-1]), progress=progress)
+    assert found == Revision(sha=main[0], name="main", chosen="merge base with main")
+    assert [line for line in git.log if line.startswith("deepen")] == steps
+    assert len(progress.notes) == len(steps)
+    assert git.log[0] == "fetch +refs/heads/main:refs/remotes/origin/main depth=1"
+
+
+def test_a_heads_own_full_checkout_needs_no_fetch(remote: FakeRemote) -> None:
+    main = grow(remote, 3)
+    side = grow(remote, 2, "side", main[1])
+    git = FakeGit(ROOT, remote, at=side[-1], branch=None)
+    git.log.clear()
+    assert sha_of(choose(git, pull(remote, side[-1]))) == main[1]
+    assert git.log == []
+
+
+def test_a_merge_of_the_authors_own_is_no_test_merge(remote: FakeRemote) -> None:
+    main = grow(remote, 3)
+    (side,) = grow(remote, 1, "side", main[0])
+    own = remote.commit({"x": b"1"}, branch="side", parents=[side, main[1]])
+    git = FakeGit(ROOT, remote, at=own, branch=None, depth=1)
+    assert sha_of(choose(git, pull(remote, own))) == main[1]
+
+
+def test_a_base_that_cannot_be_fetched_says_what_to_set(remote: FakeRemote) -> None:
+    main = grow(remote, 3)
+    (head,) = grow(remote, 1, "side", main[0])
+    merge = remote.commit({}, branch="pull", parents=[main[2], head])
+    for context, at in ((pull(remote, head, merge=merge), merge), (pull(remote, head), head)):
+        git = FakeGit(ROOT, remote, at=at, branch=None, depth=1)
+        remote.away = True
+        with pytest.raises(ForgeError, match="The base is not in this clone") as raised:
+            choose(git, context)
+        assert "fetch-depth: 0" in (raised.value.hint or "")
+        remote.away = False
+
+
+def test_histories_apart_say_so(remote: FakeRemote) -> None:
+    grow(remote, 2)
+    alone = remote.commit({}, branch="side", parents=[])
+    git = FakeGit(ROOT, remote, at=alone, branch=None, depth=1)
+    with pytest.raises(UsageError, match="no common history"):
+        choose(git, pull(remote, alone))
+
+
+# -- pushes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_a_push_is_compared_with_what_it_replaced(remote: FakeRemote, depth: int | None) -> None:
+    main = grow(remote, 4)
+    git = FakeGit(ROOT, remote, depth=depth)
+    found = choose(git, push(main[3], main[1]))
+    assert found == Revision(sha=main[1], name=main[1][:7], chosen="what the push replaced")
+    assert git.has(main[1])
+
+
+def test_results_committed_on_top_of_a_push_do_not_change_its_base(remote: FakeRemote) -> None:
+    main = grow(remote, 3)
+    git = FakeGit(ROOT, remote, depth=1)
+    git.files["dvc.lock"] = b"new"
+    git.commit_paths(["dvc.lock"], "Record the pipeline's results")
+    assert sha_of(choose(git, push(main[2], main[1]))) == main[1]
+
+
+def test_what_a_forced_push_threw_away_is_fetched_by_its_id(remote: FakeRemote) -> None:
+    main = grow(remote, 2)
+    lost = remote.commit({"lost": b"1"}, branch="gone", parents=[main[0]])
+    del remote.branches["gone"]
+    full, thin = FakeGit(ROOT, remote), FakeGit(ROOT, remote, depth=1)
+    for git, depth in ((full, "None"), (thin, "1")):
+        assert sha_of(choose(git, push(main[1], lost))) == lost
+        assert git.log[-1] == f"fetch {lost} depth={depth}"
+    assert not full.is_shallow()
+
+
+def test_a_replaced_commit_that_nobody_has_says_what_to_do(remote: FakeRemote) -> None:
+    main = grow(remote, 2)
+    with pytest.raises(ForgeError, match="The base is not in this clone") as raised:
+        choose(FakeGit(ROOT, remote), push(main[1], "f" * 40))
+    assert "name BASE" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_a_branchs_first_push_is_compared_where_it_left_the_default_branch(
+    remote: FakeRemote, depth: int | None
+) -> None:
+    main = grow(remote, 3)
+    side = grow(remote, 2, "side", main[1])
+    git = FakeGit(ROOT, remote, at=side[-1], branch="side", depth=depth)
+    found = choose(git, push(side[-1], None, "side"))
+    assert found == Revision(sha=main[1], name="main", chosen="merge base with main")
+
+
+def test_the_configured_default_branch_beats_the_forges_word(remote: FakeRemote) -> None:
+    main = grow(remote, 3)
+    trunk = grow(remote, 1, "trunk", main[2])
+    side = grow(remote, 1, "side", trunk[0])
+    git = FakeGit(ROOT, remote, at=side[-1], branch="side", depth=1)
+    found = choose(git, push(side[-1], None, "side"), default_branch="trunk")
+    assert found == Revision(sha=trunk[0], name="trunk", chosen="merge base with trunk")
+
+
+def test_a_repositorys_very_first_push_has_no_base(remote: FakeRemote) -> None:
+    (only,) = grow(remote, 1)
+    assert choose(FakeGit(ROOT, remote), push(only, None)) is None
+    assert choose(FakeGit(ROOT, remote, depth=1), push(only, None)) is None
+
+
+# -- at home, on a schedule ------------------------------------------------------------------
+
+
+def test_a_branch_is_compared_where_it_left_the_default_branch(remote: FakeRemote) -> None:
+    main = grow(remote, 3)
+    side = grow(remote, 2, "side", main[1])
+    git = FakeGit(ROOT, remote, at=side[-1], branch="side")
+    assert sha_of(choose(git)) == main[1]
+    git.files["a"] = b"dirty"
+    assert sha_of(choose(git)) == main[1]
+
+
+def test_on_the_default_branch_changes_are_compared_with_the_last_commit(
+    remote: FakeRemote,
+) -> None:
+    main = grow(remote, 3)
+    git = FakeGit(ROOT, remote)
+    git.files["a"] = b"dirty"
+    assert choose(git) == Revision(sha=main[2], name="HEAD", chosen="the last commit")
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_on_the_default_branch_a_clean_tree_is_compared_with_its_parent(
+    remote: FakeRemote, depth: int | None
+) -> None:
+    main = grow(remote, 3)
+    schedule = CIContext(event=EventKind.OTHER, event_name="schedule", default_branch="main")
+    for context in (NOWHERE, schedule):
+        git = FakeGit(ROOT, remote, depth=depth)
+        found = choose(git, context)
+        assert found is not None
+        assert (found.sha, found.name) == (main[1], "HEAD^")
+        assert git.has(main[1])
+
+
+def test_an_unknown_default_branch_says_what_to_set(remote: FakeRemote) -> None:
+    grow(remote, 2, "odd")
+    git = FakeGit(ROOT, remote, at=remote.branches["odd"], branch="odd", depth=1)
+    with pytest.raises(UsageError, match="default branch is not known") as raised:
+        choose(git)
+    assert "default_branch in modelci.yaml" in (raised.value.hint or "")
+
+
+def test_a_lone_first_commit_has_no_base_and_its_changes_have_one(remote: FakeRemote) -> None:
+    sha = remote.commit({"a": b"1"})
+    files: Mapping[str, bytes] = remote.commits[sha].files
+    git = FakeGit(ROOT, branch="odd")
+    git.commits[sha] = remote.commits[sha]
+    git._head, git.files = sha, dict(files)
+    assert choose(git) is None
