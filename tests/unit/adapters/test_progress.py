@@ -48,7 +48,7 @@ def play(*outputs: str, run: StageRun = OK, reasons: tuple[str, ...] = ("params 
     stream = io.StringIO()
     progress = ActionsProgress(stream)
     progress.stage_started(run.name, reasons, 0, 2)
-    for output in outputs:
+    for output in outputs or ("epoch 1\n",):
         progress.stage_output(output)
     progress.stage_ended(run, 1, 2)
     return stream.getvalue()
@@ -106,6 +106,7 @@ def test_a_warning_is_an_annotation_on_one_line_also_while_a_stage_talks() -> No
     progress = ActionsProgress(stream)
     progress.warn("50%\nof it")
     progress.stage_started("train", (), 0, 1)
+    progress.stage_output("::error::x\n")
     progress.warn("inside")
     progress.stage_output("::error::x\n")
     progress.stage_ended(OK, 1, 1)
@@ -125,6 +126,14 @@ def test_a_group_says_which_stage_why_and_what_came_of_it() -> None:
 def test_a_stage_that_never_ran_opens_no_group() -> None:
     stream = io.StringIO()
     ActionsProgress(stream).stage_ended(StageRun(name="a", status=StageStatus.RESTORED), 1, 3)
+    assert stream.getvalue() == "[1/3] a ↺ restored\n"
+
+
+def test_a_restored_stage_says_nothing_and_opens_no_group() -> None:
+    stream = io.StringIO()
+    progress = ActionsProgress(stream)
+    progress.stage_started("a", ("output a.csv not in the cache",), 0, 3)
+    progress.stage_ended(StageRun(name="a", status=StageStatus.RESTORED), 1, 3)
     assert stream.getvalue() == "[1/3] a ↺ restored\n"
 
 
