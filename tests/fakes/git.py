@@ -164,6 +164,9 @@ class FakeGit:
     def remote(self) -> str | None:
         return "origin" if self.origin is not None else None
 
+    def remote_url(self) -> str | None:
+        return "https://forge.example/acme/credit.git" if self.origin is not None else None
+
     def default_branch(self, configured: str | None = None) -> tuple[str, str] | None:
         head = self.refs.get("refs/remotes/origin/HEAD")
         names = [configured] if configured else [head] if head else ["main", "master"]

@@ -33,7 +33,9 @@ class FakeSnapshots:
         self.pulls.append(pull)
         found = tree.read([LOCK, METRICS, PARAMS])
         locked = json.loads(found.get(LOCK, b"{}"))
-        tracked = {METRICS: TrackedFile(path=METRICS, kind=DataKind.METRICS, hash=None, in_git=True)}
+        tracked = {
+            METRICS: TrackedFile(path=METRICS, kind=DataKind.METRICS, hash=None, in_git=True)
+        }
         if locked.get("model"):
             tracked[MODEL] = TrackedFile(path=MODEL, kind=DataKind.MODEL, hash=locked["model"])
         blob = tree.blob_id(LOCK)

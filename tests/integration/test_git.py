@@ -325,7 +325,9 @@ def test_changed_files_have_their_lines_counted_and_binaries_none(work: Path) ->
     git(work, "config", "diff.renames", "copies")
     git(work, "config", "diff.noprefix", "true")
     repository = GitRepository(work)
-    rows = [(one.path, one.kind, one.added, one.deleted) for one in repository.changed_files(base, head)]
+    rows = [
+        (one.path, one.kind, one.added, one.deleted) for one in repository.changed_files(base, head)
+    ]
     expected: list[tuple[str, ChangeKind, int | None, int | None]] = [
         ("bin", ChangeKind.CHANGED, None, None),
         ("gone", ChangeKind.DELETED, 0, 1),
@@ -375,7 +377,9 @@ def test_the_name_inside_the_tag_counts_not_the_refs(work: Path) -> None:
 
 def test_a_message_of_any_shape_keeps_the_other_tags_readable(work: Path) -> None:
     commit(work)
-    for number, message in enumerate(["one\n\ntwo\n\nthree", "x" * 5000, "é✔\t|", "%00 %(refname)"]):
+    for number, message in enumerate(
+        ["one\n\ntwo\n\nthree", "x" * 5000, "é✔\t|", "%00 %(refname)"]
+    ):
         git(work, "tag", "-a", "--cleanup=verbatim", "-m", message, f"m@v0.0.{number}")
     found = GitRepository(work).tags()
     assert [str(one.name) for one in found] == [f"m@v0.0.{number}" for number in range(4)]
@@ -385,7 +389,17 @@ def test_a_message_of_any_shape_keeps_the_other_tags_readable(work: Path) -> Non
 def test_the_remotes_tags_are_fetched_apart_from_this_clones_own(bare: Path, work: Path) -> None:
     sha = git(work, "rev-parse", "HEAD")
     git(work, "tag", "-a", "-m", "local", "m@v5.0.0")
-    git(bare, "tag", "-a", "-m", "x", "m@v0.0.1", sha, GIT_COMMITTER_NAME="C", GIT_COMMITTER_EMAIL="c")
+    git(
+        bare,
+        "tag",
+        "-a",
+        "-m",
+        "x",
+        "m@v0.0.1",
+        sha,
+        GIT_COMMITTER_NAME="C",
+        GIT_COMMITTER_EMAIL="c",
+    )
     git(bare, "tag", "-a", "-m", "x", "other@v0.0.1", sha)
     repository = GitRepository(work)
     assert names(repository, "origin") == ["m@v0.0.1", "other@v0.0.1"]

@@ -1,7 +1,6 @@
 import json
 import math
 from io import StringIO
-from typing import Any
 
 import pytest
 from hypothesis import assume, example, given, reject
@@ -11,14 +10,16 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from modelci.errors import ConfigError
-from modelci.formats import locate_yaml, parse, parse_json, parse_toml, parse_yaml
+from modelci.formats import locate_yaml, parse, parse_json, parse_yaml
 
 SCALAR = st.one_of(
     st.text(alphabet="0123456789_+-.:eExXoObBaAfFnNtTuUlLrRsSyYiI~<= ", min_size=1, max_size=8),
     st.sampled_from(
-        "yes no on off y n true True TRUE tRue false null Null NULL nULL ~ 010 0o10 0x1F 0b101 1_000"
+        "yes no on off y n true True TRUE tRue false null Null NULL nULL ~ 010 0o10 0x1F 0b101"
+        " 1_000"
         " 1e3 1e-3 1E+3 1.5e3 .5 5. -.5 +1 -0 0.0 -0.0 .inf -.inf +.INF .nan .NaN 1:30 190:20:30"
-        " 0o8 0b2 0xg 1e 1.e3 .e3 1__0 _1 1_ 0_1 + - . .. = << 12e03 99999999999999999999 1,000".split()
+        " 0o8 0b2 0xg 1e 1.e3 .e3 1__0 _1 1_ 0_1 + - . .. = << 12e03"
+        " 99999999999999999999 1,000".split()
     ),
 )
 VALUES = st.recursive(
@@ -35,11 +36,12 @@ VALUES = st.recursive(
 )
 
 
-def as_dvc(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+def as_dvc(text: str) -> object:
+    value: object = YAML(typ="safe").load(text)
+    return value
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return one == other or (math.isnan(one) and math.isnan(other))
     if isinstance(one, dict) and isinstance(other, dict):
@@ -53,8 +55,9 @@ def same(one: Any, other: Any) -> bool:
 @example("0o7_7")
 @example("+.inf")
 def test_a_plain_scalar_means_what_it_means_to_dvc(text: str) -> None:
-    # libyaml, which reads for us, knows no empty key.
-    assume(text.strip())
+    # libyaml, which reads for us, refuses empty keys and a lone colon.
+    assume(text.strip() and ":" not in {part[-1:] for part in text.split(" ")})
+    assume(not text.lstrip().startswith(":"))
     flow = () if ":" in text else (f"- [{text}]\n",)
     for document in (f"a: {text}\n", f"{text}: 1\n", *flow):
         try:
@@ -65,7 +68,7 @@ def test_a_plain_scalar_means_what_it_means_to_dvc(text: str) -> None:
 
 
 @given(value=VALUES, flow=st.booleans())
-def test_what_dvc_writes_is_read_as_it_was_meant(value: Any, *, flow: bool) -> None:
+def test_what_dvc_writes_is_read_as_it_was_meant(value: object, *, flow: bool) -> None:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = flow
     written = StringIO()
@@ -105,10 +108,11 @@ def test_merge_keys_and_anchors_work() -> None:
     assert parse_yaml(text, "f.yaml")["hgb"] == {"lr": 1, "depth": 3}
 
 
-@pytest.mark.parametrize("parser", [parse_yaml, parse_json, parse_toml])
-def test_a_byte_order_mark_is_no_part_of_the_text(parser: Any) -> None:
-    text = {parse_yaml: "a: 1\n", parse_json: '{"a": 1}', parse_toml: "a = 1\n"}[parser]
-    assert parser(b"\xef\xbb\xbf" + text.encode(), "f") == {"a": 1}
+@pytest.mark.parametrize(
+    ("path", "text"), [("f.yaml", "a: 1\n"), ("f.json", '{"a": 1}'), ("f.toml", "a = 1\n")]
+)
+def test_a_byte_order_mark_is_no_part_of_the_text(path: str, text: str) -> None:
+    assert parse(path, b"\xef\xbb\xbf" + text.encode()) == {"a": 1}
 
 
 def test_an_empty_yaml_is_none() -> None:

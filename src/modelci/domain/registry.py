@@ -126,7 +126,8 @@ def _fold_stages(tags: list[TagRecord], versions: list[RegisteredVersion]) -> di
     # Where a version was withdrawn and its commit registered anew, the active one counts.
     by_commit = {one.commit: one for one in sorted(versions, key=lambda one: one.active)}
     standing: dict[tuple[str, str], Assignment | None] = {}
-    for tag in tags:
+    # In one and the same second an unassignment wins, as GTO has it.
+    for tag in sorted(tags, key=lambda tag: (tag.seconds, tag.name.action is Action.UNASSIGN)):
         stage = tag.name.stage
         if stage is None:
             continue

@@ -55,7 +55,7 @@ def propose_config(snapshot: Snapshot) -> str:
     """Return a commented ``modelci.yaml`` with a gate on each metric whose direction is known."""
     template = files("modelci") / "templates" / "init" / "modelci.yaml"
     gates = [line for key in _gated(snapshot) for line in _gate(key)]
-    artifacts = " ".join(", ".join(one.name for one in snapshot.artifacts).split())
+    artifacts = _escape(", ".join(one.name for one in snapshot.artifacts))
     text = template.read_text(encoding="utf-8")
     return text.replace("@GATES@", "\n".join(["gates:", *gates]) if gates else "gates: []").replace(
         "@ARTIFACTS@", artifacts or "none yet: add `artifacts:` to dvc.yaml"
@@ -82,7 +82,12 @@ def _gate(key: MetricKey) -> Sequence[str]:
 def _quote(text: str) -> str:
     # Quoted, also where it may be left out, unless every reader of YAML takes it for text.
     plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else _escape(json.dumps(text, ensure_ascii=False))
+
+
+def _escape(text: str) -> str:
+    """Spell out what YAML forbids to stand as it is."""
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
 
 
 def _write(root: Path, texts: Mapping[str, str], *, force: bool) -> Written:

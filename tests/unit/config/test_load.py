@@ -193,7 +193,8 @@ def test_a_bare_limit_is_absolute_and_a_percent_relative(
     limit: float | str, value: float, *, relative: bool
 ) -> None:
     threshold = parse_limit(limit)
-    assert (threshold.value, threshold.relative) == (pytest.approx(value), relative)
+    assert threshold.value == pytest.approx(value)
+    assert threshold.relative is relative
 
 
 def test_a_negative_bound_is_fine() -> None:

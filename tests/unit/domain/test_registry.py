@@ -63,8 +63,8 @@ def test_the_newest_word_on_a_version_counts_and_a_withdrawal_wins_a_tie(
         (["m#prod#1 a 3", "m#prod#2 b 4", "m#prod!#3 b 5"], {"prod": "v1.0.0"}),
         (["m#prod#1 a 3", "m#prod!#2 a 4"], {}),
         (["m#prod#1 a 3", "m#prod!#2 a 4", "m#prod#3 a 5"], {"prod": "v1.0.0"}),
-        # Ties by name: `!` stands before `#`.
-        (["m#prod#1 a 3", "m#prod!#1 a 3"], {"prod": "v1.0.0"}),
+        # In one second an unassignment wins; else ties go by name.
+        (["m#prod#2 a 3", "m#prod!#1 a 3"], {}),
         (["m#prod#1 a 3", "m#prod#2 b 3"], {"prod": "v2.0.0"}),
         # A withdrawn version holds nothing.
         (["m#prod#1 a 3", "m#prod#2 b 4", "m@v2.0.0! b 5"], {"prod": "v1.0.0"}),

@@ -144,7 +144,7 @@ def test_without_write_nothing_leaves_the_machine(
     assert done.report.is_ok
     assert world.forge.comments == []
     assert world.remote.tags == {}
-    assert done.comment is done.promotion is done.refused is None
+    assert [done.comment, done.promotion, done.refused] == [None] * 3
     assert (world.folder / "report.json").is_file()
 
 
@@ -276,7 +276,11 @@ def test_a_run_names_its_revision_and_whether_it_was_changed(world: World) -> No
             targets=["train"],
             force=True,
         )
-        assert (run.revision, run.dirty, run.started) == (context.sha, dirty, "2025-01-01T00:00:00Z")
+        assert (run.revision, run.dirty, run.started) == (
+            context.sha,
+            dirty,
+            "2025-01-01T00:00:00Z",
+        )
         git.files["new"] = b"x"
     assert world.pipeline.asked[-1]["targets"] == ("train",)
     assert world.pipeline.pushes == 0
@@ -339,6 +343,4 @@ def test_each_workflow_and_job_keeps_a_comment_of_its_own(
 def test_a_forge_error_when_posting_by_hand_is_not_swallowed(world: World) -> None:
     done = world.run(*world.pull_request(0.81), write=False)
     with pytest.raises(ForgeError):
-        comment.post(
-            done.report, "x", number=7, marker="m", context=CIContext(), forge=refuse()
-        )
+        comment.post(done.report, "x", number=7, marker="m", context=CIContext(), forge=refuse())

@@ -108,7 +108,7 @@ def test_a_head_whose_configuration_is_broken_is_an_error() -> None:
     git = change(files(0.8), files(0.8))
     head = git.origin.commit(files(0.8, b"x: 1\n"), branch="side") if git.origin else ""
     git.fetch([head])
-    with pytest.raises(ConfigError, match="modelci.yaml of the head:1: unknown key 'x'"):
+    with pytest.raises(ConfigError, match=r"modelci.yaml of the head:1: unknown key 'x'"):
         report_on(git, head=head)
 
 
@@ -133,9 +133,7 @@ def test_everything_that_differs_is_in_the_report() -> None:
     assert [(str(one.key), one.base, one.head) for one in report.params] == [
         ("params.json:depth", 3, 4)
     ]
-    assert [(one.path, one.kind) for one in report.data] == [
-        ("models/m.skops", ChangeKind.CHANGED)
-    ]
+    assert [(one.path, one.kind) for one in report.data] == [("models/m.skops", ChangeKind.CHANGED)]
     # Metrics and lock files are shown as what they hold, not as files.
     assert [one.path for one in report.files] == ["params.json", "train.py"]
     assert report.locks

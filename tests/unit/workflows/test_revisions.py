@@ -1,5 +1,5 @@
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.fakes.git import FakeGit, FakeRemote
@@ -9,6 +9,9 @@ from modelci.domain.events import CIContext, EventKind
 from modelci.domain.report import Revision
 from modelci.errors import ForgeError, UsageError
 from modelci.workflows.revisions import choose_base, name_head
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path("/repository")
 NOWHERE = CIContext()
@@ -43,7 +46,9 @@ def remote() -> FakeRemote:
     return FakeRemote()
 
 
-def grow(remote: FakeRemote, count: int, branch: str = "main", start: str | None = None) -> list[str]:
+def grow(
+    remote: FakeRemote, count: int, branch: str = "main", start: str | None = None
+) -> list[str]:
     """Make a branch of so many commits, on top of ``start``."""
     grown: list[str] = []
     for number in range(count):
@@ -121,7 +126,9 @@ def test_a_test_merge_is_compared_with_its_own_first_parent(
     assert not [line for line in git.log if "deepen" in line]
 
 
-@pytest.mark.parametrize(("behind", "steps"), [(3, ["deepen 50"]), (80, ["deepen 50", "deepen 500"])])
+@pytest.mark.parametrize(
+    ("behind", "steps"), [(3, ["deepen 50"]), (80, ["deepen 50", "deepen 500"])]
+)
 def test_a_heads_own_checkout_is_deepened_until_the_merge_base_is_here(
     remote: FakeRemote, behind: int, steps: list[str]
 ) -> None:

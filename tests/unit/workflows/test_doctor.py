@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.pipeline import FakePipeline
+from tests.fakes.snapshots import FakeSnapshots, lock, metrics
+
+from modelci.config.load import Loaded, load
+from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.events import CIContext
+from modelci.domain.promotion import PlannedTag
+from modelci.errors import ConfigError, PipelineError
+from modelci.ports import Git
+from modelci.workflows.doctor import examine
+
+OK, WARNING, PROBLEM = Health.OK, Health.WARNING, Health.PROBLEM
+GATES = b"gates:\n  - {metric: auc, min: 0.5}\n"
+WORKFLOW = b"""\
+on: pull_request
+permissions: {}
+jobs:
+  comment:
+    permissions: {pull-requests: write}
+    steps: [{run: modelci comment}]
+"""
+
+
+@dataclass
+class World:
+    """A healthy project; each test breaks one thing."""
+
+    root: Path
+    remote: FakeRemote = field(default_factory=FakeRemote)
+    pipeline: FakePipeline = field(default_factory=FakePipeline)
+    reader: FakeSnapshots = field(default_factory=FakeSnapshots)
+
+    def __post_init__(self) -> None:
+        (self.root / ".dvc").mkdir()
+        self.commit()
+
+    def commit(self, **changed: bytes | None) -> None:
+        files: dict[str, bytes | None] = {
+            "dvc.lock": lock(),
+            "metrics.json": metrics(auc=0.8),
+            "modelci.yaml": GATES,
+            ".github/workflows/pr.yml": WORKFLOW,
+            **changed,
+        }
+        self.remote.commit({name: data for name, data in files.items() if data is not None})
+
+    def examine(
+        self, git: Callable[[], Git] | None = None, *, depth: int | None = None
+    ) -> Examination:
+        made = FakeGit(self.root, self.remote, depth=depth)
+
+        def configuration() -> Loaded:
+            return load(made.files.get("modelci.yaml"))
+
+        return examine(
+            git=git or (lambda: made),
+            reader=lambda: self.reader,
+            pipeline=lambda: self.pipeline,
+            configuration=configuration,
+            context=CIContext(),
+        )
+
+    def check(self, name: str, git: Callable[[], Git] | None = None) -> Check:
+        (found,) = (one for one in self.examine(git).checks if one.name == name)
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_healthy_project_has_nothing_to_fix(world: World) -> None:
+    examination = world.examine()
+    assert examination.is_ok
+    assert {one.health for one in examination.checks} == {OK}
+    names = "default branch, dvc, dvc remote, pipeline, artifacts, gates, tags"
+    assert [one.name for one in examination.checks][:-1] == names.split(", ")
+
+
+def test_everything_that_is_not_well_names_its_fix(world: World) -> None:
+    (world.root / ".dvc").rmdir()
+    world.commit(**{"modelci.yaml": b"x: 1", ".github/workflows/pr.yml": b"modelci run: ["})
+    examination = world.examine()
+    assert not examination.is_ok
+    assert all(
+        one.fix or "cannot be read" in one.detail
+        for one in examination.checks
+        if one.health is PROBLEM
+    )
+    assert [one.name for one in examination.checks if one.health is PROBLEM] == [
+        "git",
+        "dvc",
+        "pipeline",
+        "workflows",
+    ]
+
+
+def test_without_a_repository_that_is_all_there_is_to_say(world: World) -> None:
+    def none() -> Git:
+        raise ConfigError("git is not installed.", hint="Install Git 2.30+.")
+
+    (only,) = world.examine(none).checks
+    assert (only.name, only.health, only.fix) == ("git", PROBLEM, "Install Git 2.30+.")
+
+
+def test_before_the_first_commit_the_fix_is_to_make_one(world: World) -> None:
+    check = world.check("git", lambda: FakeGit(world.root))
+    assert check.health is PROBLEM
+    assert "git commit" in (check.fix or "")
+
+
+def test_a_shallow_clone_is_fine(world: World) -> None:
+    world.commit()
+    world.commit(x=b"1")
+    (history,) = [one for one in world.examine(depth=1).checks if one.name == "history"]
+    assert history.health is OK
+
+
+@pytest.mark.parametrize(
+    ("remote", "error", "health", "detail"),
+    [
+        ("storage", None, OK, "storage"),
+        (None, None, WARNING, "none: CI can neither restore data nor keep models"),
+        ("storage", PipelineError("No answer.", hint="Check the URL."), PROBLEM, "No answer."),
+    ],
+)
+def test_the_dvc_remote_is_asked(
+    world: World, remote: str | None, error: PipelineError | None, health: Health, detail: str
+) -> None:
+    world.pipeline.remote, world.pipeline.push_error = remote, error
+    found = [one for one in world.examine().checks if one.name in {"dvc remote", "dvc"}][-1]
+    assert (found.health, found.detail) == (health, detail)
+    assert bool(found.fix) is (health is not OK)
+
+
+def test_a_lock_that_is_out_of_date_names_the_stage(world: World) -> None:
+    world.commit(**{"dvc.lock": lock(stale=True)})
+    check = world.check("dvc.lock")
+    assert check.health is WARNING
+    assert check.detail == "out of date for train: train.py changed"
+
+
+@pytest.mark.parametrize(
+    ("config", "detail"),
+    [
+        (b"", "none: no pull request is ever blocked"),
+        (b"gates: [{metric: aucc, min: 1}]", "no metric is called aucc"),
+    ],
+)
+def test_gates_that_judge_nothing_are_named(world: World, config: bytes, detail: str) -> None:
+    world.commit(**{"modelci.yaml": config})
+    check = world.check("gates")
+    assert (check.health, check.detail) == (WARNING, detail)
+
+
+def test_a_project_that_declares_no_artifact_can_promote_nothing(world: World) -> None:
+    world.reader.artifacts = ()
+    assert world.check("artifacts").health is WARNING
+
+
+def test_tags_that_only_the_remote_has_are_counted(world: World) -> None:
+    sha = world.remote.branches["main"]
+    world.remote.tags["m@v0.0.1"] = PlannedTag(
+        name="m@v0.0.1", artifact="m", commit=sha, seconds=1, subject="x"
+    )
+    check = world.check("tags")
+    assert check.health is WARNING
+    assert "git fetch --tags" in (check.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("workflow", "health"),
+    [
+        (WORKFLOW, OK),
+        (WORKFLOW.replace(b"pull-requests: write", b"pull-requests: read"), PROBLEM),
+        (WORKFLOW.replace(b"{pull-requests: write}", b"write-all"), OK),
+        (WORKFLOW.replace(b"    permissions: {pull-requests: write}\n", b""), PROBLEM),
+        (WORKFLOW.replace(b"permissions: {}\n", b"").replace(b"pull-requests", b"issues"), PROBLEM),
+        (WORKFLOW.replace(b"modelci comment", b"modelci promote"), PROBLEM),
+        (b"# modelci comment\n", PROBLEM),
+        (b"jobs: [modelci comment]\n", PROBLEM),
+        (b"jobs: {a: 1, b: {steps: 7}, c: {steps: [modelci ]}, d: {steps: [{run: 1}]}}\n", OK),
+    ],
+)
+def test_a_workflow_lacks_the_very_permission_that_is_named(
+    world: World, workflow: bytes, health: Health
+) -> None:
+    world.commit(**{".github/workflows/pr.yml": workflow})
+    check = world.check(".github/workflows/pr.yml")
+    assert check.health is health
+    if health is PROBLEM and b"steps" in workflow:
+        assert ": write`" in check.detail
+
+
+def test_without_a_workflow_nothing_calls_us(world: World) -> None:
+    world.commit(**{".github/workflows/pr.yml": None})
+    assert world.check("workflows").health is WARNING

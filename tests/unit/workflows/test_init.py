@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.snapshots import FakeSnapshots, metrics
+
+from modelci.config.load import load
+from modelci.domain.artifacts import Artifact
+from modelci.domain.gates import judge_all
+from modelci.domain.metrics import Direction, MetricDelta, MetricKey
+from modelci.domain.snapshot import Snapshot
+from modelci.errors import ConfigError
+from modelci.workflows.init import Written, initialise, propose_config
+
+PATHS = ("modelci.yaml", ".github/workflows/model-pr.yml", ".github/workflows/model-merge.yml")
+
+
+def snapshot(*names: str, path: str = "metrics.json", artifacts: tuple[str, ...] = ()) -> Snapshot:
+    return Snapshot(
+        metrics={MetricKey(path=path, name=name): 0.5 for name in names},
+        artifacts=tuple(Artifact(name=name, path="m") for name in artifacts),
+    )
+
+
+def initialise_at(root: Path, *, branch: str = "main", force: bool = False) -> Written:
+    remote = FakeRemote()
+    remote.commit({"metrics.json": metrics(roc_auc=0.8)}, branch=branch)
+    git = FakeGit(root, remote, branch=branch, depth=1)
+    return initialise(git=git, reader=FakeSnapshots(), default_branch=branch, force=force)
+
+
+def test_a_gate_is_proposed_for_each_metric_whose_direction_is_known() -> None:
+    config = load(propose_config(snapshot("roc_auc", "log_loss", "rows")).encode()).config
+    assert [str(gate) for gate in config.all_gates()] == [
+        "log_loss max_drop 1%",
+        "roc_auc max_drop 1%",
+    ]
+
+
+def test_few_gates_are_proposed_and_the_same_name_once() -> None:
+    found = {
+        **{MetricKey(path=f"m/{number}.json", name="auc"): 0.5 for number in range(20)},
+        **snapshot(*(f"part{number}.auc" for number in range(20))).metrics,
+    }
+    assert len(load(propose_config(Snapshot(metrics=found)).encode()).config.gates) == 6
+
+
+def test_without_metrics_the_proposal_has_no_gates_and_is_valid() -> None:
+    text = propose_config(Snapshot())
+    assert load(text.encode()).config.gates == ()
+    assert "none yet" in text
+
+
+TEXT = st.text(st.characters(codec="utf-8"))
+
+
+@given(TEXT.map(lambda name: f"{name}.auc"), TEXT)
+def test_a_proposal_is_valid_and_means_its_metric_whatever_names_there_are(
+    name: str, artifact: str
+) -> None:
+    text = propose_config(snapshot(name, artifacts=(artifact,)))
+    (gate,) = load(text.encode()).config.all_gates()
+    key = MetricKey(path="metrics.json", name=name)
+    delta = MetricDelta(key=key, base=0.5, head=0.5, direction=Direction.HIGHER)
+    assert [result.key for result in judge_all([gate], [delta])] == [key]
+
+
+@pytest.mark.parametrize("name", ["no.auc", "null", "1.auc", "0x1.auc", "f1[macro].auc", "a:b.auc"])
+def test_a_name_that_yaml_would_take_for_something_else_is_quoted(name: str) -> None:
+    names = [gate.metric for gate in load(propose_config(snapshot(name)).encode()).config.gates]
+    assert names in ([name], [])
+
+
+@pytest.mark.parametrize("branch", ["main", "trunk", "2024", "release/1.x", "on", "é"])
+def test_the_files_are_written_for_the_default_branch(tmp_path: Path, branch: str) -> None:
+    (tmp_path / ".dvc").mkdir()
+    assert initialise_at(tmp_path, branch=branch) == Written(written=PATHS, kept=())
+    assert "roc_auc" in (tmp_path / "modelci.yaml").read_text(encoding="utf-8")
+    for path in PATHS[1:]:
+        text = (tmp_path / path).read_text(encoding="utf-8")
+        workflow = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - all is text
+        named = [on["branches"] for on in workflow["on"].values() if isinstance(on, dict) and on]
+        assert all(branches == [branch] for branches in named)
+    assert f"branches: [{branch}]" in text or f'branches: ["{branch}"]' in text
+
+
+def test_what_is_there_is_left_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "modelci.yaml").write_text("mine", encoding="utf-8")
+    assert initialise_at(tmp_path) == Written(written=PATHS[1:], kept=PATHS[:1])
+    assert (tmp_path / "modelci.yaml").read_text(encoding="utf-8") == "mine"
+    assert initialise_at(tmp_path) == Written(written=(), kept=PATHS)
+    assert initialise_at(tmp_path, force=True) == Written(written=PATHS, kept=())
+    assert (tmp_path / "modelci.yaml").read_text(encoding="utf-8") != "mine"
+
+
+def test_outside_of_dvc_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no DVC repository") as raised:
+        initialise_at(tmp_path)
+    assert "dvc init" in (raised.value.hint or "")
+    assert list(tmp_path.iterdir()) == []
