@@ -10,7 +10,7 @@ from modelci.domain.events import CIContext, Job, choose_job
 from modelci.domain.pipeline import Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
-from modelci.errors import ForgeError, ModelCIError
+from modelci.errors import ModelCIError
 from modelci.ports import Forge, Git, Pipeline, PostedComment, Progress, SnapshotReader
 from modelci.workflows import comment, promote
 from modelci.workflows.report import make_report
@@ -113,7 +113,7 @@ def _comment(
     render: Callable[[Report, str], str],
     progress: Progress,
 ) -> Done:
-    """Post the report; a forge that refuses loses the comment, never the verdict."""
+    """Post the report; a forge that refuses costs the comment, never the verdict."""
     if context.pull_request is None:
         return done
     mark = comment.marker(context)
@@ -126,7 +126,7 @@ def _comment(
             context=context,
             forge=forge(),
         )
-    except ForgeError as error:
+    except ModelCIError as error:
         progress.warn(f"No comment was posted: {error} {error.hint or ''}".strip())
         return done
     return replace(done, comment=posted)

@@ -165,22 +165,27 @@ def _check_workflows(world: _World) -> Iterator[Check]:
         yield from _check_workflow(path, parse_yaml(data, path))
 
 
-_NEEDS = {
-    "comment": ("pull-requests", "write"),
-    "promote": ("contents", "write"),
-}
+_NEEDS = (
+    # event ("" is any), command, what it must not be called with, scope
+    ("", "comment", "--dry-run", "pull-requests"),
+    ("", "promote", "--dry-run", "contents"),
+    ("pull_request", "ci", "--no-write", "pull-requests"),
+    ("push", "ci", "--no-write", "contents"),
+)
 
 
 def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
     if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
         yield _problem(path, "it has no jobs", "`modelci init --force` writes it anew.")
         return
+    events = workflow.get("on")
+    events = events if isinstance(events, (dict, list)) else [events]
     lacking = [
-        f"job {name} calls `modelci {verb}` without `permissions: {scope}: {level}`"
+        f"job {name} calls `modelci {verb}` without `permissions: {scope}: write`"
         for name, job in workflow["jobs"].items()
-        for verb, (scope, level) in _NEEDS.items()
-        if isinstance(job, dict) and _calls(job, verb)
-        if not _grants(job.get("permissions", workflow.get("permissions")), scope, level)
+        for event, verb, harmless, scope in _NEEDS
+        if isinstance(job, dict) and (not event or event in events) and _calls(job, verb, harmless)
+        if not _grants(job.get("permissions", workflow.get("permissions")), scope)
     ]
     for text in lacking:
         yield _problem(path, text, "Add that line to the job.")
@@ -188,16 +193,17 @@ def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
         yield _ok(path, "its jobs have the permissions they need")
 
 
-def _calls(job: dict[str, Any], verb: str) -> bool:
+def _calls(job: dict[str, Any], verb: str, harmless: str) -> bool:
     steps = job.get("steps")
     listed = steps if isinstance(steps, list) else []
     runs = [step.get("run") for step in listed if isinstance(step, dict)]
-    return any(f"modelci {verb}" in run for run in runs if isinstance(run, str))
+    lines = [line for run in runs if isinstance(run, str) for line in run.splitlines()]
+    return any(f"modelci {verb}" in line and harmless not in line for line in lines)
 
 
-def _grants(permissions: Any, scope: str, level: str) -> bool:
+def _grants(permissions: Any, scope: str) -> bool:
     if isinstance(permissions, dict):
-        return bool(permissions.get(scope) == level)
+        return bool(permissions.get(scope) == "write")
     # Nothing said: the repository's default, which may be read-only.
     return bool(permissions == "write-all")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
@@ -13,7 +13,7 @@ from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import is_artifact_name, is_stage_name
 from modelci.domain.versions import Part
-from modelci.errors import ConfigError, PromotionError
+from modelci.errors import ConfigError, ForgeError, PromotionError
 from modelci.ports import Commit, Forge, Git, Progress, SnapshotReader
 
 RESULTS_SUBJECT = "Record the pipeline's results"
@@ -194,7 +194,11 @@ def _candidates(gathered: Gathered, settings: PromoteConfig) -> list[Candidate]:
 
 
 def _hash(snapshot: Snapshot, path: str) -> str | None:
-    tracked = snapshot.tracked.get(path)
+    """Return the hash of a tracked path, or of the tracked folder that it lies in."""
+    above = (str(folder) for folder in PurePosixPath(path).parents)
+    tracked = next(
+        (snapshot.tracked[one] for one in (path, *above) if one in snapshot.tracked), None
+    )
     return f"{tracked.hash_name}:{tracked.hash}" if tracked and tracked.hash else None
 
 
@@ -246,15 +250,22 @@ def _act(
     elif promotion.tags:
         git.push(promotion.tags, remote=promotion.remote)
     where = promotion.remote or "this clone (there is no remote)"
+    notes = []
     for tag in promotion.tags:
         progress.note(f"{tag.name} → {where}")
-        if forge is not None:
+        try:
             _record(forge, tag, releases=releases)
-    return replace(promotion, done=True)
+        except ForgeError as error:
+            # The tags are what counts, and they are there.
+            notes.append(f"{tag.name} is tagged, but the forge was not told: {error}")
+            progress.warn(notes[-1])
+    return replace(promotion, done=True, notes=(*promotion.notes, *notes))
 
 
-def _record(forge: Forge, tag: PlannedTag, *, releases: bool) -> None:
+def _record(forge: Forge | None, tag: PlannedTag, *, releases: bool) -> None:
     """Tell the forge of a tag; a version may be a release, an assignment is none."""
+    if forge is None:
+        return
     forge.record_tag(tag.name, commit=tag.commit, message=tag.message)
     if releases and "@" in tag.name:
         forge.publish_release(tag.name, title=tag.name, body=tag.message)

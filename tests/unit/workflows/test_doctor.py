@@ -202,3 +202,24 @@ def test_a_workflow_lacks_the_very_permission_that_is_named(
 def test_without_a_workflow_nothing_calls_us(world: World) -> None:
     world.commit(**{".github/workflows/pr.yml": None})
     assert world.check("workflows").health is WARNING
+
+
+@pytest.mark.parametrize(
+    ("event", "run", "lacks"),
+    [
+        ("pull_request", "modelci ci", "pull-requests: write"),
+        ("pull_request", "modelci ci --no-write", None),
+        ("push", "modelci ci", "contents: write"),
+        ("push", "modelci promote --dry-run", None),
+        ("schedule", "modelci promote", "contents: write"),
+    ],
+)
+def test_a_job_that_writes_needs_the_permission_for_it(
+    event: str, run: str, lacks: str | None
+) -> None:
+    from modelci.workflows.doctor import _check_workflow
+
+    workflow = {"on": {event: None}, "jobs": {"a": {"steps": [{"run": run}]}}}
+    (check,) = _check_workflow("w.yml", workflow)
+    assert (lacks is None) == (check.health is Health.OK)
+    assert lacks is None or lacks in check.detail

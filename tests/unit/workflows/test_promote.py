@@ -10,13 +10,15 @@ from tests.fakes.snapshots import FakeSnapshots, lock, metrics
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
+from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.gates import Gate, Rule, Threshold, judge_all
 from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import Run, StageRun, StageStatus
 from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.report import Report, Revision
+from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
-from modelci.workflows.promote import RESULTS_SUBJECT, commit_results, promote
+from modelci.workflows.promote import RESULTS_SUBJECT, _hash, commit_results, promote
 from modelci.workflows.registry import list_registry
 
 GATES = (Gate(metric="auc", rule=Rule.MIN, threshold=Threshold(value=0.5)),)
@@ -379,6 +381,26 @@ def test_the_forge_hears_of_every_tag_and_releases_are_of_versions(
         "m#prod#1": sha,
     }
     assert "Modelci-Hash: md5:one" in forge.tags["m@v0.0.1"][1]
+
+
+class Refusing(FakeForge):
+    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
+        raise ForgeError("no")
+
+
+def test_a_forge_that_refuses_does_not_undo_a_promotion(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    promotion = world.promote(git, world.report(git), forge=Refusing())
+    assert promotion.done
+    assert promotion.notes[0] == "m@v0.0.1 is tagged, but the forge was not told: no"
+
+
+def test_an_artifact_in_a_tracked_folder_has_the_folders_hash() -> None:
+    folder = TrackedFile(path="models", kind=DataKind.DATA, hash="abc.dir")
+    snapshot = Snapshot(tracked={"models": folder})
+    assert _hash(snapshot, "models/eu/m.skops") == "md5:abc.dir"
+    assert _hash(snapshot, "other/m.skops") is None
 
 
 def test_the_registry_is_read_here_or_at_the_remote(world: World) -> None:
