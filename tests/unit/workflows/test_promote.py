@@ -385,6 +385,7 @@ def test_the_forge_hears_of_every_tag_and_releases_are_of_versions(
 
 class Refusing(FakeForge):
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
+        del tag, commit, message
         raise ForgeError("no")
 
 
