@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelci import __version__
+from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,10 +118,16 @@ class App:
     def folder(self) -> Path:
         """``.modelci/`` at the top of the repository, which Git ignores by itself."""
         folder = self.git.root / ".modelci"
-        folder.mkdir(exist_ok=True)
         ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        try:
+            folder.mkdir(exist_ok=True)
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be written: {error.strerror}.",
+                hint="modelci keeps its documents in this folder: make room for it.",
+            ) from error
         return folder
 
     def now(self) -> str:
@@ -132,6 +139,11 @@ class App:
         from modelci.render.markdown import render_comment
 
         settings = self.configuration.config.report
-        return render_comment(
-            report, title=settings.title, marker=marker, max_bytes=settings.max_bytes
-        )
+        try:
+            return render_comment(
+                report, title=settings.title, marker=marker, max_bytes=settings.max_bytes
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"report.max_bytes is too small. {error}", hint="16384 bytes hold any verdict."
+            ) from error

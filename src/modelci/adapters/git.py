@@ -315,7 +315,10 @@ class GitRepository:
                 hint="Check the credentials; in Actions give the job `permissions: contents: write`"
                 " to push, and let actions/checkout keep its credentials.",
             )
-        raise ForgeError(f"Git could not {what}: {reason}")
+        raise ForgeError(
+            f"Git could not {what}: {reason}",
+            hint="`git remote -v` shows the address; can this machine reach it?",
+        )
 
     def is_on_branch(self, sha: str, branch: str) -> bool:
         """Whether the remote's ``branch``, fetched now, holds the commit."""
@@ -497,7 +500,10 @@ _DENIALS = (
     *("Authentication failed", "Permission denied", "could not read Username", "error: 403"),
     *("error: 401", "access denied", "Permission to"),
 )
-_NO_REASON = ("hint:", "To ", "From ", "Please make sure you have", "and the repository exists")
+_NO_REASON = (
+    *("hint:", "To ", "From ", "Please make sure you have", "and the repository exists"),
+    "fatal: Could not read from remote repository",
+)
 _KINDS = {"A": ChangeKind.ADDED, "D": ChangeKind.DELETED}
 
 
@@ -543,7 +549,8 @@ def _parse_tag(row: Sequence[bytes]) -> TagRecord | None:
 def _reason(err: str) -> str:
     lines = [line for line in err.strip().splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(_NO_REASON)]
-    reason = " ".join(kept[-3:] or lines[-1:]) or "no reason given"
+    said = [re.sub(r"^(fatal|error|remote): ", "", line) for line in kept[-3:] or lines[-1:]]
+    reason = " ".join(said) or "no reason given"
     return re.sub(r"(?<=://)[^/@\s]+@", "", reason)  # a URL may hold a token
 
 

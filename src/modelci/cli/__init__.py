@@ -1,5 +1,7 @@
 """The command line: parse, call one workflow, present, exit. Commands load when they are called."""
 
+import errno
+import os
 import sys
 import traceback
 from difflib import get_close_matches
@@ -9,7 +11,7 @@ from pathlib import Path
 import click
 
 from modelci import __version__
-from modelci.errors import ModelCIError
+from modelci.errors import ConfigError, ModelCIError
 from modelci.wiring import App
 
 _COMMANDS = {
@@ -25,6 +27,9 @@ _COMMANDS = {
     "report": "Show how the model changed, and judge it by the gates.",
     "run": "Run the pipeline: only what is out of date, and say why.",
 }
+
+_MACHINE_SAYS_NO = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+_BROKEN_PIPE = 128 + 13  # as a shell has it of a process that SIGPIPE ended
 
 
 class LazyGroup(click.Group):
@@ -68,12 +73,20 @@ class LazyGroup(click.Group):
             if error.hint:
                 click.echo(f"Hint: {error.hint}", err=True)
             ctx.exit(error.exit_code)
-        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
+        except BrokenPipeError:
+            # Whoever read us has enough (`| head`): no error, and above all no failed gate.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(_BROKEN_PIPE)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(130)
         except Exception as error:  # noqa: BLE001 - whatever is left is our bug
+            if isinstance(error, OSError) and error.errno in _MACHINE_SAYS_NO:
+                where = f" ({error.filename})" if error.filename else ""
+                click.echo(f"Error: {error.strerror}{where}.", err=True)
+                ctx.exit(ConfigError.exit_code)
             _report_bug(error)
             ctx.exit(70)
 

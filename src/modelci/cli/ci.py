@@ -8,6 +8,7 @@ from modelci.errors import PipelineError
 from modelci.wiring import App
 
 if TYPE_CHECKING:
+    from modelci.domain.pipeline import Run
     from modelci.domain.report import Report
     from modelci.workflows.ci import Done
 
@@ -57,8 +58,16 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     if done.refused is not None:
         raise done.refused
     if not done.run.is_ok:
-        raise PipelineError(done.run.error or "A stage failed.", hint="Its log is shown above.")
+        raise _failure(done.run)
     ctx.exit(0 if done.report.is_ok else 1)
+
+
+def _failure(run: "Run") -> PipelineError:
+    if not run.failed:
+        return PipelineError(run.error or "The run failed.")
+    names = ", ".join(stage.name for stage in run.failed)
+    also = f" {run.error}" if run.error else ""
+    return PipelineError(f"Failed: {names}.{also}", hint="The end of its log is shown above.")
 
 
 def _publish(app: App, done: "Done") -> None:

@@ -1,13 +1,26 @@
 """``modelci config``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from modelci.config.model import GateConfig
 
 
 @click.group()
 def command() -> None:
     """Show the configuration, or its JSON Schema."""
+
+
+def _given(gate: "GateConfig") -> dict[str, object]:
+    """Return what was written of a gate, without the dozen things that were not."""
+    from dataclasses import fields
+
+    values = ((field, getattr(gate, field.name)) for field in fields(gate))
+    return {field.name: value for field, value in values if value != field.default}
 
 
 @command.command()
@@ -19,8 +32,10 @@ def show(app: App) -> None:
     from modelci.config.load import DEFAULT, leaves
 
     loaded = app.configuration
-    for key, value in leaves(loaded.config):
-        shown = msgspec.json.encode(value).decode()
+    config = loaded.config
+    for key, value in leaves(config):
+        plain = [_given(gate) for gate in config.gates] if key == "gates" else value
+        shown = msgspec.json.encode(plain).decode()
         click.echo(f"{key} = {shown}  # {loaded.origins.get(key, DEFAULT)}")
 
 

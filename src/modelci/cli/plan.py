@@ -27,6 +27,6 @@ def command(app: App, targets: tuple[str, ...], as_json: bool, as_mermaid: bool)
     if as_mermaid:
         from modelci.render.mermaid import render_plan
 
-        click.echo(render_plan(plan))
+        click.echo(render_plan(plan), nl=False)
         return
     print_document(plan, as_json=as_json)

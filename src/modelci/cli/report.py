@@ -82,9 +82,20 @@ def command(
         if path is None:
             click.echo(text)
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text + "\n", encoding="utf-8")
+            _write(path, text + "\n")
             click.echo(f"Wrote {path}", err=True)
+
+
+def _write(path: Path, text: str) -> None:
+    from modelci.errors import UsageError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", hint="Name another place with --out."
+        ) from error
 
 
 def _destinations(formats: tuple[str, ...], out: Path | None) -> dict[str, Path | None]:

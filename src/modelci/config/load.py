@@ -2,13 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
 from typing import Any, get_type_hints
 
 import msgspec
 
-from modelci.config.model import Config
+from modelci.config.model import Config, ForgeKind
+from modelci.domain.gates import Severity, WhenMissing
+from modelci.domain.metrics import Direction
 from modelci.errors import ConfigError
 from modelci.formats import locate_yaml, parse_yaml
 
@@ -139,7 +142,9 @@ def _convert(
             for step in re.findall(r"\[\d+\]|[^.\[\]]+", where)
         )
         place = origins.get(where.lstrip(".")) or _at(text, path, source)
-        raise ConfigError(f"{place}: {where.lstrip('.') or 'the file'}: {what}.") from error
+        raise ConfigError(
+            f"{place}: {where.lstrip('.') or 'the file'}: {what}.", hint=_wanted(what, path)
+        ) from error
     for index, entry in enumerate(config.gates):
         try:
             entry.gates()
@@ -147,6 +152,34 @@ def _convert(
             place = _at(text, ("gates", index), source)
             raise ConfigError(f"{place}: the gate on {entry.metric!r}: {error}.") from error
     return config
+
+
+_WANTED = {
+    "array": "A list is wanted here: each entry on a line of its own, after `- `.",
+    "bool": "Write `true` or `false`.",
+    "float": "Write a plain number.",
+    "int": "Write a whole number.",
+    "object": "Keys and values are wanted here, such as `key: value`.",
+    "str": "Write a text; quote what looks like a number.",
+}
+
+
+def _wanted(what: str, path: Sequence[str | int]) -> str | None:
+    """Return what may stand at a place where something else was found."""
+    if expected := re.match(r"Expected `(\w+)", what):
+        return _WANTED.get(expected[1])
+    choices = _CHOICES.get(str(path[-1])) if path else None
+    choices = choices or (Direction if path and path[0] == "metrics" else None)
+    if choices is None or not what.startswith("Invalid enum value"):
+        return None
+    return f"One of: {', '.join(choices)}."
+
+
+_CHOICES: dict[str, type[StrEnum]] = {
+    "severity": Severity,
+    "missing": WhenMissing,
+    "kind": ForgeKind,
+}
 
 
 def _origin(text: bytes, key: str, source: str) -> str:

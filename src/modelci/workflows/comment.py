@@ -20,7 +20,8 @@ def find_number(context: CIContext, given: int | None) -> int:
     number = given if given is not None else context.pull_request
     if number is None:
         raise UsageError(
-            "Which pull request? The event names none.", hint="Give its number with --pr."
+            "Which pull request? No event of a CI system names one.",
+            hint="Give its number with --pr.",
         )
     return number
 

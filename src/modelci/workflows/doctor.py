@@ -1,10 +1,11 @@
 """``modelci doctor``: what would stand in the way, and the fix for each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from modelci.config.load import Loaded
+from modelci.config.load import FILE, Loaded
+from modelci.config.model import Config
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.events import CIContext
 from modelci.domain.metrics import MetricDelta, matches
@@ -39,8 +40,15 @@ def examine(
     world = _World(
         git=found, context=context, reader=reader, pipeline=pipeline, configuration=configuration
     )
+    broken: tuple[Check, ...] = ()
+    try:
+        configuration()
+    except ModelCIError as error:
+        # Once is enough; the other checks go on as if there was no such file.
+        broken = (_failed(FILE, error),)
+        world = replace(world, configuration=lambda: Loaded(config=Config(), origins={}))
     checks = tuple(check for group in _GROUPS for check in _safely(group, world))
-    return Examination(checks=checks)
+    return Examination(checks=(*broken, *checks))
 
 
 def _safely(group: "_Group", world: _World) -> Sequence[Check]:

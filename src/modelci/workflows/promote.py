@@ -58,7 +58,7 @@ def promote(
         bump=bump,
         trailers=_trailers(report),
     )
-    promotion = replace(promotion, remote=gathered.remote)
+    promotion = replace(promotion, remote=gathered.remote, notes=_notes(gathered))
     if dry_run:
         return promotion
     return _act(
@@ -75,7 +75,11 @@ def promote(
 def _gather(
     git: Git, reader: SnapshotReader, settings: PromoteConfig, results: Path | None
 ) -> Gathered:
-    base = git.resolve("HEAD")
+    base = git.head()
+    if base is None:
+        raise ConfigError(
+            "There is no commit yet.", hint="`git add` and `git commit` what is to be promoted."
+        )
     commit = _results_commit(git, reader, base, results) if results else base
     snapshot = reader.read(git.tree(commit.sha))
     artifacts = [one.name for one in _chosen(snapshot.artifacts, settings)]
@@ -88,6 +92,12 @@ def _gather(
         last_hashes={name: _last_hash(git, reader, registry.get(name)) for name in artifacts},
         remote=remote,
     )
+
+
+def _notes(gathered: Gathered) -> tuple[str, ...]:
+    if gathered.snapshot.artifacts:
+        return ()
+    return ("No dvc.yaml declares `artifacts:`; `modelci doctor` shows how it is done.",)
 
 
 def commit_results(git: Git, snapshot: Snapshot) -> str | None:

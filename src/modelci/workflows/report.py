@@ -89,7 +89,7 @@ def build_report(
         gate_changes=diff_gates(gathered.judging.all_gates(), gathered.proposed.all_gates()),
         run=run,
         locks=after.locks,
-        notes=(*gathered.notes, *_stale(after), *after.notes),
+        notes=(*gathered.notes, *_stale(after), *after.notes, *_base_notes(before, after)),
         run_url=run_url,
     )
 
@@ -113,16 +113,28 @@ def _gather(
     base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
     proposed = _config_at(head_tree, "the head")
     judging, notes = _judging_config(base_tree, proposed)
+    after = reader.read(head_tree, pull=pull)
     return Gathered(
         base=theirs,
         head=ours,
         before=reader.read(base_tree, pull=pull) if base_tree else Snapshot(),
-        after=reader.read(head_tree, pull=pull),
+        after=after,
         files=_changed(git, theirs, ours, worktree=head is None),
         judging=judging,
         proposed=proposed,
-        notes=notes,
+        notes=(*notes, *_untracked(after)),
     )
+
+
+def _untracked(after: Snapshot) -> tuple[str, ...]:
+    if after.stages or after.tracked or after.metrics or after.params:
+        return ()
+    return ("DVC tracks nothing here: there is no dvc.yaml and no .dvc file to report on.",)
+
+
+def _base_notes(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Return what could not be read of the base, unless the head has the same trouble."""
+    return tuple(f"In the base: {note}" for note in before.notes if note not in after.notes)
 
 
 def _judging_config(base: FileTree | None, proposed: Config) -> tuple[Config, Sequence[str]]:

@@ -95,9 +95,8 @@ def test_everything_that_is_not_well_names_its_fix(world: World) -> None:
         if one.health is PROBLEM
     )
     assert [one.name for one in examination.checks if one.health is PROBLEM] == [
-        "git",
+        "modelci.yaml",
         "dvc",
-        "pipeline",
         "workflows",
     ]
 

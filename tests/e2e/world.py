@@ -1,0 +1,372 @@
+"""A project as its users have it: a bare remote, a DVC store, a laptop, runners like GitHub's.
+
+Everything lies in one folder: ``origin.git``, ``store`` and the checkouts beside each other.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from modelci.cli import main
+from tests.fakes.github_server import REPOSITORY, TOKEN
+
+PIPELINE = """\
+stages:
+  prepare:
+    cmd: sort rows.csv > data.csv
+    deps: [rows.csv]
+    outs: [data.csv]
+  train:
+    cmd: sh train.sh
+    deps: [data.csv, train.sh]
+    params: [quality]
+    outs: [model.txt]
+  evaluate:
+    cmd: sh evaluate.sh
+    deps: [data.csv, evaluate.sh, model.txt]
+    params: [noise]
+    metrics:
+      - metrics.json:
+          cache: false
+artifacts:
+  credit:
+    path: model.txt
+    type: model
+"""
+TRAIN = "sed -n 's/quality: //p' params.yaml > model.txt\n"
+EVALUATE = """\
+noise=$(sed -n 's/noise: //p' params.yaml)
+printf '{"roc_auc": %s, "brier": %s}\\n' "$(cat model.txt)" "$noise" > metrics.json
+"""
+SETTINGS = """\
+gates:
+  - metric: roc_auc
+    min: 0.70
+    max_drop: 0.005
+  - metric: brier
+    max_drop: 1%
+    severity: warn
+run: {pull: true, push: true}
+promote:
+  assign: [staging]
+"""
+FILES = {
+    ".gitignore": "",
+    "dvc.yaml": PIPELINE,
+    "evaluate.sh": EVALUATE,
+    "modelci.yaml": SETTINGS,
+    "params.yaml": "quality: 0.80\nnoise: 0.100\n",
+    "rows.csv": "3\n1\n2\n",
+    "train.sh": TRAIN,
+}
+BETTER = {"params.yaml": "quality: 0.85\nnoise: 0.100\n"}
+WORSE = {"params.yaml": "quality: 0.75\nnoise: 0.100\n"}
+NOISY = {"params.yaml": "quality: 0.81\nnoise: 0.200\n"}
+BROKEN = {"evaluate.sh": "echo no such column >&2\nexit 3\n"}
+
+_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A clone to work in; GitHub's variables, where it is a runner's."""
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    def modelci(self, *arguments: str, code: int = 0, **variables: str | None) -> Result:
+        """Run modelci within this process: a third of a second quicker, and DVC stays loaded."""
+        runner = CliRunner(env={**self.variables, **variables})
+        with chdir(self.folder):
+            done = runner.invoke(main, arguments, prog_name="modelci")
+        ours = Result(code=done.exit_code, out=done.stdout, err=done.stderr)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise AssertionError(f"{ours.out}\n{ours.err}") from done.exception
+        return checked(ours, code)
+
+    def command(self, *arguments: str, code: int = 0, **variables: str | None) -> Result:
+        """Run the real ``modelci`` command in a process of its own."""
+        return checked(self.run("modelci", *arguments, **variables), code)
+
+    def run(self, *command: str, **variables: str | None) -> Result:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment(variables),
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+        return Result(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
+
+    def environment(self, variables: Mapping[str, str | None]) -> dict[str, str]:
+        merged = {**os.environ, **self.variables, **variables}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    def put(self, files: Mapping[str, str | bytes]) -> None:
+        for path, text in files.items():
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def commit(self, files: Mapping[str, str | bytes] | None = None) -> str:
+        self.put(files or {})
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "work")
+        return self.git("rev-parse", "HEAD")
+
+    def read(self, path: str) -> str:
+        return (self.folder / path).read_text(encoding="utf-8")
+
+    def document(self, name: str) -> Any:
+        return json.loads(self.read(f".modelci/{name}.json"))
+
+    def tags(self) -> list[str]:
+        return self.git("tag", "--list").split()
+
+    # -- what GitHub's runner keeps for a step ----------------------------------------------------
+
+    @property
+    def summary(self) -> str:
+        return Path(self.variables["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return read_outputs(Path(self.variables["GITHUB_OUTPUT"]))
+
+
+def checked(result: Result, code: int) -> Result:
+    """Hold what all commands promise: the exit code, and words instead of a traceback."""
+    said = f"exit code {result.code}\n{result.out}\n{result.err}"
+    assert result.code == code, said
+    assert "Traceback" not in result.err, said
+    assert "this is a bug" not in result.err, said
+    return result
+
+
+def read_outputs(path: Path) -> dict[str, str]:
+    """Read ``GITHUB_OUTPUT`` as the runner does."""
+    found = {}
+    lines = iter(path.read_text(encoding="utf-8").splitlines())
+    for line in lines:
+        name, _, mark = line.partition("<<")
+        value = []
+        for part in lines:
+            if part == mark:
+                break
+            value.append(part)
+        found[name] = "\n".join(value)
+    return found
+
+
+class World:
+    """The remote, the store and all checkouts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.remote = root / "origin.git"
+        self.laptop = Checkout(root / "laptop", {})
+
+    @classmethod
+    def create(cls, root: Path) -> "World":
+        """Make a project whose pipeline was run, pushed and tagged nothing yet."""
+        world = cls(root)
+        laptop = world.laptop
+        laptop.folder.mkdir(parents=True)
+        (root / "store").mkdir()
+        laptop.git("init", "--quiet")
+        laptop.git("init", "--quiet", "--bare", str(world.remote))
+        laptop.git("remote", "add", "origin", world.remote.as_uri())
+        laptop.put(FILES)
+        add_dvc(laptop, remote="../../store")
+        laptop.modelci("run")
+        laptop.commit()
+        laptop.git("push", "--quiet", "--set-upstream", "origin", "main")
+        laptop.git("remote", "set-head", "origin", "main")
+        return world
+
+    def copy(self, root: Path) -> "World":
+        shutil.copytree(self.root, root, symlinks=True)
+        world = World(root)
+        world.laptop.git("remote", "set-url", "origin", world.remote.as_uri())
+        return world
+
+    def bare(self, *arguments: str) -> str:
+        return Checkout(self.remote, {}).git(*arguments)
+
+    def clone(self, name: str, *options: str) -> Checkout:
+        """Clone as a person does."""
+        self.laptop.git("clone", "--quiet", *options, self.remote.as_uri(), str(self.root / name))
+        return Checkout(self.root / name, {})
+
+    def propose(self, files: Mapping[str, str], *, number: int = 7, branch: str = "change") -> str:
+        """Push a branch off main and the test merge that GitHub makes of it; return its head."""
+        laptop = self.laptop
+        laptop.git("switch", "--quiet", "--force-create", branch, "main")
+        head = laptop.commit(files)
+        laptop.git("push", "--quiet", "--force", "origin", branch, f"HEAD:refs/pull/{number}/head")
+        laptop.git("switch", "--quiet", "--detach", "main")
+        laptop.git("merge", "--quiet", "--no-ff", "-m", f"Merge {head} into main", branch)
+        laptop.git("push", "--quiet", "--force", "origin", f"HEAD:refs/pull/{number}/merge")
+        laptop.git("switch", "--quiet", "main")
+        return head
+
+    def push(self, files: Mapping[str, str], *, branch: str = "main") -> str:
+        """Commit to a branch and push it; return the commit."""
+        if branch != "main":
+            self.laptop.git("switch", "--quiet", "--force-create", branch)
+        sha = self.laptop.commit(files)
+        self.laptop.git("push", "--quiet", "origin", branch)
+        return sha
+
+    # -- runners ----------------------------------------------------------------------------------
+
+    def pull_request_runner(
+        self,
+        *,
+        ref: str = "refs/pull/7/merge",
+        number: int = 7,
+        fork: bool = False,
+        name: str = "runner",
+        **variables: str,
+    ) -> Checkout:
+        """Give a job of a pull request: its event, and ``ref`` checked out."""
+        head = self.bare("rev-parse", f"refs/pull/{number}/head")
+        event = pull_request_event(number, head=head, base=self.bare("rev-parse", "main"), fork=fork)
+        folder = self.checkout(name, ref)
+        return self.runner(
+            folder,
+            event,
+            GITHUB_EVENT_NAME="pull_request",
+            GITHUB_BASE_REF="main",
+            GITHUB_HEAD_REF="change",
+            GITHUB_REF=f"refs/pull/{number}/merge",
+            GITHUB_REF_NAME=f"{number}/merge",
+            GITHUB_REF_TYPE="branch",
+            GITHUB_SHA=self.bare("rev-parse", f"refs/pull/{number}/merge"),
+            GITHUB_WORKFLOW="model-pr",
+            **variables,
+        )
+
+    def push_runner(
+        self, *, branch: str = "main", name: str = "runner", before: str = "", **variables: str
+    ) -> Checkout:
+        """Give a job of a push: its event, and the branch checked out."""
+        folder = self.checkout(name, f"refs/heads/{branch}")
+        event = {
+            "before": before or "0" * 40,
+            "ref": f"refs/heads/{branch}",
+            "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+        }
+        return self.runner(
+            folder,
+            event,
+            GITHUB_EVENT_NAME="push",
+            GITHUB_REF=f"refs/heads/{branch}",
+            GITHUB_REF_NAME=branch,
+            GITHUB_REF_TYPE="branch",
+            GITHUB_SHA=self.bare("rev-parse", branch),
+            GITHUB_WORKFLOW="model-merge",
+            **variables,
+        )
+
+    def checkout(self, name: str, ref: str) -> Path:
+        """Check out as actions/checkout does: one commit, no tags, detached but for a branch."""
+        folder = self.root / name
+        folder.mkdir()
+        clone = Checkout(folder, {})
+        clone.git("init", "--quiet")
+        clone.git("remote", "add", "origin", self.remote.as_uri())
+        fetch = ("fetch", "--quiet", "--no-tags", "--depth=1", "origin")
+        if ref.startswith("refs/heads/"):
+            branch = ref.removeprefix("refs/heads/")
+            clone.git(*fetch, f"+{ref}:refs/remotes/origin/{branch}")
+            clone.git("checkout", "--quiet", "-B", branch, f"refs/remotes/origin/{branch}")
+        else:
+            clone.git(*fetch, ref)
+            clone.git("checkout", "--quiet", "--detach", "FETCH_HEAD")
+        return folder
+
+    def runner(self, folder: Path, event: Mapping[str, object], **variables: str) -> Checkout:
+        """Give a checkout the variables and files of GitHub's runner."""
+        files = folder.parent / f"{folder.name}-files"
+        files.mkdir(exist_ok=True)
+        (files / "event.json").write_text(json.dumps(event), encoding="utf-8")
+        for name in ("summary", "output", "env", "path", "state"):
+            (files / name).touch()
+        return Checkout(
+            folder,
+            {
+                "CI": "true",
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_API_URL": "http://127.0.0.1:9",  # nobody listens there
+                "GITHUB_ENV": str(files / "env"),
+                "GITHUB_EVENT_PATH": str(files / "event.json"),
+                "GITHUB_JOB": "run",
+                "GITHUB_OUTPUT": str(files / "output"),
+                "GITHUB_PATH": str(files / "path"),
+                "GITHUB_REPOSITORY": REPOSITORY,
+                "GITHUB_RUN_ID": "42",
+                "GITHUB_SERVER_URL": "https://github.com",
+                "GITHUB_STATE": str(files / "state"),
+                "GITHUB_STEP_SUMMARY": str(files / "summary"),
+                "RUNNER_TEMP": str(files),
+                **variables,
+            },
+        )
+
+
+def pull_request_event(number: int, *, head: str, base: str, fork: bool) -> dict[str, object]:
+    """Return what GitHub tells of a pull request, the fields that anybody reads."""
+    whose = "somebody/credit" if fork else REPOSITORY
+    return {
+        "number": number,
+        "pull_request": {
+            "number": number,
+            "head": {"sha": head, "ref": "change", "repo": {"full_name": whose, "fork": fork}},
+            "base": {"sha": base, "ref": "main", "repo": {"full_name": REPOSITORY}},
+        },
+        "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+    }
+
+
+def add_dvc(checkout: Checkout, *, remote: str | None = None) -> None:
+    """Do what ``dvc init`` (and ``dvc remote add``) do, without DVC's start-up."""
+    config = ""
+    if remote:
+        config = f"[core]\n    remote = store\n['remote \"store\"']\n    url = {remote}\n"
+    checkout.put({".dvc/config": config, ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n"})
+
+
+def with_token(api_url: str) -> dict[str, str]:
+    """Return the variables that let a job write."""
+    return {"GITHUB_TOKEN": TOKEN, "GITHUB_API_URL": api_url}
+
+
+def hint_of(result: Result) -> str:
+    """Return what modelci advises."""
+    _, found, hint = result.err.partition("Hint: ")
+    assert found, result.err
+    return hint
