@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.world import BETTER, BROKEN, NOISY, WORSE, World, with_token
 from tests.fakes.github_server import BOT, FakeGitHub
 
@@ -88,10 +87,10 @@ def test_a_failing_stage_is_a_failed_pipeline(site: World, github: FakeGitHub) -
     done = runner.modelci("ci", code=5)
 
     (comment,) = github.comments[7]
-    assert "**Pipeline failed**" in comment["body"]
+    assert "**The pipeline failed**" in comment["body"]
     assert "no such column" in comment["body"]
     assert runner.outputs["verdict"] == "failed"
-    (annotation,) = [line for line in done.err.splitlines() if line.startswith("::error")]
+    annotation, *_ = [line for line in done.err.splitlines() if line.startswith("::error")]
     assert "title=Stage evaluate failed::The stage failed with exit code 3" in annotation
     assert "no such column" in annotation
     assert "Error: Failed: evaluate." in done.err

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from tests.fakes.github_server import REPOSITORY, TOKEN
 
 from modelci.cli import main
-from tests.fakes.github_server import REPOSITORY, TOKEN
 
 PIPELINE = """\
 stages:
@@ -59,7 +59,7 @@ promote:
   assign: [staging]
 """
 FILES = {
-    ".gitignore": "",
+    ".gitignore": ".venv\n",
     "dvc.yaml": PIPELINE,
     "evaluate.sh": EVALUATE,
     "modelci.yaml": SETTINGS,
@@ -82,6 +82,14 @@ class Result:
     code: int
     out: str
     err: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What GitHub tells a job: the event's payload and variables."""
+
+    event: Mapping[str, Any]
+    variables: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,9 @@ class Checkout:
         return {name: value for name, value in merged.items() if value is not None}
 
     def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.folder, capture_output=True, check=False
+        )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
 
@@ -140,7 +150,7 @@ class Checkout:
     def read(self, path: str) -> str:
         return (self.folder / path).read_text(encoding="utf-8")
 
-    def document(self, name: str) -> Any:
+    def document(self, name: str) -> Any:  # noqa: ANN401 - JSON as it comes
         return json.loads(self.read(f".modelci/{name}.json"))
 
     def tags(self) -> list[str]:
@@ -221,15 +231,15 @@ class World:
         self.laptop.git("clone", "--quiet", *options, self.remote.as_uri(), str(self.root / name))
         return Checkout(self.root / name, {})
 
-    def propose(self, files: Mapping[str, str], *, number: int = 7, branch: str = "change") -> str:
-        """Push a branch off main and the test merge that GitHub makes of it; return its head."""
+    def propose(self, files: Mapping[str, str]) -> str:
+        """Open pull request 7: push its branch and GitHub's test merge; return its head."""
         laptop = self.laptop
-        laptop.git("switch", "--quiet", "--force-create", branch, "main")
+        laptop.git("switch", "--quiet", "--force-create", "change", "main")
         head = laptop.commit(files)
-        laptop.git("push", "--quiet", "--force", "origin", branch, f"HEAD:refs/pull/{number}/head")
+        laptop.git("push", "--quiet", "--force", "origin", "change", "HEAD:refs/pull/7/head")
         laptop.git("switch", "--quiet", "--detach", "main")
-        laptop.git("merge", "--quiet", "--no-ff", "-m", f"Merge {head} into main", branch)
-        laptop.git("push", "--quiet", "--force", "origin", f"HEAD:refs/pull/{number}/merge")
+        laptop.git("merge", "--quiet", "--no-ff", "-m", f"Merge {head} into main", "change")
+        laptop.git("push", "--quiet", "--force", "origin", "HEAD:refs/pull/7/merge")
         laptop.git("switch", "--quiet", "main")
         return head
 
@@ -247,49 +257,64 @@ class World:
         self,
         *,
         ref: str = "refs/pull/7/merge",
-        number: int = 7,
         fork: bool = False,
         name: str = "runner",
         **variables: str,
     ) -> Checkout:
-        """Give a job of a pull request: its event, and ``ref`` checked out."""
-        head = self.bare("rev-parse", f"refs/pull/{number}/head")
-        event = pull_request_event(number, head=head, base=self.bare("rev-parse", "main"), fork=fork)
-        folder = self.checkout(name, ref)
-        return self.runner(
-            folder,
-            event,
-            GITHUB_EVENT_NAME="pull_request",
-            GITHUB_BASE_REF="main",
-            GITHUB_HEAD_REF="change",
-            GITHUB_REF=f"refs/pull/{number}/merge",
-            GITHUB_REF_NAME=f"{number}/merge",
-            GITHUB_REF_TYPE="branch",
-            GITHUB_SHA=self.bare("rev-parse", f"refs/pull/{number}/merge"),
-            GITHUB_WORKFLOW="model-pr",
-            **variables,
-        )
+        """Give a job of pull request 7: its event, and ``ref`` checked out."""
+        job = self.pull_request_job(fork=fork)
+        return self.runner(self.checkout(name, ref), replace_in(job, variables))
 
     def push_runner(
         self, *, branch: str = "main", name: str = "runner", before: str = "", **variables: str
     ) -> Checkout:
         """Give a job of a push: its event, and the branch checked out."""
-        folder = self.checkout(name, f"refs/heads/{branch}")
-        event = {
-            "before": before or "0" * 40,
-            "ref": f"refs/heads/{branch}",
-            "repository": {"full_name": REPOSITORY, "default_branch": "main"},
-        }
-        return self.runner(
-            folder,
-            event,
-            GITHUB_EVENT_NAME="push",
-            GITHUB_REF=f"refs/heads/{branch}",
-            GITHUB_REF_NAME=branch,
-            GITHUB_REF_TYPE="branch",
-            GITHUB_SHA=self.bare("rev-parse", branch),
-            GITHUB_WORKFLOW="model-merge",
-            **variables,
+        job = self.push_job(branch=branch, before=before)
+        return self.runner(self.checkout(name, f"refs/heads/{branch}"), replace_in(job, variables))
+
+    def pull_request_job(self, *, fork: bool = False) -> Job:
+        """Say what GitHub tells the jobs of pull request 7, in the fields that anybody reads."""
+        whose = "somebody/credit" if fork else REPOSITORY
+        head = {"sha": self.bare("rev-parse", "refs/pull/7/head"), "ref": "change"}
+        base = {"sha": self.bare("rev-parse", "main"), "ref": "main"}
+        return Job(
+            event={
+                "number": 7,
+                "pull_request": {
+                    "number": 7,
+                    "head": {**head, "repo": {"full_name": whose, "fork": fork}},
+                    "base": {**base, "repo": {"full_name": REPOSITORY}},
+                },
+                "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+            },
+            variables={
+                "GITHUB_EVENT_NAME": "pull_request",
+                "GITHUB_BASE_REF": "main",
+                "GITHUB_HEAD_REF": "change",
+                "GITHUB_REF": "refs/pull/7/merge",
+                "GITHUB_REF_NAME": "7/merge",
+                "GITHUB_REF_TYPE": "branch",
+                "GITHUB_SHA": self.bare("rev-parse", "refs/pull/7/merge"),
+                "GITHUB_WORKFLOW": "model-pr",
+            },
+        )
+
+    def push_job(self, *, branch: str = "main", before: str = "") -> Job:
+        """Say what GitHub tells the jobs of a push."""
+        return Job(
+            event={
+                "before": before or "0" * 40,
+                "ref": f"refs/heads/{branch}",
+                "repository": {"full_name": REPOSITORY, "default_branch": "main"},
+            },
+            variables={
+                "GITHUB_EVENT_NAME": "push",
+                "GITHUB_REF": f"refs/heads/{branch}",
+                "GITHUB_REF_NAME": branch,
+                "GITHUB_REF_TYPE": "branch",
+                "GITHUB_SHA": self.bare("rev-parse", branch),
+                "GITHUB_WORKFLOW": "model-merge",
+            },
         )
 
     def checkout(self, name: str, ref: str) -> Path:
@@ -309,11 +334,11 @@ class World:
             clone.git("checkout", "--quiet", "--detach", "FETCH_HEAD")
         return folder
 
-    def runner(self, folder: Path, event: Mapping[str, object], **variables: str) -> Checkout:
+    def runner(self, folder: Path, job: Job) -> Checkout:
         """Give a checkout the variables and files of GitHub's runner."""
         files = folder.parent / f"{folder.name}-files"
         files.mkdir(exist_ok=True)
-        (files / "event.json").write_text(json.dumps(event), encoding="utf-8")
+        (files / "event.json").write_text(json.dumps(job.event), encoding="utf-8")
         for name in ("summary", "output", "env", "path", "state"):
             (files / name).touch()
         return Checkout(
@@ -333,23 +358,13 @@ class World:
                 "GITHUB_STATE": str(files / "state"),
                 "GITHUB_STEP_SUMMARY": str(files / "summary"),
                 "RUNNER_TEMP": str(files),
-                **variables,
+                **job.variables,
             },
         )
 
 
-def pull_request_event(number: int, *, head: str, base: str, fork: bool) -> dict[str, object]:
-    """Return what GitHub tells of a pull request, the fields that anybody reads."""
-    whose = "somebody/credit" if fork else REPOSITORY
-    return {
-        "number": number,
-        "pull_request": {
-            "number": number,
-            "head": {"sha": head, "ref": "change", "repo": {"full_name": whose, "fork": fork}},
-            "base": {"sha": base, "ref": "main", "repo": {"full_name": REPOSITORY}},
-        },
-        "repository": {"full_name": REPOSITORY, "default_branch": "main"},
-    }
+def replace_in(job: Job, variables: Mapping[str, str]) -> Job:
+    return Job(event=job.event, variables={**job.variables, **variables})
 
 
 def add_dvc(checkout: Checkout, *, remote: str | None = None) -> None:

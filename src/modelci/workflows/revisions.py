@@ -78,10 +78,10 @@ def _local_base(
     progress: Progress,
 ) -> Revision | None:
     found = git.default_branch(configured or announced)
-    if found is None and announced and git.remote():
-        # A checkout of one branch lacks the default branch, but the event names it.
-        name = configured or announced
-        found = name, _remote_branch(git, name)
+    named = configured or announced
+    if found is None and named and git.remote():
+        # A checkout of one branch lacks the default branch, but we are told its name.
+        found = named, _remote_branch(git, named)
     if found is None:
         if not commit.parents and not head.dirty:
             return None
