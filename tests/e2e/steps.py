@@ -51,8 +51,8 @@ class WorkflowRun:
         if "if" not in job:
             return all(result == "success" for result in needed)
         assert " ".join(job["if"].split()) == _SAME_REPOSITORY
-        whose = self.event.event["pull_request"]["head"]["repo"]["full_name"]
-        return whose == self.event.event["repository"]["full_name"]
+        whose: str = self.event.event["pull_request"]["head"]["repo"]["full_name"]
+        return whose == str(self.event.event["repository"]["full_name"])
 
     def _run_job(self, name: str, job: Mapping[str, Any]) -> Ended:
         ended = Ended(result="success")

@@ -54,6 +54,15 @@ def test_a_branch_is_compared_with_the_merge_base_and_gated(site: World) -> None
     assert "worse by 0.05" in gate.out
 
 
+def test_ci_on_a_laptop_runs_and_judges_and_writes_nothing_elsewhere(site: World) -> None:
+    refs = site.bare("show-ref")
+    site.laptop.put(WORSE)
+    done = site.laptop.modelci("ci", code=1)
+    assert done.out.startswith("✗ Blocked")
+    assert "::" not in done.err
+    assert site.bare("show-ref") == refs
+
+
 def test_main_is_compared_with_its_last_commit_when_dirty_else_with_the_one_before(
     site: World,
 ) -> None:

@@ -26,6 +26,8 @@ def test_a_push_to_main_is_promoted_with_its_results(site: World) -> None:
     assert runner.outputs["verdict"] == "passed"
     assert runner.document("promotion")["done"] is True
     assert runner.document("report")["base"]["sha"] == before
+    assert "**Promoted**: `credit@v0.0.1`, `credit#staging#1`" in runner.summary
+    assert "2 tags created on origin" in done.out
     assert "credit@v0.0.1 → origin" in done.err
 
 
@@ -127,8 +129,53 @@ def test_another_job_promotes_what_the_run_job_made(site: World) -> None:
     assert site.bare("rev-parse", "main^") == pushed
     assert site.bare("rev-parse", "credit@v0.0.1^{commit}") == site.bare("rev-parse", "main")
     assert "2 tags created on origin" in done.out
+    assert promote.outputs["tags"].splitlines() == ["credit@v0.0.1", "credit#staging#1"]
     again = promote.modelci("promote", "--report", f"{artifact}/report.json")
     assert "Nothing to promote" in again.out
+
+
+def test_another_job_promotes_nothing_where_main_moved_on_meanwhile(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    site.push(BETTER)
+    run = site.push_runner(name="run", before=before)
+    promote = site.push_runner(name="promote", before=before)
+    run.modelci("ci", "--no-write")
+    artifact = hand_over(run, promote)
+    moved = site.push({"README.md": "meanwhile\n"})
+
+    done = promote.modelci("promote", "--report", f"{artifact}/report.json", code=6)
+
+    assert "nothing was tagged" in done.err
+    assert "pushed first" in hint_of(done)
+    assert tags(site) == []
+    assert site.bare("rev-parse", "main") == moved
+
+
+def test_a_protected_branch_refuses_all_and_the_hint_says_how_to_do_without(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    pushed = site.push(BETTER)
+    hook = site.remote / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ntest "$1" != refs/heads/main\n')
+    hook.chmod(0o755)
+
+    done = site.push_runner(before=before).modelci("ci", code=6)
+
+    assert "promote: {commit_results: false}" in hint_of(done)
+    assert tags(site) == []
+    assert site.bare("rev-parse", "main") == pushed
+
+
+def test_results_that_the_pull_request_committed_need_no_push_to_the_branch(site: World) -> None:
+    before = site.bare("rev-parse", "main")
+    site.laptop.put(BETTER)
+    site.laptop.modelci("run")
+    pushed = site.push({})
+
+    site.push_runner(before=before).modelci("ci")
+
+    assert site.bare("rev-parse", "main") == pushed
+    assert site.bare("rev-parse", "credit@v0.0.1^{commit}") == pushed
 
 
 def test_a_bundle_that_changes_code_is_refused(site: World) -> None:

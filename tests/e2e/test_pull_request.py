@@ -9,7 +9,7 @@ from tests.fakes.github_server import BOT, FakeGitHub
 
 def test_a_good_one_passes_and_is_told_of_everywhere(site: World, github: FakeGitHub) -> None:
     head = site.propose(BETTER)
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci")
 
@@ -27,7 +27,6 @@ def test_a_good_one_passes_and_is_told_of_everywhere(site: World, github: FakeGi
         "report": str(runner.folder / ".modelci" / "report.json"),
         "page": str(runner.folder / ".modelci" / "report.html"),
         "comment-url": comment["html_url"],
-        "tags": "",
     }
     assert Path(runner.outputs["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     assert done.out.startswith("✓ Passed: all 3 gates hold")
@@ -39,11 +38,11 @@ def test_a_good_one_passes_and_is_told_of_everywhere(site: World, github: FakeGi
 
 def test_the_next_push_updates_the_same_comment(site: World, github: FakeGitHub) -> None:
     site.propose(WORSE)
-    first = site.pull_request_runner(name="first", **with_token(github.api_url))
+    first = site.pull_request_runner(name="first", variables=with_token(github.api_url))
     first.modelci("ci", code=1)
     github.add_comment(7, "> <!-- modelci:report model-pr/run -->\nWhat is this?", author="ada")
     site.propose(BETTER)
-    second = site.pull_request_runner(name="second", **with_token(github.api_url))
+    second = site.pull_request_runner(name="second", variables=with_token(github.api_url))
     github.requests.clear()
 
     second.modelci("ci")
@@ -57,7 +56,7 @@ def test_the_next_push_updates_the_same_comment(site: World, github: FakeGitHub)
 
 def test_a_worse_model_is_blocked(site: World, github: FakeGitHub) -> None:
     site.propose(WORSE)
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci", code=1)
 
@@ -70,7 +69,7 @@ def test_a_worse_model_is_blocked(site: World, github: FakeGitHub) -> None:
 
 def test_a_worse_metric_that_only_warns_does_not_block(site: World, github: FakeGitHub) -> None:
     site.propose(NOISY)
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci")
 
@@ -82,7 +81,7 @@ def test_a_worse_metric_that_only_warns_does_not_block(site: World, github: Fake
 
 def test_a_failing_stage_is_a_failed_pipeline(site: World, github: FakeGitHub) -> None:
     site.propose(BROKEN)
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci", code=5)
 
@@ -104,7 +103,7 @@ def test_the_head_itself_checked_out_is_compared_with_the_merge_base(
     base = site.bare("rev-parse", "main")
     head = site.propose(BETTER)
     site.push({"README.md": "main goes on\n"})
-    runner = site.pull_request_runner(ref="refs/pull/7/head", **with_token(github.api_url))
+    runner = site.pull_request_runner(ref="refs/pull/7/head", variables=with_token(github.api_url))
 
     runner.modelci("ci")
 
@@ -116,7 +115,7 @@ def test_the_head_itself_checked_out_is_compared_with_the_merge_base(
 
 def test_a_head_cannot_loosen_the_gates_that_judge_it(site: World, github: FakeGitHub) -> None:
     site.propose({**WORSE, "modelci.yaml": "run: {pull: true, push: true}\n"})
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci", code=1)
 
@@ -143,7 +142,7 @@ def test_a_forge_that_refuses_loses_the_comment_not_the_verdict(
 ) -> None:
     github.fail("POST", "/issues/7/comments", 403, "Resource not accessible by integration")
     site.propose(change)
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci", code=code)
 
@@ -157,7 +156,7 @@ def test_a_fork_s_read_only_token_leaves_a_report_and_nothing_else(
     github.fail("POST", "/issues/7/comments", 403, "Resource not accessible by integration")
     site.propose(BETTER)
     stored = everything_in(site.root / "store")
-    runner = site.pull_request_runner(fork=True, **with_token(github.api_url))
+    runner = site.pull_request_runner(fork=True, variables=with_token(github.api_url))
 
     done = runner.modelci("ci")
 
@@ -168,7 +167,7 @@ def test_a_fork_s_read_only_token_leaves_a_report_and_nothing_else(
 
 def test_no_write_asks_nothing_of_the_forge(site: World, github: FakeGitHub) -> None:
     site.propose(BETTER)
-    runner = site.pull_request_runner(**with_token(github.api_url))
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
 
     done = runner.modelci("ci", "--no-write")
 
@@ -181,7 +180,9 @@ def test_a_stage_sees_neither_the_token_nor_the_runner_s_files(
     site: World, github: FakeGitHub
 ) -> None:
     site.propose({"evaluate.sh": "env\ncat .git/config\necho ::error::mine\n" + "exit 1\n"})
-    runner = site.pull_request_runner(**with_token(github.api_url), ACTIONS_RUNTIME_TOKEN="secret")
+    runner = site.pull_request_runner(
+        variables={**with_token(github.api_url), "ACTIONS_RUNTIME_TOKEN": "secret"}
+    )
 
     done = runner.command("ci", code=5)
 

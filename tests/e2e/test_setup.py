@@ -13,6 +13,7 @@ def fresh(site: World) -> Checkout:
     """A DVC repository that knows nothing of us yet."""
     site.laptop.git("rm", "--quiet", "modelci.yaml")
     site.laptop.git("commit", "--quiet", "--message", "Without modelci")
+    site.laptop.git("push", "--quiet")
     return site.laptop
 
 
@@ -64,7 +65,7 @@ def test_init_before_the_first_commit(site: World) -> None:
 def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     site.laptop.modelci("init")
     site.laptop.commit()
-    out = site.laptop.modelci("doctor").out
+    out = site.laptop.modelci("doctor", COLUMNS="300").out
     assert {line[0] for line in out.splitlines()} == {"✓"}
     report = json.loads(site.laptop.modelci("doctor", "--json").out)
     assert report["schema"] == "modelci.examination/1"
@@ -131,7 +132,7 @@ def test_config_says_where_each_value_is_from(site: World) -> None:
 def advises(checkout: Checkout, problem: str, fix: str, *, code: int = 0) -> bool:
     """Hold that doctor finds the problem, and says the fix right after it."""
     out = " ".join(checkout.modelci("doctor", code=code).out.split())
-    before, found, after = out.partition(problem)
+    _, found, after = out.partition(problem)
     assert found, out
     assert fix in after
     return True

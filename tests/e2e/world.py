@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -259,18 +259,19 @@ class World:
         ref: str = "refs/pull/7/merge",
         fork: bool = False,
         name: str = "runner",
-        **variables: str,
+        variables: Mapping[str, str] | None = None,
     ) -> Checkout:
         """Give a job of pull request 7: its event, and ``ref`` checked out."""
         job = self.pull_request_job(fork=fork)
-        return self.runner(self.checkout(name, ref), replace_in(job, variables))
+        job = replace(job, variables={**job.variables, **(variables or {})})
+        return self.runner(self.checkout(name, ref), job)
 
     def push_runner(
-        self, *, branch: str = "main", name: str = "runner", before: str = "", **variables: str
+        self, *, branch: str = "main", name: str = "runner", before: str = ""
     ) -> Checkout:
         """Give a job of a push: its event, and the branch checked out."""
         job = self.push_job(branch=branch, before=before)
-        return self.runner(self.checkout(name, f"refs/heads/{branch}"), replace_in(job, variables))
+        return self.runner(self.checkout(name, f"refs/heads/{branch}"), job)
 
     def pull_request_job(self, *, fork: bool = False) -> Job:
         """Say what GitHub tells the jobs of pull request 7, in the fields that anybody reads."""
@@ -361,10 +362,6 @@ class World:
                 **job.variables,
             },
         )
-
-
-def replace_in(job: Job, variables: Mapping[str, str]) -> Job:
-    return Job(event=job.event, variables={**job.variables, **variables})
 
 
 def add_dvc(checkout: Checkout, *, remote: str | None = None) -> None:

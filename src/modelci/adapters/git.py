@@ -271,8 +271,9 @@ class GitRepository:
         if answer.code and any(mark in answer.err for mark in _REFUSALS):
             raise PromotionError(
                 f"{remote} refused the push, nothing was tagged: {_reason(answer.err)}",
-                hint="If a tag or branch is protected, let this job's token push it; if "
-                "somebody else pushed first, run the promotion again.",
+                hint="If somebody else pushed first, their push has a promotion of its own. If a "
+                "tag or branch is protected, let this job's token push it, or set "
+                "`promote: {commit_results: false}` and commit dvc.lock in the pull request.",
             )
         self._check_remote(answer, f"push to {remote}")
 

@@ -34,7 +34,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
       modelci ci
       modelci ci --no-write     # then, in a job with the write token: modelci comment
     """  # noqa: D301
-    from modelci.cli.output import print_document
+    from modelci.cli.output import print_document, publish_promotion
     from modelci.workflows.ci import run_ci
 
     app: App = ctx.obj
@@ -55,6 +55,11 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     )
     _publish(app, done)
     print_document(done.report, as_json=as_json)
+    if done.promotion is not None:
+        publish_promotion(done.promotion)
+        if not as_json:
+            click.echo()
+            print_document(done.promotion, as_json=False)
     if done.refused is not None:
         raise done.refused
     if not done.run.is_ok:
@@ -84,14 +89,12 @@ def _publish(app: App, done: "Done") -> None:
     if app.context.provider == "github":
         for line in annotate(done.report):
             click.echo(line, err=True)
-    promoted = done.promotion.tags if done.promotion else ()
     write_outputs(
         {
             "verdict": _verdict(done.report),
             "report": str(app.folder / "report.json"),
             "page": str(page),
             "comment-url": done.comment.url if done.comment else "",
-            "tags": "\n".join(tag.name for tag in promoted),
         }
     )
 

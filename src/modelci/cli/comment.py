@@ -36,6 +36,7 @@ def command(
     """  # noqa: D301
     import json
 
+    from modelci.adapters.ci import write_outputs
     from modelci.workflows import comment
 
     report = read_report(app, report_file)
@@ -52,5 +53,6 @@ def command(
         context=app.context,
         forge=app.forge(),
     )
+    write_outputs({"comment-url": posted.url})
     shown = {"action": posted.action, "url": posted.url}
     click.echo(json.dumps(shown) if as_json else f"Comment {posted.action}: {posted.url}")

@@ -16,6 +16,16 @@ def print_document(document: codec.Document, *, as_json: bool) -> None:
     click.echo(codec.encode(document) if as_json else to_text(document), nl=False)
 
 
+def publish_promotion(promotion: Promotion) -> None:
+    """Tell the runner which tags there are now: a line of the job's summary, and an output."""
+    from modelci.adapters.ci import write_outputs, write_summary
+
+    names = [tag.name for tag in promotion.tags]
+    if names:
+        write_summary(f"**Promoted**: {', '.join(f'`{name}`' for name in names)}\n")
+    write_outputs({"tags": "\n".join(names)})
+
+
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
     from modelci.render import terminal

@@ -53,7 +53,7 @@ def command(
       modelci promote --bump minor
       modelci promote --report report.json --results results.bundle
     """  # noqa: D301
-    from modelci.cli.output import print_document
+    from modelci.cli.output import print_document, publish_promotion
     from modelci.documents import codec
     from modelci.workflows.promote import promote
 
@@ -73,6 +73,7 @@ def command(
     )
     if promotion.done:
         codec.write(promotion, app.folder / "promotion.json")
+        publish_promotion(promotion)
     print_document(promotion, as_json=as_json)
 
 
