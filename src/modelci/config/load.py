@@ -120,10 +120,13 @@ def _refuse_unknown(
                 hint=f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(hints)}.",
             )
         _refuse_unknown(value, hints[key], (*path, key), text, source)
-        item = next(iter(getattr(hints[key], "__args__", ())), None)
+        items = getattr(hints[key], "__args__", None) or (None,)
         if isinstance(value, list):
             for index, entry in enumerate(value):
-                _refuse_unknown(entry, item, (*path, key, index), text, source)
+                _refuse_unknown(entry, items[0], (*path, key, index), text, source)
+        elif isinstance(value, dict):  # of a mapping, what its values are
+            for name, entry in value.items():
+                _refuse_unknown(entry, items[-1], (*path, key, name), text, source)
 
 
 _ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>[^`]*)`)?$", re.DOTALL)

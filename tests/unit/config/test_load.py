@@ -7,8 +7,16 @@ import yaml
 from click.testing import CliRunner
 
 from modelci.config.load import leaves, load
-from modelci.config.model import Config, ForgeKind, GateConfig, parse_limit
+from modelci.config.model import (
+    Config,
+    ExecutorKind,
+    ForgeKind,
+    GateConfig,
+    RunCache,
+    parse_limit,
+)
 from modelci.documents.schemas import schemas
+from modelci.domain.events import CIContext
 from modelci.domain.gates import Rule, Severity, WhenMissing
 from modelci.domain.metrics import Direction
 from modelci.errors import ConfigError
@@ -266,3 +274,61 @@ def test_config_schema_prints_the_schema() -> None:
 
     printed = CliRunner().invoke(schema).output
     assert json.loads(printed) == json.loads(json.dumps(schemas()["modelci.yaml"]))
+
+
+EVENTS = b"""\
+run:
+  pull: true
+  push: true
+  remote: usual
+  events:
+    pull_request: {remote: pulls}
+    push: {run_cache: off, remote: release}
+    fork: {pull: false}
+"""
+
+
+def job(event: str, *, from_fork: bool = False) -> CIContext:
+    return CIContext(event_name=event, from_fork=from_fork)
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        (job("schedule"), (True, True, RunCache.ON, "usual")),
+        (job("pull_request"), (True, True, RunCache.ON, "pulls")),
+        (job("push"), (True, True, RunCache.OFF, "release")),
+        (job("pull_request", from_fork=True), (False, False, RunCache.READ, "pulls")),
+    ],
+)
+def test_an_event_has_its_own_way_to_run(
+    context: CIContext, expected: tuple[bool, bool, RunCache, str]
+) -> None:
+    run = load(EVENTS).config.run.for_event(context)
+    assert (run.pull, run.push, run.run_cache, run.remote) == expected
+
+
+def test_a_fork_pushes_only_to_a_remote_of_its_own() -> None:
+    fork = job("pull_request", from_fork=True)
+    without = load(b"run: {push: true}").config.run
+    assert not without.for_event(fork).push
+    assert not without.for_event(fork, fixed={"push"}).push
+    own = load(b"run: {push: true, events: {fork: {remote: forks}}}").config.run.for_event(fork)
+    assert (own.push, own.remote, own.run_cache) == (True, "forks", RunCache.ON)
+
+
+def test_a_flag_beats_an_event() -> None:
+    run = load(EVENTS, flags={"run.remote": "mine"}).config.run
+    assert run.for_event(job("push"), fixed={"remote"}).remote == "mine"
+
+
+def test_a_misspelt_key_of_an_event_is_named() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'remot'"):
+        load(b"run:\n  events:\n    push: {remot: release}\n")
+
+
+def test_the_arguments_of_a_cluster_are_the_clusters_business() -> None:
+    text = b"executor: {kind: dask, cluster: a.B, arguments: {anything: {at: [all]}}, workers: 3}"
+    executor = load(text).config.executor
+    assert executor.arguments == {"anything": {"at": ["all"]}}
+    assert executor.kind is ExecutorKind.DASK

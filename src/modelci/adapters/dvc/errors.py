@@ -127,10 +127,10 @@ def remote_label(repo: Any) -> str | None:
     if not name:
         return None
     url = str(repo.config["remote"].get(name, {}).get("url", ""))
-    return f"{name} ({_without_credentials(url)})" if url else str(name)
+    return f"{name} ({without_credentials(url)})" if url else str(name)
 
 
-def _without_credentials(url: str) -> str:
+def without_credentials(url: str) -> str:
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url
