@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from modelci.domain.changes import FileChange
-from modelci.domain.pipeline import Plan, StageRun
+from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.snapshot import Snapshot
@@ -24,8 +24,8 @@ class Progress(Protocol):
     def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
         """Say that a stage's command starts; its output follows."""
 
-    def stage_output(self, text: str) -> None:
-        """Pass on a piece of what the running command prints."""
+    def stage_output(self, name: str, text: str) -> None:
+        """Pass on a piece of what a stage's command prints; several may run at a time."""
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
         """Say what came of a stage."""
@@ -151,17 +151,11 @@ class Pipeline(Protocol):
         Raises PipelineError where it cannot be reached.
         """
 
-    def plan(self, targets: Sequence[str]) -> Plan:
+    def plan(self, targets: Sequence[str], options: RunOptions) -> Plan:
         """Say what a run would do."""
 
     def run(
-        self,
-        targets: Sequence[str],
-        *,
-        pull: bool,
-        force: bool,
-        keep_going: bool,
-        progress: Progress,
+        self, targets: Sequence[str], options: RunOptions, *, progress: Progress
     ) -> tuple[StageRun, ...]:
         """Run what is out of date; a stage that fails is a value, not an error."""
 

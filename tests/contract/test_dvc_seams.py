@@ -11,17 +11,28 @@ from pathlib import Path
 
 import dvc.repo
 import dvc.repo.reproduce
+import dvc.rwlock
 import dvc.stage
 import dvc.stage.cache
 import dvc.stage.decorators
 import dvc.stage.run
+import dvc.stage.serialize
+import dvc.utils.serialize._yaml
+import dvc.utils.strictyaml
+import networkx as nx  # type: ignore[import-untyped]
 import pytest
+import scmrepo.git
 from dvc.repo import Repo
 from dvc.stage import Stage
 from dvc.stage.exceptions import StageCmdFailedError
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.integration.dvcproject import Project
 
 from modelci.adapters.dvc import seams
+from modelci.adapters.dvc.ignoring import GitView
+from modelci.adapters.dvc.locking import Claims
+from modelci.adapters.dvc.quickyaml import QuickYaml
 
 PIPELINE = """\
 stages:
@@ -55,6 +66,14 @@ def repo(tmp_path: Path) -> Iterator[Repo]:
         (dvc.repo.reproduce.collect_stages, ["repo", "targets", "recursive", "glob"]),
         (dvc.repo.reproduce.get_active_graph, ["graph"]),
         (dvc.repo.reproduce.plan_repro, ["graph", "stages", "pipeline", "downstream"]),
+        (dvc.rwlock.rwlock, ["tmp_dir", "fs", "cmd", "read", "write", "hardlink"]),
+        (dvc.stage.serialize.to_lockfile, ["stage", "kwargs"]),
+        (dvc.utils.serialize._yaml.parse_yaml, ["text", "path", "typ"]),
+        (dvc.utils.serialize._yaml.parse_yaml_for_update, ["text", "path"]),
+        (dvc.utils.serialize._yaml._dump, ["data", "stream"]),
+        (dvc.utils.strictyaml.parse_yaml, ["text", "path", "typ"]),
+        (scmrepo.git.Git.ignore, ["self", "path"]),
+        (scmrepo.git.Git._get_gitignore, ["self", "path"]),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
@@ -66,7 +85,7 @@ def test_dvc_itself_runs_commands_through_the_seam(repo: Repo) -> None:
     seen = []
 
     def run(stage: Stage) -> None:
-        assert not repo.lock.is_locked, "DVC lets go of the repository while a command runs"
+        assert repo.lock.is_locked, "letting go of the repository is up to us"
         seen.append(stage.addressing)
         Path(f"{stage.name}.txt").write_text("by us", encoding="utf-8")
 
@@ -76,14 +95,61 @@ def test_dvc_itself_runs_commands_through_the_seam(repo: Repo) -> None:
     assert Path("two.txt").read_text(encoding="utf-8") == "by us"
 
 
-def test_the_seam_is_closed_again() -> None:
-    original = dvc.stage.run.cmd_run
-    with seams.commands_run_by(print):
-        assert dvc.stage.run.cmd_run is not original
-    assert dvc.stage.run.cmd_run is original
-    with contextlib.suppress(ZeroDivisionError), seams.commands_run_by(print):
+def test_the_seams_are_closed_again(repo: Repo) -> None:
+    def state() -> tuple[object, ...]:
+        return (
+            dvc.stage.run.cmd_run,
+            dvc.stage.run.unlocked_repo,
+            dvc.rwlock.rwlock,
+            dvc.utils.strictyaml.parse_yaml,
+            dvc.utils.serialize._yaml.parse_yaml,
+            dict(vars(repo.scm)).keys(),
+        )
+
+    original = state()
+    with contextlib.suppress(ZeroDivisionError), contextlib.ExitStack() as stack:
+        stack.enter_context(seams.commands_run_by(print))
+        stack.enter_context(seams.paths_claimed_by(Claims().rwlock))
+        stack.enter_context(seams.yaml_parsed_by(lambda theirs: QuickYaml(theirs).parse))
+        stack.enter_context(seams.git_asked_by(repo.scm, GitView(repo.scm)))
+        assert not set(original[:5]) & set(state()[:5])
         raise ZeroDivisionError
-    assert dvc.stage.run.cmd_run is original
+    assert state() == original
+
+
+def test_dvc_itself_asks_all_that_is_replaced(repo: Repo) -> None:
+    asked = set()
+
+    @contextlib.contextmanager
+    def rwlock(*args: object) -> Iterator[None]:
+        asked.add("rwlock")
+        yield
+
+    def reader(theirs: Callable[..., object]) -> Callable[..., object]:
+        def parse(text: str, path: str, typ: str = "safe") -> object:
+            asked.add(f"{Path(path).name} {typ}")
+            return theirs(text, path, typ=typ)
+
+        return parse
+
+    class Asked:
+        def is_tracked(self, path: str) -> bool:
+            asked.add(f"is_tracked {Path(path).name}")
+            return False
+
+        def ignore(self, path: str) -> str | None:
+            asked.add(f"ignore {Path(path).name}")
+            return None
+
+    with (
+        seams.paths_claimed_by(rwlock),
+        seams.yaml_parsed_by(reader),
+        seams.git_asked_by(repo.scm, Asked()),
+    ):
+        repo.reproduce()
+        repo.reproduce()
+    files = {f"{what} {name}.txt" for what in ("is_tracked", "ignore") for name in ("one", "two")}
+    assert asked >= {"rwlock", "dvc.yaml safe", "dvc.lock safe", *files}
 
 
 def test_a_failed_command_is_dvcs_own_error() -> None:
@@ -93,7 +159,7 @@ def test_a_failed_command_is_dvcs_own_error() -> None:
 
 
 def test_shell_commands(repo: Repo) -> None:
-    (stage, _), _ = seams.collect(repo, ["dvc.yaml"])
+    stage, _ = seams.collect(repo, "dvc.yaml")
     stage.cmd = "echo 1\necho 2"
     assert seams.shell_commands(stage, "/bin/bash") == [
         ("echo 1", ["/bin/bash", "--noprofile", "--norc", "-c", "echo 1"]),
@@ -106,7 +172,7 @@ def test_shell_commands(repo: Repo) -> None:
 def test_the_environment_is_what_dvc_would_hand_on(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (stage, _), _ = seams.collect(repo, ["dvc.yaml"])
+    stage, _ = seams.collect(repo, "dvc.yaml")
     monkeypatch.setenv("SOME", "thing")
     theirs = dvc.stage.run.prepare_kwargs(stage)
     assert seams.stage_environment(stage, dict(os.environ)) == theirs["env"]
@@ -115,22 +181,39 @@ def test_the_environment_is_what_dvc_would_hand_on(
 
 
 def test_collecting_is_what_reproduce_does(repo: Repo) -> None:
-    stages, graph = seams.collect(repo, ["two"])
+    for target in ("dvc.yaml", "two", "one"):
+        theirs = dvc.repo.reproduce.collect_stages(repo, [target])
+        assert seams.collect(repo, target) == theirs
+    stages, graph = seams.order(repo, seams.collect(repo, "two"))
     assert [stage.addressing for stage in stages] == ["one", "two"]
     assert [stage.addressing for stage in graph.successors(stages[1])] == ["one"]
-    everything, _ = seams.collect(repo, [])
+    everything, _ = seams.order(repo, [])
     assert everything == stages
+
+
+@given(data=st.data())
+def test_the_order_is_plan_repros(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 12))
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(count))
+    for node in range(1, count):
+        for before in data.draw(st.sets(st.integers(0, node - 1), max_size=3)):
+            graph.add_edge(node, before)
+    sources = data.draw(st.lists(st.sampled_from(range(count)), unique=True))
+    downstream = data.draw(st.booleans())
+    theirs = dvc.repo.reproduce.plan_repro(graph, sources, downstream=downstream)
+    assert seams.in_order(graph, sources, downstream=downstream) == theirs
 
 
 def test_a_recorded_run_is_found_by_what_is_there_now(repo: Repo) -> None:
     repo.reproduce()
     Path("two.txt").unlink()
     with seams.locked(repo):
-        (_, two), _ = seams.collect(repo, ["dvc.yaml"])
+        _, two = seams.collect(repo, "dvc.yaml")
         found = seams.recorded_run(two)
         assert found is not None
         assert [out.def_path for out in found.outs] == ["two.txt"]
         Path("one.txt").unlink()
         Path("one.txt").write_text("else", encoding="utf-8")
-        (_, two), _ = seams.collect(repo, ["dvc.yaml"])
+        _, two = seams.collect(repo, "dvc.yaml")
         assert seams.recorded_run(two) is None

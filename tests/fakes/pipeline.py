@@ -5,7 +5,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, StageRun, StageStatus
+from modelci.domain.pipeline import (
+    Plan,
+    PlannedStage,
+    PlannedState,
+    RunOptions,
+    StageRun,
+    StageStatus,
+)
 from modelci.errors import PipelineError
 from modelci.ports import Progress
 
@@ -29,7 +36,7 @@ class FakePipeline:
             raise self.push_error
         return self.remote
 
-    def plan(self, targets: Sequence[str]) -> Plan:
+    def plan(self, targets: Sequence[str], options: RunOptions) -> Plan:
         states = {StageStatus.UNCHANGED: PlannedState.UNCHANGED}
         return Plan(
             stages=tuple(
@@ -39,16 +46,15 @@ class FakePipeline:
         )
 
     def run(
-        self,
-        targets: Sequence[str],
-        *,
-        pull: bool,
-        force: bool,
-        keep_going: bool,
-        progress: Progress,
+        self, targets: Sequence[str], options: RunOptions, *, progress: Progress
     ) -> tuple[StageRun, ...]:
         self.asked.append(
-            {"targets": tuple(targets), "pull": pull, "force": force, "keep_going": keep_going}
+            {
+                "targets": tuple(targets),
+                "pull": options.pull,
+                "force": options.force,
+                "keep_going": options.keep_going,
+            }
         )
         self.writes()
         return self.stages

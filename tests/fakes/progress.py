@@ -22,7 +22,7 @@ class RecordedProgress:
     def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
         self.stages.append(f"{name} started")
 
-    def stage_output(self, text: str) -> None: ...
+    def stage_output(self, name: str, text: str) -> None: ...
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
         self.stages.append(f"{run.name} ended")

@@ -13,8 +13,10 @@ from dvc.repo import Repo
 
 from modelci.adapters.dvc.pipeline import DvcPipeline
 from modelci.domain.changes import DataKind, TrackedFile
-from modelci.domain.pipeline import Plan, StageRun, StageStatus
+from modelci.domain.pipeline import Plan, RunOptions, StageRun, StageStatus
 from modelci.formats import parse_yaml
+
+_DEFAULTS = RunOptions()
 
 
 class Heard:
@@ -36,7 +38,7 @@ class Heard:
     def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
         self.started.append((name, tuple(reasons), done, total))
 
-    def stage_output(self, text: str) -> None:
+    def stage_output(self, name: str, text: str) -> None:  # noqa: ARG002
         self.output += text
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
@@ -101,8 +103,8 @@ class Project:
     def pipeline(self) -> DvcPipeline:
         return DvcPipeline(self.root, environment=self.environment)
 
-    def plan(self, *targets: str) -> Plan:
-        return self.pipeline.plan(targets)
+    def plan(self, *targets: str, options: RunOptions = _DEFAULTS) -> Plan:
+        return self.pipeline.plan(targets, options)
 
     def states(self, *targets: str) -> dict[str, str]:
         return {stage.name: stage.state.value for stage in self.plan(*targets).stages}
@@ -113,13 +115,26 @@ class Project:
         pull: bool = False,
         force: bool = False,
         keep_going: bool = False,
+        jobs: int = 1,
+        downstream: bool = False,
+        single_item: bool = False,
+        run_cache: bool = True,
     ) -> dict[str, StageRun]:
         self.heard = Heard()
-        runs = self.pipeline.run(
-            targets, pull=pull, force=force, keep_going=keep_going, progress=self.heard
+        options = RunOptions(
+            jobs=jobs,
+            pull=pull,
+            force=force,
+            keep_going=keep_going,
+            downstream=downstream,
+            single_item=single_item,
+            run_cache=run_cache,
         )
-        assert [run for run, _, _ in self.heard.ended] == list(runs)
-        return {run.name: run for run in runs}
+        runs = self.pipeline.run(targets, options, progress=self.heard)
+        ended = {run.name: run for run, _, _ in self.heard.ended}
+        assert ended == {run.name: run for run in runs}
+        assert jobs > 1 or list(ended) == [run.name for run in runs]
+        return ended if jobs == 1 else {run.name: run for run in runs}
 
     def push(self) -> int:
         self.heard = Heard()

@@ -16,7 +16,7 @@ from tests.integration.dvcproject import Heard, Project, git, locked, statuses
 from modelci.adapters.dvc.commands import ProcessGroups, clean_tail
 from modelci.adapters.dvc.pipeline import DvcPipeline
 from modelci.adapters.dvc.running import log_path
-from modelci.domain.pipeline import StageStatus
+from modelci.domain.pipeline import RunOptions, StageStatus
 from modelci.errors import ConfigError, ModelCIError, PipelineError, UsageError
 
 ONE = "stages: {one: {cmd: echo 1 > one.txt, outs: [one.txt]}}"
@@ -90,11 +90,11 @@ def test_an_unknown_target(project: Project) -> None:
 def test_no_dvc_and_no_git(tmp_path: Path) -> None:
     pipeline = DvcPipeline(tmp_path, environment={})
     with pytest.raises(ConfigError, match="no DVC repository") as error:
-        pipeline.plan([])
+        pipeline.plan([], RunOptions())
     assert "dvc init" in str(error.value.hint)
     (tmp_path / ".dvc").mkdir()
     with pytest.raises(ConfigError, match="Git"):
-        pipeline.plan([])
+        pipeline.plan([], RunOptions())
 
 
 def test_a_locked_repository_names_the_process(project: Project) -> None:
@@ -187,12 +187,13 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from modelci.adapters.dvc.pipeline import DvcPipeline
+from modelci.domain.pipeline import RunOptions
 from tests.integration.dvcproject import Heard
 
 heard = Heard()
 try:
     DvcPipeline(Path(sys.argv[1]), environment=dict(os.environ)).run(
-        [], pull=False, force=False, keep_going=True, progress=heard)
+        [], RunOptions(keep_going=True, jobs=1), progress=heard)
 except KeyboardInterrupt:
     for run, done, total in heard.ended:
         print(run.name, run.status, repr(run.log_tail))

@@ -28,7 +28,7 @@ class SilentProgress:
     def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
         """Say nothing."""
 
-    def stage_output(self, text: str) -> None:
+    def stage_output(self, name: str, text: str) -> None:
         """Say nothing."""
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
@@ -53,7 +53,7 @@ class TextProgress:
         """Say which stage starts and why."""
         self._say(f"[{done + 1}/{total}] {name}: {'; '.join(reasons) or 'running'}")
 
-    def stage_output(self, text: str) -> None:
+    def stage_output(self, name: str, text: str) -> None:  # noqa: ARG002
         """Pass the output on."""
         self._stream.write(text)
         self._stream.flush()
@@ -90,13 +90,13 @@ class ActionsProgress(TextProgress):
         title = " ".join(f"{name}: {'; '.join(reasons) or 'running'}".splitlines())
         self._title = f"[{done + 1}/{total}] {title}"
 
-    def stage_output(self, text: str) -> None:
+    def stage_output(self, name: str, text: str) -> None:
         """Open the stage's group, and stop commands in it: the output is user code's."""
         if not self._token:
             self._command(f"::group::{self._title}")
             self._token = secrets.token_hex(16)
             self._command(f"::stop-commands::{self._token}")
-        super().stage_output(text)
+        super().stage_output(name, text)
 
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
         """Close the group and say what came of the stage."""

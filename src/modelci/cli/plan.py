@@ -20,10 +20,11 @@ def command(app: App, targets: tuple[str, ...], as_json: bool, as_mermaid: bool)
       modelci plan --mermaid >> "$GITHUB_STEP_SUMMARY"
     """  # noqa: D301
     from modelci.cli.output import print_document
+    from modelci.domain.pipeline import RunOptions
 
     if as_json and as_mermaid:
         raise click.UsageError("--json and --mermaid are two answers: ask for one.")
-    plan = app.pipeline.plan(targets)
+    plan = app.pipeline.plan(targets, RunOptions())
     if as_mermaid:
         from modelci.render.mermaid import render_plan
 

@@ -8,19 +8,33 @@ from modelci.wiring import App
 
 @click.command()
 @click.argument("targets", nargs=-1)
+@click.option(
+    "--jobs", "-j", type=click.IntRange(min=1), help="Stages to run at a time (default: cores)."
+)
 @click.option("--pull/--no-pull", default=None, help="Restore from the DVC remote before running.")
 @click.option("--push/--no-push", default=None, help="Upload results and run cache afterwards.")
 @click.option("--force", "-f", is_flag=True, help="Run stages even if nothing changed.")
 @click.option("--keep-going", "-k", is_flag=True, help="Go on with what a failure leaves possible.")
+@click.option("--downstream", is_flag=True, help="Also run what depends on the targets.")
+@click.option("--single-item", "-s", is_flag=True, help="Run just the targets.")
+@click.option("--no-run-cache", is_flag=True, help="Run again what past runs have recorded.")
+@click.option("--dry-run", "--dry", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--gpus", type=click.IntRange(min=0), help="GPUs to share (default: those found).")
 @click.option("--json", "as_json", is_flag=True, help="Print the run document.")
 @click.pass_obj
 def command(
     app: App,
     targets: tuple[str, ...],
+    jobs: int | None,
     pull: bool | None,
     push: bool | None,
     force: bool,
     keep_going: bool,
+    downstream: bool,
+    single_item: bool,
+    no_run_cache: bool,
+    dry_run: bool,
+    gpus: int | None,
     as_json: bool,
 ) -> None:
     """Run the pipeline: only what is out of date, and say why.
@@ -31,15 +45,31 @@ def command(
     \b
     Examples:
       modelci run
-      modelci run evaluate --pull
+      modelci run evaluate --pull -j 4
       modelci run --keep-going --push
     """  # noqa: D301
     from modelci.cli.output import print_document
     from modelci.documents import codec
-    from modelci.workflows.run import run_pipeline
+    from modelci.domain.pipeline import RunOptions
+    from modelci.workflows.run import last_seconds, run_pipeline
 
     app.set_flags({"run.pull": pull, "run.push": push})
     settings = app.configuration.config.run
+    document = app.folder / "run.json"
+    options = RunOptions(
+        jobs=jobs,
+        pull=settings.pull,
+        force=force,
+        keep_going=keep_going,
+        downstream=downstream,
+        single_item=single_item,
+        run_cache=not no_run_cache,
+        gpus=gpus,
+        last_seconds=last_seconds(document),
+    )
+    if dry_run:
+        print_document(app.pipeline.plan(targets, options), as_json=as_json)
+        return
     run = run_pipeline(
         git=app.git,
         pipeline=app.pipeline,
@@ -47,15 +77,11 @@ def command(
         now=app.now,
         version=app.version,
         targets=targets,
-        pull=settings.pull,
         push=settings.push,
-        force=force,
-        keep_going=keep_going,
+        options=options,
     )
-    codec.write(run, app.folder / "run.json")
+    codec.write(run, document)
     print_document(run, as_json=as_json)
     if run.failed:
         names = ", ".join(stage.name for stage in run.failed)
         raise PipelineError(f"Failed: {names}.", hint="The log's end is in .modelci/run.json.")
-    if run.error:
-        raise PipelineError(run.error)

@@ -1,6 +1,7 @@
 """A DVC pipeline as values: its stages, what a run would do, and what a run did."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -89,6 +90,8 @@ class StageRun:
     """One stage in one run: why it ran (or did not), how long, and what it left.
 
     ``seconds`` is wall time; ``exit_code`` and ``log_tail`` are of the stage's command.
+    ``start_seconds`` counts from the start of the run; ``cpu_seconds`` and ``peak_bytes`` (of the
+    largest process, where it could be seen) are what its commands took, all ``attempts`` together.
     """
 
     name: str
@@ -98,6 +101,30 @@ class StageRun:
     exit_code: int | None = None
     log_tail: str = ""
     outputs: tuple[OutputHash, ...] = ()
+    start_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_bytes: int | None = None
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run: ``jobs`` stages at a time (None: one for each core), ``run_cache`` as a source.
+
+    ``downstream`` also runs what depends on the targets, instead of what they depend on;
+    ``single_item`` runs just the targets. ``last_seconds`` is how long stages took last time;
+    ``gpus`` (None: as many as are found) and cores are what stages' needs are held against.
+    """
+
+    jobs: int | None = None
+    pull: bool = False
+    force: bool = False
+    keep_going: bool = False
+    downstream: bool = False
+    single_item: bool = False
+    run_cache: bool = True
+    gpus: int | None = None
+    last_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from modelci.config.model import Config
 from modelci.documents import codec
 from modelci.domain.events import CIContext, Job, choose_job
-from modelci.domain.pipeline import Run
+from modelci.domain.pipeline import Run, RunOptions
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import ModelCIError
@@ -60,9 +60,8 @@ def run_ci(
         progress=progress,
         now=now,
         version=version,
-        pull=config.run.pull,
         push=config.run.push and not context.from_fork,
-        keep_going=True,
+        options=RunOptions(pull=config.run.pull, keep_going=True),
     )
     codec.write(run, folder / "run.json")
     if job is Job.MERGE and run.is_ok and config.promote.commit_results:

@@ -2,10 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from modelci.domain.pipeline import Run
-from modelci.errors import PipelineError
+from modelci.documents import codec
+from modelci.domain.pipeline import Run, RunOptions, StageStatus
+from modelci.errors import ConfigError, PipelineError
 from modelci.ports import Git, Pipeline, Progress
+
+_DEFAULTS = RunOptions()
 
 
 def run_pipeline(
@@ -16,10 +20,8 @@ def run_pipeline(
     now: Callable[[], str],
     version: str,
     targets: Sequence[str] = (),
-    pull: bool = False,
     push: bool = False,
-    force: bool = False,
-    keep_going: bool = False,
+    options: RunOptions = _DEFAULTS,
 ) -> Run:
     """Run what is out of date; a stage that fails is in the document, and nothing is lost.
 
@@ -28,7 +30,7 @@ def run_pipeline(
     head = git.head()
     dirty = git.is_dirty()
     started, clock = now(), time.monotonic()
-    stages = pipeline.run(targets, pull=pull, force=force, keep_going=keep_going, progress=progress)
+    stages = pipeline.run(targets, options, progress=progress)
     pushed, error = _push(pipeline, progress) if push else (None, None)
     return Run(
         revision=head.sha if head else None,
@@ -47,3 +49,16 @@ def _push(pipeline: Pipeline, progress: Progress) -> tuple[int | None, str | Non
         return pipeline.push(progress=progress), None
     except PipelineError as error:
         return None, f"{error} {error.hint or ''}".strip()
+
+
+def last_seconds(document: Path) -> dict[str, float]:
+    """Return how long each stage took when it last ran; nothing where that is not known."""
+    try:
+        stages = codec.read(Run, document).stages
+    except ConfigError:
+        return {}
+    return {
+        stage.name: stage.seconds
+        for stage in stages
+        if stage.status is StageStatus.RAN and stage.seconds is not None
+    }

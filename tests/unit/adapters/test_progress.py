@@ -49,7 +49,7 @@ def play(*outputs: str, run: StageRun = OK, reasons: tuple[str, ...] = ("params 
     progress = ActionsProgress(stream)
     progress.stage_started(run.name, reasons, 0, 2)
     for output in outputs or ("epoch 1\n",):
-        progress.stage_output(output)
+        progress.stage_output(run.name, output)
     progress.stage_ended(run, 1, 2)
     return stream.getvalue()
 
@@ -106,9 +106,9 @@ def test_a_warning_is_an_annotation_on_one_line_also_while_a_stage_talks() -> No
     progress = ActionsProgress(stream)
     progress.warn("50%\nof it")
     progress.stage_started("train", (), 0, 1)
-    progress.stage_output("::error::x\n")
+    progress.stage_output("train", "::error::x\n")
     progress.warn("inside")
-    progress.stage_output("::error::x\n")
+    progress.stage_output("train", "::error::x\n")
     progress.stage_ended(OK, 1, 1)
     assert "::warning::50%25%0Aof it\n" in stream.getvalue()
     runner = Runner().read(stream.getvalue())
@@ -143,7 +143,7 @@ def test_in_a_terminal_there_are_plain_lines() -> None:
     progress.note("Fetching 50 commits")
     progress.warn("no remote")
     progress.stage_started("train", (), 0, 1)
-    progress.stage_output("epoch 1\n")
+    progress.stage_output("train", "epoch 1\n")
     progress.stage_ended(OK, 1, 1)
     assert stream.getvalue().splitlines() == [
         "Fetching 50 commits",
@@ -159,6 +159,6 @@ def test_silence_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     progress.note("x")
     progress.warn("x")
     progress.stage_started("x", (), 0, 1)
-    progress.stage_output("x")
+    progress.stage_output("x", "x")
     progress.stage_ended(OK, 1, 1)
     assert capfd.readouterr() == ("", "")

@@ -12,7 +12,7 @@ from tests.fakes.snapshots import FakeSnapshots, lock, metrics
 from modelci.config.model import Config, PromoteConfig, RunConfig
 from modelci.documents import codec
 from modelci.domain.events import CIContext, EventKind, Job
-from modelci.domain.pipeline import Run, StageRun, StageStatus
+from modelci.domain.pipeline import Run, RunOptions, StageRun, StageStatus
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import ForgeDeniedError, ForgeError, PipelineError, PromotionError, UsageError
@@ -274,7 +274,7 @@ def test_a_run_names_its_revision_and_whether_it_was_changed(world: World) -> No
             now=lambda: "2025-01-01T00:00:00Z",
             version="1.0",
             targets=["train"],
-            force=True,
+            options=RunOptions(force=True),
         )
         assert (run.revision, run.dirty, run.started) == (
             context.sha,

@@ -2,14 +2,17 @@
 
 import os
 import re
+import resource
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -22,6 +25,11 @@ _KEPT_BYTES = 8 * TAIL_BYTES
 _CHUNK = 64 * 1024
 # How often we look whether a command ended while something it started holds the pipe open.
 _PATIENCE = 0.05
+_SHORT = 0.002
+# How often we look how large its processes are.
+_FIRST_LOOK, _BETWEEN_LOOKS = 0.1, 0.5
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
 # Actions sends SIGINT, SIGTERM after 7.5 s and SIGKILL after 10 s: we must be done before.
 _GRACES = (5.0, 2.0)
 _LEFTOVER_GRACE = 0.5
@@ -38,9 +46,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class StageLog:
     """What a stage prints: all of it in a file, each piece to a listener, the end kept as text."""
 
-    def __init__(self, path: Path, listener: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, listener: Callable[[str], None], *, append: bool = False
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("wb", buffering=0)
+        self._file = path.open("ab" if append else "wb", buffering=0)
         self._listener = listener
         self._decoder = getincrementaldecoder("utf-8")("replace")
         self._end = bytearray()
@@ -75,11 +85,44 @@ def clean_tail(text: str) -> str:
     return kept.encode("utf-8", "replace")[-TAIL_BYTES:].decode("utf-8", "ignore")
 
 
+class Halt:
+    """Asks every running command to end: gently, and when asked again at once."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.is_urgent = False
+
+    def ask(self) -> None:
+        """Ask, or ask again."""
+        self.is_urgent = self.is_asked
+        self.is_asked = True
+
+
+class HaltedError(Exception):
+    """A command was ended because ``Halt`` asked for it."""
+
+
+class TimedOutError(Exception):
+    """A command was ended because its time was over."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What commands took: CPU seconds, and the bytes of the largest process, if it was seen."""
+
+    cpu_seconds: float = 0.0
+    peak_bytes: int | None = None
+
+    def saw(self, number: int) -> None:
+        """Take a size into account."""
+        self.peak_bytes = max(number, self.peak_bytes or 0)
+
+
 class ProcessGroups:
     """Runs a stage's commands one after the other, each in its own session.
 
     One that leaves a process behind (``server &``) does not keep us waiting, and what is left
-    behind can go on printing until the stage is over. An exception, Ctrl-C above all, ends the
+    behind can go on printing until the stage is over. An exception, a halt above all, ends the
     whole group of the running command: SIGINT, after a grace SIGTERM, after another SIGKILL.
     """
 
@@ -90,6 +133,9 @@ class ProcessGroups:
         cwd: str,
         environment: Mapping[str, str],
         graces: tuple[float, float] = _GRACES,
+        halt: Halt | None = None,
+        timeout: float | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._sink = sink
         self._graces = graces
@@ -97,6 +143,10 @@ class ProcessGroups:
         # Through a pipe Python would hold back what it prints until there is a lot of it.
         self._environment = {"PYTHONUNBUFFERED": "1", **environment}
         self._selector = selectors.DefaultSelector()
+        self._halt = halt or Halt()
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._next_look = 0.0
+        self._usage = usage or Usage()
 
     def __enter__(self) -> Self:
         return self
@@ -112,24 +162,27 @@ class ProcessGroups:
         self._selector.close()
 
     def run(self, command: Sequence[str] | str) -> int:
-        """Run one command to its end and return its exit code (minus the signal that ended it)."""
+        """Run one command to its end and return its exit code (minus the signal that ended it).
+
+        Raises HaltedError or TimedOutError once its whole group has ended.
+        """
+        self._check()
         reading, writing = os.pipe()
         self._selector.register(reading, selectors.EVENT_READ)
         process = None
         try:
             try:
-                with _interrupts_held():
-                    process = self._start(command, writing)
+                process = self._start(command, writing)
             finally:
                 os.close(writing)
-            self._follow(process, reading)
+            return self._follow(process, reading)
         except BaseException:
             if process is not None:
                 self._end(process)
             raise
-        return process.returncode
 
     def _start(self, command: Sequence[str] | str, output: int) -> subprocess.Popen[bytes]:
+        self._next_look = time.monotonic() + _FIRST_LOOK
         return subprocess.Popen(
             command,
             shell=isinstance(command, str),
@@ -141,16 +194,45 @@ class ProcessGroups:
             start_new_session=True,
         )
 
-    def _follow(self, process: subprocess.Popen[bytes], reading: int) -> None:
-        while process.poll() is None:
+    def _follow(self, process: subprocess.Popen[bytes], reading: int) -> int:
+        while (code := self._reap(process)) is None:
+            self._check()
+            self._look_at(process)
             if reading in self._selector.get_map():
                 self._pass_on(_PATIENCE)
-            else:
-                process.wait()
+            else:  # it has closed its output; most end just then
+                time.sleep(_SHORT)
         # What it wrote is in the pipe; what it left running may write for ever.
         for _ in range(1024):
             if not self._pass_on(0):
                 break
+        return code
+
+    def _check(self) -> None:
+        if self._halt.is_asked:
+            raise HaltedError
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise TimedOutError
+
+    def _reap(self, process: subprocess.Popen[bytes], options: int = os.WNOHANG) -> int | None:
+        """Return the exit code once the process has ended, and keep what it took."""
+        if process.returncode is None:
+            pid, status, used = os.wait4(process.pid, options)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self._usage.cpu_seconds += used.ru_utime + used.ru_stime
+                # Until it became the command the process was a copy of ours, as large as we are.
+                if used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+                    self._usage.saw(used.ru_maxrss * _RSS_UNIT)
+        return process.returncode
+
+    def _look_at(self, process: subprocess.Popen[bytes]) -> None:
+        """See now and then how large the command's processes have become."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _BETWEEN_LOOKS
+            if size := largest_process(process.pid):
+                self._usage.saw(size)
 
     def _pass_on(self, seconds: float) -> bool:
         """Hand on what comes within ``seconds``; say whether anything came."""
@@ -175,24 +257,40 @@ class ProcessGroups:
                 is_gone = self._is_gone_within(process, grace)
                 if is_gone:
                     return
-        finally:  # also when someone presses Ctrl-C again
+        finally:
             if not is_gone:
                 _signal_group(process, signal.SIGKILL)
-                process.wait()
+                self._reap(process, 0)
 
     def _is_gone_within(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._halt.is_urgent:
             # Its last words matter, and a full pipe would keep it from ending.
             if not self._pass_on(0.01):
                 time.sleep(0.01)
-            if process.poll() is None:
+            if self._reap(process) is None:
                 continue
             if not _signal_group(process, 0):
                 return True
             # A shell's background jobs ignore SIGINT: no use in waiting for them.
             deadline = min(deadline, time.monotonic() + _LEFTOVER_GRACE)
         return False
+
+
+def largest_process(pid: int) -> int | None:
+    """Return the most bytes that a process or one of its descendants has held; None if unknown."""
+    sizes = []
+    waiting = [pid]
+    while waiting:
+        folder = Path("/proc", str(waiting.pop()))
+        try:
+            found = _PEAK.search((folder / "status").read_bytes())
+            children = (folder / "task" / folder.name / "children").read_text(encoding="ascii")
+        except OSError:  # it has ended, or this is no Linux
+            continue
+        waiting += map(int, children.split())
+        sizes += [int(found[1]) * 1024] if found else []
+    return max(sizes, default=None)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
@@ -227,21 +325,3 @@ def ending_signals_interrupt() -> Iterator[None]:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Put off Ctrl-C: between the fork and our knowing of the process nobody could end it."""
-    pending: list[int] = []
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _ENDING_SIGNALS:
-            if callable(signal.getsignal(number)):
-                previous[number] = signal.signal(number, lambda one, _: pending.append(one))
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    if pending:
-        raise KeyboardInterrupt

@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,24 @@ from dvc.exceptions import DvcException
 from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 
-from modelci.adapters.dvc import errors, seams
-from modelci.adapters.dvc.commands import ending_signals_interrupt
+from modelci.adapters.dvc import errors, machine, seams
+from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
+from modelci.adapters.dvc.engine import Engine, SharedProgress
+from modelci.adapters.dvc.executors import LocalExecutor
+from modelci.adapters.dvc.locking import Claims, Token
+from modelci.adapters.dvc.lockwriter import LockFiles
+from modelci.adapters.dvc.needs import needs_of
 from modelci.adapters.dvc.planning import plan_stages
-from modelci.adapters.dvc.running import StageSequence
+from modelci.adapters.dvc.quickyaml import QuickYaml
+from modelci.adapters.dvc.running import Surroundings
 from modelci.adapters.dvc.talk import dvc_quiet
 from modelci.domain.changes import TrackedFile
-from modelci.domain.pipeline import Plan, StageRun, StageStatus
+from modelci.domain.pipeline import Plan, RunOptions, StageRun, StageStatus
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Progress
 
 _LOGGER = logging.getLogger(__name__)
+_WAITING = "Waiting for another process that has locked the DVC repository ..."
 
 
 class DvcPipeline:
@@ -44,38 +53,47 @@ class DvcPipeline:
         self._environment = environment
         self._logs = (logs or self._root / ".dvc" / "tmp" / "modelci" / "logs").resolve()
 
-    def plan(self, targets: Sequence[str]) -> Plan:
+    def plan(self, targets: Sequence[str], options: RunOptions) -> Plan:
         """Say what a run would do. Raises UsageError for an unknown target, else ConfigError."""
-        with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo):
-            return plan_stages(*self._collect(repo, targets))
+        claims = seams.paths_claimed_by(Claims().rwlock)
+        with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo), claims:
+            return plan_stages(*self._collect(repo, targets, options), options)
 
     def run(
-        self,
-        targets: Sequence[str],
-        *,
-        pull: bool,
-        force: bool,
-        keep_going: bool,
-        progress: Progress,
+        self, targets: Sequence[str], options: RunOptions, *, progress: Progress
     ) -> tuple[StageRun, ...]:
         """Run what is out of date, as ``dvc repro`` does, and return one value per stage.
 
-        No targets mean the top's dvc.yaml; where there is none, all pipelines below.
+        No targets mean the top's dvc.yaml; where there is none, all pipelines below. Raises
+        ConfigError where a stage's needs cannot be read.
         """
-        with self._open(progress.warn) as (repo, _), ending_signals_interrupt():
-            return _reproduce(
-                repo,
-                lambda: StageSequence(
-                    *self._collect(repo, targets),
-                    root=self._root,
-                    environment=self._environment,
-                    logs=self._logs,
-                    progress=progress,
-                    pull=pull and self._pull_run_cache(repo, progress),
-                    force=force,
-                    keep_going=keep_going,
-                ).run(),
-            )
+        shared = SharedProgress(progress)
+        with self._open(shared.warn) as (repo, _), ending_signals_interrupt():
+            return _reproduce(repo, lambda: self._run(repo, targets, options, shared))
+
+    def _run(
+        self, repo: Any, targets: Sequence[str], options: RunOptions, progress: SharedProgress
+    ) -> tuple[StageRun, ...]:
+        stages, graph = self._collect(repo, targets, options)
+        if options.pull and not self._pull_run_cache(repo, options, progress):
+            options = replace(options, pull=False)
+        scratch = self._root / ".dvc" / "tmp" / "modelci"
+        scratch.mkdir(parents=True, exist_ok=True)
+        around = Surroundings(
+            root=self._root,
+            environment=self._environment,
+            logs=self._logs,
+            options=options,
+            capacity=machine.capacity(options),
+            token=Token(repo, lambda: progress.note(_WAITING)),
+            claims=Claims(),
+            lock_files=LockFiles(stages, str(scratch)),
+            executor=LocalExecutor(),
+            halt=Halt(),
+            progress=progress,
+            started=time.perf_counter(),
+        )
+        return Engine(stages, graph, [needs_of(stage) for stage in stages], around).run()
 
     def push(self, *, progress: Progress) -> int:
         """Push what the checkout's stages wrote, and the run cache; return how many files were new.
@@ -131,6 +149,7 @@ class DvcPipeline:
         with (
             self._translated(),
             dvc_quiet(warn) as heard,
+            seams.yaml_parsed_by(lambda theirs: QuickYaml(theirs).parse),
             contextlib.chdir(self._root),
             dvc.repo.Repo(str(self._root)) as repo,
         ):
@@ -145,20 +164,17 @@ class DvcPipeline:
         except (DvcException, OSError) as error:
             raise errors.translate(error, self._root) from error
 
-    def _collect(self, repo: Any, targets: Sequence[str]) -> tuple[list[Any], Any]:
+    def _collect(
+        self, repo: Any, targets: Sequence[str], options: RunOptions
+    ) -> tuple[list[Any], Any]:
         wanted = list(targets)
         if not wanted and (self._root / PROJECT_FILE).exists():
             wanted = [PROJECT_FILE]
-        for target in targets:  # one by one, to know which of them does not exist
-            try:
-                repo.stage.collect(target)
-            except DvcException as error:
-                if errors.is_no_target(error):
-                    names = [stage.addressing for stage in repo.index.stages]
-                    raise errors.no_such_target(target, names) from error
-                raise
-        stages, graph = seams.collect(repo, wanted)
-        if not stages:
+        found = list(dict.fromkeys(one for target in wanted for one in _named(repo, target)))
+        if options.single_item and found:
+            return found, None
+        stages, graph = seams.order(repo, found, downstream=options.downstream)
+        if not stages or (wanted and not found):
             raise ConfigError(
                 "There are no DVC stages here.",
                 hint="Describe them in dvc.yaml (`dvc stage add`), or run from the top folder.",
@@ -178,18 +194,30 @@ class DvcPipeline:
             raise errors.remote_failed("use", label, error) from error
         return errors.remote_label(repo)
 
-    def _pull_run_cache(self, repo: Any, progress: Progress) -> bool:
+    def _pull_run_cache(self, repo: Any, options: RunOptions, progress: Progress) -> bool:
         """Fetch what past runs recorded; False if there is no remote to pull from at all."""
         remote = self._remote(repo)
         if remote is None:
             progress.warn("Nothing can be pulled: no default DVC remote is configured.")
             return False
+        if not options.run_cache:
+            return True
         with _talking_to(remote, "pull from", []):
             try:
                 repo.stage_cache.pull(None)
             except RunCacheNotSupported as error:
                 progress.warn(f"Past runs cannot be pulled: {errors.describe(error)}.")
         return True
+
+
+def _named(repo: Any, target: str) -> list[Any]:
+    try:
+        return seams.collect(repo, target)
+    except DvcException as error:
+        if errors.is_no_target(error):
+            names = [stage.addressing for stage in repo.index.stages]
+            raise errors.no_such_target(target, names) from error
+        raise
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dvc.exceptions import DvcException
 
 from modelci.adapters.dvc import seams
 from modelci.adapters.dvc.reasons import (
+    FORCED,
     NEVER_RUN,
     definition_reasons,
     dep_reasons,
@@ -15,14 +16,17 @@ from modelci.adapters.dvc.reasons import (
     out_reasons,
     reasons_to_run,
 )
-from modelci.domain.pipeline import Plan, PlannedStage, PlannedState
+from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, RunOptions
 
 _UNKNOWN = (PlannedState.RUN, PlannedState.DEPENDS)
 
 
-def plan_stages(stages: Sequence[Any], graph: Any) -> Plan:
-    """Return the plan for ``stages``, which stand in the order of a run."""
-    planner = _Planner(stages, graph)
+def plan_stages(stages: Sequence[Any], graph: Any, options: RunOptions) -> Plan:
+    """Return the plan for ``stages``, which stand in the order of a run.
+
+    Edges of ``graph`` lead from a stage to one whose output it reads; with no graph none waits.
+    """
+    planner = _Planner(stages, graph, options)
     return Plan(stages=tuple(planner.plan(stage) for stage in stages))
 
 
@@ -33,14 +37,15 @@ class _Planner:
     told; after one that will run nothing can.
     """
 
-    def __init__(self, stages: Sequence[Any], graph: Any) -> None:
+    def __init__(self, stages: Sequence[Any], graph: Any, options: RunOptions) -> None:
         self._graph = graph
+        self._options = options
         self._position = {stage: number for number, stage in enumerate(stages)}
         self._states: dict[Any, PlannedState] = {}
         self._restored: dict[str, Any] = {}
 
     def plan(self, stage: Any) -> PlannedStage:
-        upstream = sorted(self._graph.successors(stage), key=self._position.__getitem__)
+        upstream = sorted(self._upstream(stage), key=self._position.__getitem__)
         state, reasons = self._judge(stage, upstream)
         self._states[stage] = state
         return PlannedStage(
@@ -50,9 +55,16 @@ class _Planner:
             after=tuple(one.addressing for one in upstream),
         )
 
+    def _upstream(self, stage: Any) -> list[Any]:
+        """Return those of the planned stages that ``stage`` waits for."""
+        found = self._graph.successors(stage) if self._graph else ()
+        return [one for one in found if one in self._position]
+
     def _judge(self, stage: Any, upstream: Sequence[Any]) -> tuple[PlannedState, tuple[str, ...]]:
         if stage.frozen and stage.cmd:
             return PlannedState.FROZEN, out_reasons(stage)
+        if self._options.force:
+            return PlannedState.RUN, (FORCED,)
         waiting = [one for one in upstream if self._is_unknown_to(stage, one)]
         if waiting:
             return self._judge_waiting(stage, upstream, waiting)
@@ -93,7 +105,7 @@ class _Planner:
         return f"upstream {upstream.addressing} {words.get(self._states[upstream], 'may run')}"
 
     def _recorded_run(self, stage: Any) -> Any | None:
-        if not stage.cmd or stage.frozen:
+        if not stage.cmd or stage.frozen or not self._options.run_cache:
             return None
         _expect(stage.deps, self._restored)
         try:

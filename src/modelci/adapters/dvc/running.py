@@ -1,10 +1,9 @@
-"""Runs stages one after the other, each by DVC's own ``Stage.reproduce``."""
+"""Brings one stage up to date, by DVC's own ``Stage.reproduce``."""
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,190 +11,261 @@ from urllib.parse import quote
 from dvc.exceptions import CheckoutError, DownloadError
 
 from modelci.adapters.dvc import errors, seams
-from modelci.adapters.dvc.commands import ProcessGroups, StageLog, clean_tail
+from modelci.adapters.dvc.commands import (
+    Halt,
+    HaltedError,
+    StageLog,
+    TimedOutError,
+    Usage,
+    clean_tail,
+)
+from modelci.adapters.dvc.executors import Executor, StageJob
+from modelci.adapters.dvc.locking import Claims, Token
+from modelci.adapters.dvc.lockwriter import LockFiles
+from modelci.adapters.dvc.needs import spell_seconds
 from modelci.adapters.dvc.reasons import FORCED, path_of, reasons_to_run
-from modelci.domain.pipeline import OutputHash, StageRun, StageStatus
+from modelci.domain.pipeline import OutputHash, RunOptions, StageRun, StageStatus
+from modelci.domain.schedule import Capacity, Needs
+from modelci.errors import PipelineError
 from modelci.ports import Progress
 
 _LONGEST_NAME = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all stages of a run share."""
+
+    root: Path
+    environment: Mapping[str, str]
+    logs: Path
+    options: RunOptions
+    capacity: Capacity
+    token: Token
+    claims: Claims
+    lock_files: LockFiles
+    executor: Executor
+    halt: Halt
+    progress: Progress
+    started: float
+
+
 @dataclass(slots=True)
 class _Attempt:
-    """What became of the stage that is being run."""
+    """What has become of the stage that is being run."""
 
-    reasons: tuple[str, ...]
+    started: float
+    reasons: tuple[str, ...] = ()
+    number: int = 1
     is_announced: bool = False
-    has_run: bool = False
     exit_code: int | None = None
+    has_run: bool = False
     tail: str = ""
+    usage: Usage = field(default_factory=Usage)
 
 
-class StageSequence:
-    """One run: the stages in order, how they are to be run, and what came of them so far."""
+class StageRunner:
+    """One stage in one run. Its methods are for whoever holds the token."""
 
     def __init__(
         self,
-        stages: Sequence[Any],
-        graph: Any,
-        *,
-        root: Path,
-        environment: Mapping[str, str],
-        logs: Path,
-        progress: Progress,
-        pull: bool,
-        force: bool,
-        keep_going: bool,
+        stage: Any,
+        upstream: Sequence[Any],
+        needs: Needs,
+        around: Surroundings,
+        announce: Callable[[str, Sequence[str]], None],
     ) -> None:
-        self._stages = stages
-        self._graph = graph
-        self._root = root
-        self._environment = environment
-        self._logs = logs
-        self._progress = progress
-        self._pull = pull
-        self._force = force
-        self._keep_going = keep_going
-        self._blocked: dict[Any, str] = {}
-        self._runs: list[StageRun] = []
-        self._attempt = _Attempt(())
+        self.stage = stage
+        self.failure: Exception | None = None
+        self._upstream = list(upstream)
+        self._needs = needs
+        self._around = around
+        self._announced = announce
+        self._options = around.options
+        self._attempt = _Attempt(time.perf_counter())
 
-    def run(self) -> tuple[StageRun, ...]:
-        """Run what is out of date. Ctrl-C is told to ``progress`` and passed on."""
-        with seams.commands_run_by(self._run_commands):
-            for stage in self._stages:
-                self._end(self._blocked_run(stage) or self._run_stage(stage))
-        return tuple(self._runs)
+    def look(self) -> StageRun | None:
+        """Return what there is to say of a stage that is up to date, None if it is to be run.
 
-    def _end(self, run: StageRun) -> None:
-        self._runs.append(run)
-        self._progress.stage_ended(run, len(self._runs), len(self._stages))
-
-    def _blocked_run(self, stage: Any) -> StageRun | None:
-        reason = self._blocked.get(stage)
-        if reason is None:
-            return None
-        return StageRun(name=stage.addressing, status=StageStatus.NOT_RUN, reasons=(reason,))
-
-    def _run_stage(self, stage: Any) -> StageRun:
-        started = time.perf_counter()
-        self._attempt = _Attempt(())
+        This is the very question that ``Stage.reproduce`` begins with; asked here, the reasons need
+        to be found only for stages that have some.
+        """
         try:
-            run = self._reproduce(stage)
-        except KeyboardInterrupt:
-            self._end(self._failed(stage, "interrupted", time.perf_counter() - started))
-            raise
-        except Exception as error:  # noqa: BLE001 - as DVC: whatever it is, this stage failed
-            self._block_after(stage, error)
-            reason = "" if self._attempt.exit_code else self._explain(error)
-            return self._failed(stage, reason, time.perf_counter() - started)
-        if run.status is StageStatus.UNCHANGED:
-            return run
-        return replace(run, seconds=time.perf_counter() - started)
+            if self._options.force or self.stage.changed(upstream=self._upstream):
+                return None
+        except Exception:  # noqa: BLE001 - `run` will come upon it again, and say so
+            return None
+        reasons = ("frozen",) if self.stage.frozen and self.stage.cmd else ()
+        return self._summarise(StageStatus.UNCHANGED, reasons)
 
-    def _reproduce(self, stage: Any) -> StageRun:
-        upstream = list(self._graph.successors(stage))
-        # The very question that `Stage.reproduce` begins with; asked here, the reasons need to be
-        # found only for stages that have some, and a run with nothing to do costs what DVC's does.
-        if not self._force and not stage.changed(upstream=upstream):
-            reasons = ("frozen",) if stage.frozen and stage.cmd else ()
-            return _summarise(stage, StageStatus.UNCHANGED, reasons)
-        self._attempt.reasons = (
-            (FORCED,) if self._force else reasons_to_run(stage, upstream) or ("changed",)
+    def run(self) -> StageRun:
+        """Run or restore the stage; whatever goes wrong is in the value, and in ``failure``."""
+        self._attempt = _Attempt(time.perf_counter())
+        try:
+            run = self._reproduce()
+        except HaltedError as error:
+            return self._failed(error, "interrupted")
+        except TimedOutError as error:
+            return self._failed(error, f"timed out after {spell_seconds(self._needs.timeout or 0)}")
+        except Exception as error:  # noqa: BLE001 - as DVC: whatever it is, this stage failed
+            return self._failed(error, "" if self._attempt.exit_code else self._explain(error))
+        return self._measured(run)
+
+    def _reproduce(self) -> StageRun:
+        stage, attempt = self.stage, self._attempt
+        attempt.reasons = (
+            (FORCED,)
+            if self._options.force
+            else reasons_to_run(stage, self._upstream) or ("changed",)
         )
         before = _hashes(stage)
-        if self._reproduce_pulling(stage, upstream):
-            stage.dump(update_pipeline=False)
-        status = self._status(stage, before)
+        if self._reproduce_retrying():
+            self._around.lock_files.dump(stage)
+        status = self._status(before)
         if status is StageStatus.RESTORED:
-            self._announce(stage)
+            self._announce()
         return replace(
-            _summarise(stage, status, self._attempt.reasons),
-            exit_code=self._attempt.exit_code,
-            log_tail=self._attempt.tail,
+            self._summarise(status, attempt.reasons),
+            exit_code=attempt.exit_code,
+            log_tail=attempt.tail,
         )
 
-    def _reproduce_pulling(self, stage: Any, upstream: Sequence[Any]) -> bool:
+    def _reproduce_retrying(self) -> bool:
+        while True:
+            try:
+                return self._reproduce_pulling()
+            except Exception as error:
+                attempt = self._attempt
+                is_worth_it = attempt.exit_code or isinstance(error, TimedOutError)
+                if not is_worth_it or attempt.number > self._needs.retries:
+                    raise
+                self._around.progress.note(
+                    f"{self.stage.addressing} failed ({errors.describe(error)}); "
+                    f"trying again, {attempt.number} of {self._needs.retries}"
+                )
+                attempt.number += 1
+                attempt.exit_code = None
+
+    def _reproduce_pulling(self) -> bool:
         """Let DVC do its work; say whether the lock file is to be written."""
-        options = {"upstream": upstream, "force": self._force}
-        if not self._pull:
-            return stage.reproduce(**options) is not None
+        stage, options = self.stage, self._options
+        how = {"upstream": self._upstream, "force": options.force, "run_cache": options.run_cache}
+        if not options.pull:
+            return stage.reproduce(**how) is not None
         try:
-            done = stage.reproduce(**options, pull=True) is not None
+            done = stage.reproduce(**how, pull=True) is not None
             # DVC may take outputs for pulled that it could not check out.
-            if done or not stage.changed(upstream=upstream):
+            if done or not stage.changed(upstream=self._upstream):
                 return done
         except (CheckoutError, DownloadError) as error:
             # The remote lacks some of it. What can be made here need not be had from there.
             if self._attempt.has_run:
                 raise
-            self._progress.note(f"{stage.addressing}: not in the remote ({errors.describe(error)})")
-        return stage.reproduce(**options) is not None
+            why = errors.describe(error)
+            self._around.progress.note(f"{stage.addressing}: not in the remote ({why})")
+        return stage.reproduce(**how) is not None
 
-    def _status(self, stage: Any, before: Mapping[str, object]) -> StageStatus:
+    def _status(self, before: Mapping[str, object]) -> StageStatus:
         if self._attempt.has_run:
             return StageStatus.RAN
-        if (stage.cmd and not stage.frozen) or before == _hashes(stage):
+        if (self.stage.cmd and not self.stage.frozen) or before == _hashes(self.stage):
             return StageStatus.RESTORED
         return StageStatus.RAN  # an import or added data that was recorded anew
 
-    def _failed(self, stage: Any, reason: str, seconds: float) -> StageRun:
+    def _failed(self, error: Exception, reason: str) -> StageRun:
+        self.failure = error
         tail = clean_tail("\n".join(filter(None, (self._attempt.tail, reason))))
-        return StageRun(
-            name=stage.addressing,
-            status=StageStatus.FAILED,
-            reasons=self._attempt.reasons,
-            seconds=seconds,
-            exit_code=self._attempt.exit_code or None,
-            log_tail=tail,
+        return self._measured(
+            StageRun(
+                name=self.stage.addressing,
+                status=StageStatus.FAILED,
+                reasons=self._attempt.reasons,
+                exit_code=self._attempt.exit_code or None,
+                log_tail=tail,
+            )
+        )
+
+    def _measured(self, run: StageRun) -> StageRun:
+        attempt = self._attempt
+        run = replace(
+            run,
+            seconds=time.perf_counter() - attempt.started,
+            start_seconds=attempt.started - self._around.started,
+        )
+        if not attempt.has_run:
+            return run
+        return replace(
+            run,
+            cpu_seconds=attempt.usage.cpu_seconds,
+            peak_bytes=attempt.usage.peak_bytes,
+            attempts=attempt.number,
         )
 
     def _explain(self, error: Exception) -> str:
-        found = errors.translate(error, self._root)
+        found = errors.translate(error, self._around.root)
         return "\n".join(filter(None, (str(found), found.hint)))
 
-    def _block_after(self, stage: Any, error: Exception) -> None:
-        if self._keep_going and not errors.is_fatal(error):
-            for one in _dependents(self._graph, stage):
-                self._blocked.setdefault(one, f"upstream {stage.addressing} failed")
-            return
-        for one in self._stages:
-            self._blocked.setdefault(one, f"the run stopped: {stage.addressing} failed")
+    def _summarise(self, status: StageStatus, reasons: tuple[str, ...]) -> StageRun:
+        outputs = tuple(
+            OutputHash(
+                path=path_of(out),
+                hash=out.hash_info.value if out.hash_info else None,
+                bytes=out.meta.size if out.meta else None,
+                files=out.meta.nfiles if out.meta else None,
+            )
+            for out in self.stage.outs
+        )
+        name = self.stage.addressing
+        return StageRun(name=name, status=status, reasons=reasons, outputs=outputs)
 
     # -- the seam ------------------------------------------------------------------------------
 
-    def _run_commands(self, stage: Any) -> None:
-        """Run a stage's commands; DVC calls this in place of its own function."""
-        self._announce(stage)
-        attempt = self._attempt
+    def run_commands(self) -> None:
+        """Run the stage's commands; DVC calls this in place of its own function."""
+        self._announce()
+        around, attempt, stage = self._around, self._attempt, self.stage
         attempt.has_run = True
-        environment = seams.stage_environment(stage, self._environment)
-        with (
-            self._log(stage) as log,
-            ProcessGroups(log.write, cwd=stage.wdir, environment=environment) as processes,
-        ):
-            for text, command in seams.shell_commands(stage, self._environment.get("SHELL")):
-                log.write(f"> {text}\n".encode())
-                attempt.exit_code = processes.run(command)
-                if attempt.exit_code != 0:
-                    raise seams.command_failed(text, attempt.exit_code)
+        job = self._job()
+        log = StageLog(
+            log_path(around.logs, job.name),
+            lambda text: around.progress.stage_output(job.name, text),
+            append=attempt.number > 1,
+        )
+        try:
+            with seams.claimed(stage.repo, *around.claims.of_this_thread()), around.token.let_go():
+                end = around.executor.run(
+                    job, output=log.write, usage=attempt.usage, halt=around.halt
+                )
+        finally:
+            seams.commands_ended(stage.repo)
+            log.close()
+            attempt.tail = log.tail()
+        attempt.exit_code = end.exit_code
+        if end.exit_code:
+            raise seams.command_failed(end.command, end.exit_code)
 
-    def _announce(self, stage: Any) -> None:
-        if self._attempt.is_announced:
-            return
-        self._attempt.is_announced = True
-        self._progress.stage_started(
-            stage.addressing, self._attempt.reasons, len(self._runs), len(self._stages)
+    def _job(self) -> StageJob:
+        around, stage, needs = self._around, self.stage, self._needs
+        if lack := around.capacity.lack(needs):
+            raise PipelineError(f"{stage.addressing} {lack}.")
+        absent = [name for name in needs.env if name not in around.environment]
+        if absent:
+            raise PipelineError(
+                f"{stage.addressing} needs the environment variable {', '.join(absent)}.",
+                hint="Set it where modelci runs, or take it out of meta.modelci.env.",
+            )
+        return StageJob(
+            name=stage.addressing,
+            commands=tuple(seams.shell_commands(stage, around.environment.get("SHELL"))),
+            cwd=stage.wdir,
+            environment=seams.stage_environment(stage, around.environment),
+            timeout=needs.timeout,
         )
 
-    @contextmanager
-    def _log(self, stage: Any) -> Iterator[StageLog]:
-        log = StageLog(log_path(self._logs, stage.addressing), self._progress.stage_output)
-        try:
-            yield log
-        finally:
-            log.close()
-            self._attempt.tail = log.tail()
+    def _announce(self) -> None:
+        if not self._attempt.is_announced:
+            self._attempt.is_announced = True
+            self._announced(self.stage.addressing, self._attempt.reasons)
 
 
 def log_path(folder: Path, name: str) -> Path:
@@ -204,31 +274,6 @@ def log_path(folder: Path, name: str) -> Path:
     if len(safe) > _LONGEST_NAME:
         safe = f"{safe[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return folder / f"{safe}.log"
-
-
-def _dependents(graph: Any, stage: Any) -> set[Any]:
-    """Return all stages that (indirectly) read what ``stage`` writes."""
-    found: set[Any] = set()
-    waiting = [stage]
-    while waiting:
-        for one in graph.predecessors(waiting.pop()):
-            if one not in found:
-                found.add(one)
-                waiting.append(one)
-    return found
-
-
-def _summarise(stage: Any, status: StageStatus, reasons: tuple[str, ...]) -> StageRun:
-    outputs = tuple(
-        OutputHash(
-            path=path_of(out),
-            hash=out.hash_info.value if out.hash_info else None,
-            bytes=out.meta.size if out.meta else None,
-            files=out.meta.nfiles if out.meta else None,
-        )
-        for out in stage.outs
-    )
-    return StageRun(name=stage.addressing, status=status, reasons=reasons, outputs=outputs)
 
 
 def _hashes(stage: Any) -> dict[str, object]:
