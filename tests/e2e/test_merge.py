@@ -2,7 +2,17 @@
 
 import shutil
 
-from tests.e2e.world import BETTER, BROKEN, WORSE, Checkout, World, hint_of
+from tests.e2e.world import (
+    BETTER,
+    BROKEN,
+    SETTINGS,
+    WORSE,
+    Checkout,
+    World,
+    hint_of,
+    with_token,
+)
+from tests.fakes.github_server import FakeGitHub
 
 TAGS = ["credit#staging#1", "credit@v0.0.1"]
 
@@ -176,6 +186,30 @@ def test_results_that_the_pull_request_committed_need_no_push_to_the_branch(site
 
     assert site.bare("rev-parse", "main") == pushed
     assert site.bare("rev-parse", "credit@v0.0.1^{commit}") == pushed
+
+
+def test_a_version_becomes_a_release_where_that_is_wanted(site: World, github: FakeGitHub) -> None:
+    site.push({**BETTER, "modelci.yaml": SETTINGS + "  releases: true\n"})
+    runner = site.push_runner(variables=with_token(github.api_url))
+    github.tags["credit@v0.0.1"] = "as pushed"
+
+    runner.modelci("ci")
+
+    assert list(github.releases) == ["credit@v0.0.1"]
+    assert "Modelci-Hash: md5:" in github.releases["credit@v0.0.1"]["body"]
+
+
+def test_a_forge_that_refuses_the_release_does_not_undo_the_tags(
+    site: World, github: FakeGitHub
+) -> None:
+    github.fail("POST", "/releases", 403, "Resource not accessible by integration")
+    site.push({**BETTER, "modelci.yaml": SETTINGS + "  releases: true\n"})
+    runner = site.push_runner(variables=with_token(github.api_url))
+
+    done = runner.modelci("ci")
+
+    assert tags(site) == TAGS
+    assert "credit@v0.0.1 is tagged, but the forge was not told" in done.err
 
 
 def test_a_bundle_that_changes_code_is_refused(site: World) -> None:

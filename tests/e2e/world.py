@@ -267,10 +267,16 @@ class World:
         return self.runner(self.checkout(name, ref), job)
 
     def push_runner(
-        self, *, branch: str = "main", name: str = "runner", before: str = ""
+        self,
+        *,
+        branch: str = "main",
+        name: str = "runner",
+        before: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> Checkout:
         """Give a job of a push: its event, and the branch checked out."""
         job = self.push_job(branch=branch, before=before)
+        job = replace(job, variables={**job.variables, **(variables or {})})
         return self.runner(self.checkout(name, f"refs/heads/{branch}"), job)
 
     def pull_request_job(self, *, fork: bool = False) -> Job:

@@ -139,7 +139,7 @@ def _written(value: float, place: int, *, tiny: float = _TINY) -> str:
         return _plain_exponent(repr(value))
     if not tiny <= abs(value) < _HUGE:
         return _scientific(value, max(digits, 2))
-    return f"{value:,.{max(0, -place)}f}"
+    return f"{value:z,.{max(0, -place)}f}"  # z: what rounds to nothing is never "-0"
 
 
 def _scientific(value: float, digits: int) -> str:
