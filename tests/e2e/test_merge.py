@@ -55,7 +55,7 @@ def test_a_merge_run_again_does_nothing(site: World) -> None:
     assert site.bare("show-ref") == refs
     assert first.outputs["tags"] == second.outputs["tags"] == ""
     assert "restored" in elsewhere.err
-    assert "credit gets no tag: v0.0.1 is already promoted from this commit" in again.err
+    assert "credit: v0.0.1 is already promoted from this commit" in again.out
 
 
 def test_the_next_version_follows_a_change_of_bytes_only(site: World) -> None:

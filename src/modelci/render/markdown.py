@@ -337,7 +337,8 @@ def _head(report: Report) -> str:
 
 
 def _revision(revision: Revision) -> str:
-    sha = f"{code(short_sha(revision.sha))} " if revision.sha else ""
+    short = short_sha(revision.sha or "")
+    sha = f"{code(short)} " if short and short != revision.name else ""
     dirty = " with uncommitted changes" if revision.dirty else ""
     chosen = f" ({prose(revision.chosen, 200)})" if revision.chosen else ""
     return f"{sha}{code(revision.name)}{dirty}{chosen}"

@@ -319,7 +319,8 @@ def _provenance(report: Report) -> Text:
 
 
 def _revision(revision: Revision) -> str:
-    sha = f"{terminal(short_sha(revision.sha))} " if revision.sha else ""
+    short = short_sha(revision.sha or "")
+    sha = f"{terminal(short)} " if short and short != revision.name else ""
     chosen = f" ({terminal(revision.chosen)})" if revision.chosen else ""
     return f"{sha}{terminal(revision_label(revision))}{chosen}"
 

@@ -158,6 +158,4 @@ def _promote(
     except ModelCIError as error:
         return replace(done, refused=error)
     codec.write(promotion, folder / "promotion.json")
-    for left in promotion.unpromoted:
-        progress.note(f"{left.artifact} gets no tag: {left.reason}")
     return replace(done, promotion=promotion)

@@ -89,7 +89,7 @@ def build_report(
         gate_changes=diff_gates(gathered.judging.all_gates(), gathered.proposed.all_gates()),
         run=run,
         locks=after.locks,
-        notes=(*gathered.notes, *_stale(after), *after.notes, *_base_notes(before, after)),
+        notes=(*gathered.notes, *_stale(after, run), *after.notes, *_base_notes(before, after)),
         run_url=run_url,
     )
 
@@ -176,7 +176,9 @@ def _with_parents(path: str) -> Iterable[str]:
     return accumulate(path.split("/"), "{}/{}".format)
 
 
-def _stale(after: Snapshot) -> tuple[str, ...]:
+def _stale(after: Snapshot, run: Run | None) -> tuple[str, ...]:
+    if run is not None and not run.is_ok:
+        return ()  # of course it is; the failed stage is what is to be mended
     return tuple(
         f"dvc.lock is out of date for stage {name} ({'; '.join(reasons)}): "
         "its numbers may be of other code or data. Run `modelci run` and commit dvc.lock."
