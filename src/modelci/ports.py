@@ -1,14 +1,16 @@
 """What the workflows need of the world, as Protocols; adapters and the tests' fakes keep them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from modelci.domain.changes import FileChange
+from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
+from modelci.domain.schedule import Needs
 from modelci.domain.snapshot import Snapshot
 
 
@@ -139,6 +141,36 @@ class Git(Protocol):
         """Fetch a bundle's commit and return its sha."""
 
 
+class StageExecutor(Protocol):
+    """Machines elsewhere that run stages in clones of their own; asked by several threads."""
+
+    @property
+    def slots(self) -> int:
+        """How many stages can run at a time, as far as is known."""
+
+    @property
+    def share_credentials(self) -> bool:
+        """Whether the machines are to have the DVC remote's credentials from here."""
+
+    def run(
+        self,
+        task: StageTask,
+        source: Source,
+        *,
+        needs: Needs,
+        output: Callable[[bytes], None],
+        is_halted: Callable[[], bool],
+    ) -> StageOutcome | None:
+        """Run one stage and wait for it; ``output`` hears what it prints.
+
+        Returns None once ``is_halted`` and nothing of it is left. A machine that is lost is no
+        failure: another takes the stage. Raises PipelineError where none can.
+        """
+
+    def close(self) -> None:
+        """Give back what was started for the run."""
+
+
 class Pipeline(Protocol):
     """The DVC pipeline of the checkout, run through DVC itself."""
 
@@ -155,12 +187,20 @@ class Pipeline(Protocol):
         """Say what a run would do."""
 
     def run(
-        self, targets: Sequence[str], options: RunOptions, *, progress: Progress
+        self,
+        targets: Sequence[str],
+        options: RunOptions,
+        *,
+        progress: Progress,
+        executor: StageExecutor | None = None,
     ) -> tuple[StageRun, ...]:
         """Run what is out of date; a stage that fails is a value, not an error."""
 
-    def push(self, *, progress: Progress) -> int:
-        """Push data, models and the run cache to the DVC remote; return how many objects went."""
+    def push(self, *, progress: Progress, record: bool = True) -> int:
+        """Push data and models to the DVC remote, with ``record`` also the run cache.
+
+        Returns how many objects went.
+        """
 
 
 class SnapshotReader(Protocol):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -11,16 +12,17 @@ from modelci import __version__
 from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.git import GitRepository
     from modelci.config.load import Loaded
+    from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
     from modelci.domain.report import Report
-    from modelci.ports import Forge, Progress
+    from modelci.ports import Forge, Progress, StageExecutor
 
 
 class App:
@@ -66,7 +68,42 @@ class App:
         from modelci.adapters.ci import stage_environment
         from modelci.adapters.dvc.pipeline import DvcPipeline
 
-        return DvcPipeline(self.git.root, environment=stage_environment())
+        return DvcPipeline(
+            self.git.root,
+            environment=stage_environment(),
+            remote=self.run_settings.remote,
+            git_url=self.git.remote_url(),
+        )
+
+    @contextmanager
+    def executor(self) -> "Iterator[StageExecutor | None]":
+        """Where stages run elsewhere, for as long as it is needed; None where they run here."""
+        settings = self.configuration.config.executor
+        if settings.kind == "local":
+            yield None
+            return
+        from modelci.adapters.executors import EXECUTORS
+
+        found = EXECUTORS[settings.kind](settings, progress=self.progress)
+        try:
+            yield found
+        finally:
+            found.close()
+
+    @property
+    def fixed_run_settings(self) -> frozenset[str]:
+        """What of ``run`` a flag or a variable gives: an event's own settings do not change it."""
+        from modelci.config.load import FILE
+
+        origins = self.configuration.origins.items()
+        named = (key for key, origin in origins if not origin.startswith(FILE))
+        return frozenset(key.removeprefix("run.") for key in named if key.startswith("run."))
+
+    @property
+    def run_settings(self) -> "RunConfig":
+        """How the pipeline runs in this job."""
+        run = self.configuration.config.run
+        return run.for_event(self.context, fixed=self.fixed_run_settings)
 
     @cached_property
     def snapshots(self) -> "DvcSnapshotReader":

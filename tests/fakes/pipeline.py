@@ -14,7 +14,7 @@ from modelci.domain.pipeline import (
     StageStatus,
 )
 from modelci.errors import PipelineError
-from modelci.ports import Progress
+from modelci.ports import Progress, StageExecutor
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,12 @@ class FakePipeline:
         )
 
     def run(
-        self, targets: Sequence[str], options: RunOptions, *, progress: Progress
+        self,
+        targets: Sequence[str],
+        options: RunOptions,
+        *,
+        progress: Progress,
+        executor: StageExecutor | None = None,
     ) -> tuple[StageRun, ...]:
         self.asked.append(
             {
@@ -59,7 +64,7 @@ class FakePipeline:
         self.writes()
         return self.stages
 
-    def push(self, *, progress: Progress) -> int:
+    def push(self, *, progress: Progress, record: bool = True) -> int:
         if self.push_error:
             raise self.push_error
         self.pushes += 1

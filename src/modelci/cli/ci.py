@@ -38,21 +38,24 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     from modelci.workflows.ci import run_ci
 
     app: App = ctx.obj
-    done = run_ci(
-        git=app.git,
-        pipeline=app.pipeline,
-        reader=app.snapshots,
-        config=app.configuration.config,
-        context=app.context,
-        forge=app.forge,
-        records=app.records,
-        render=app.render_comment,
-        progress=app.progress,
-        now=app.now,
-        version=app.version,
-        folder=app.folder,
-        write=write,
-    )
+    with app.executor() as executor:
+        done = run_ci(
+            git=app.git,
+            pipeline=app.pipeline,
+            reader=app.snapshots,
+            config=app.configuration.config,
+            context=app.context,
+            forge=app.forge,
+            records=app.records,
+            render=app.render_comment,
+            progress=app.progress,
+            now=app.now,
+            version=app.version,
+            folder=app.folder,
+            write=write,
+            fixed=app.fixed_run_settings,
+            executor=executor,
+        )
     _publish(app, done)
     print_document(done.report, as_json=as_json)
     if done.promotion is not None:

@@ -1,5 +1,7 @@
 """``modelci run``."""
 
+from dataclasses import replace
+
 import click
 
 from modelci.errors import PipelineError
@@ -20,6 +22,10 @@ from modelci.wiring import App
 @click.option("--no-run-cache", is_flag=True, help="Run again what past runs have recorded.")
 @click.option("--dry-run", "--dry", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--gpus", type=click.IntRange(min=0), help="GPUs to share (default: those found).")
+@click.option(
+    "--executor", type=click.Choice(["local", "dask"]), help="Where stages run (default: here)."
+)
+@click.option("--address", help="A running Dask scheduler, such as tcp://scheduler:8786.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run document.")
 @click.pass_obj
 def command(
@@ -35,6 +41,8 @@ def command(
     no_run_cache: bool,
     dry_run: bool,
     gpus: int | None,
+    executor: str | None,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Run the pipeline: only what is out of date, and say why.
@@ -50,38 +58,46 @@ def command(
     """  # noqa: D301
     from modelci.cli.output import print_document
     from modelci.documents import codec
-    from modelci.domain.pipeline import RunOptions
-    from modelci.workflows.run import last_seconds, run_pipeline
+    from modelci.workflows.run import last_seconds, run_options, run_pipeline
 
-    app.set_flags({"run.pull": pull, "run.push": push})
-    settings = app.configuration.config.run
+    app.set_flags(
+        {
+            "run.pull": pull,
+            "run.push": push,
+            "run.run_cache": "off" if no_run_cache else None,
+            "executor.kind": executor,
+            "executor.address": address,
+        }
+    )
     document = app.folder / "run.json"
-    options = RunOptions(
+    options = replace(
+        run_options(app.run_settings),
         jobs=jobs,
-        pull=settings.pull,
         force=force,
         keep_going=keep_going,
         downstream=downstream,
         single_item=single_item,
-        run_cache=not no_run_cache,
         gpus=gpus,
         last_seconds=last_seconds(document),
     )
     if dry_run:
         print_document(app.pipeline.plan(targets, options), as_json=as_json)
         return
-    run = run_pipeline(
-        git=app.git,
-        pipeline=app.pipeline,
-        progress=app.progress,
-        now=app.now,
-        version=app.version,
-        targets=targets,
-        push=settings.push,
-        options=options,
-    )
+    with app.executor() as elsewhere:
+        run = run_pipeline(
+            git=app.git,
+            pipeline=app.pipeline,
+            progress=app.progress,
+            now=app.now,
+            version=app.version,
+            targets=targets,
+            options=options,
+            executor=elsewhere,
+        )
     codec.write(run, document)
     print_document(run, as_json=as_json)
     if run.failed:
         names = ", ".join(stage.name for stage in run.failed)
         raise PipelineError(f"Failed: {names}.", hint="The log's end is in .modelci/run.json.")
+    if run.error:
+        raise PipelineError(run.error)

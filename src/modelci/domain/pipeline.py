@@ -114,6 +114,9 @@ class RunOptions:
     ``downstream`` also runs what depends on the targets, instead of what they depend on;
     ``single_item`` runs just the targets. ``last_seconds`` is how long stages took last time;
     ``gpus`` (None: as many as are found) and cores are what stages' needs are held against.
+    ``push`` sends each stage's outputs as soon as it has run, with ``record`` also a note of the
+    run. Of all stages, the commands of those in ``only`` alone may be run (None: of any), and not
+    of those in ``failures``, which failed in another job.
     """
 
     jobs: int | None = None
@@ -125,6 +128,10 @@ class RunOptions:
     run_cache: bool = True
     gpus: int | None = None
     last_seconds: Mapping[str, float] = field(default_factory=dict)
+    push: bool = False
+    record: bool = True
+    only: frozenset[str] | None = None
+    failures: Mapping[str, StageRun] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

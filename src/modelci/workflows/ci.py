@@ -1,20 +1,28 @@
 """``modelci ci``: the one command for a workflow; the event decides what it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelci.config.model import Config
 from modelci.documents import codec
 from modelci.domain.events import CIContext, Job, choose_job
-from modelci.domain.pipeline import Run, RunOptions
+from modelci.domain.pipeline import Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import ModelCIError
-from modelci.ports import Forge, Git, Pipeline, PostedComment, Progress, SnapshotReader
+from modelci.ports import (
+    Forge,
+    Git,
+    Pipeline,
+    PostedComment,
+    Progress,
+    SnapshotReader,
+    StageExecutor,
+)
 from modelci.workflows import comment, promote
 from modelci.workflows.report import make_report
-from modelci.workflows.run import run_pipeline
+from modelci.workflows.run import run_options, run_pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +52,12 @@ def run_ci(
     version: str,
     folder: Path,
     write: bool,
+    fixed: Container[str] = (),
+    executor: StageExecutor | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
 
+    ``fixed`` names settings of ``run`` that no event changes, since a variable gives them.
     ``folder`` receives ``run.json``, ``report.json`` and, on a merge, ``promotion.json``.
     Without ``write`` nothing leaves this machine but data for the DVC remote: another job, which
     runs no user code, comments or promotes from the documents.
@@ -54,14 +65,15 @@ def run_ci(
     default = git.default_branch(config.default_branch)
     known = config.default_branch or context.default_branch or (default[0] if default else None)
     job = choose_job(context, known)
+    settings = config.run.for_event(context, fixed=fixed)
     run = run_pipeline(
         git=git,
         pipeline=pipeline,
         progress=progress,
         now=now,
         version=version,
-        push=config.run.push and not context.from_fork,
-        options=RunOptions(pull=config.run.pull, keep_going=True),
+        options=replace(run_options(settings), keep_going=True),
+        executor=executor,
     )
     codec.write(run, folder / "run.json")
     if job is Job.MERGE and run.is_ok and config.promote.commit_results:
@@ -75,7 +87,7 @@ def run_ci(
         now=now,
         version=version,
         run=run,
-        pull=config.run.pull,
+        pull=settings.pull,
     )
     codec.write(report, folder / "report.json")
     done = Done(job=job, run=run, report=report)

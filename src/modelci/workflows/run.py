@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from modelci.config.model import RunCache, RunConfig
 from modelci.documents import codec
 from modelci.domain.pipeline import Run, RunOptions, StageStatus
 from modelci.errors import ConfigError, PipelineError
-from modelci.ports import Git, Pipeline, Progress
+from modelci.ports import Git, Pipeline, Progress, StageExecutor
 
 _DEFAULTS = RunOptions()
 
@@ -20,18 +22,21 @@ def run_pipeline(
     now: Callable[[], str],
     version: str,
     targets: Sequence[str] = (),
-    push: bool = False,
     options: RunOptions = _DEFAULTS,
+    executor: StageExecutor | None = None,
 ) -> Run:
     """Run what is out of date; a stage that fails is in the document, and nothing is lost.
 
-    A push that fails is written down as the run's ``error``: the results are still here.
+    Stages run on ``executor`` where that is possible (None: all of them here). A push that fails is
+    written down as the run's ``error``: the results are still here.
     """
     head = git.head()
     dirty = git.is_dirty()
     started, clock = now(), time.monotonic()
-    stages = pipeline.run(targets, options, progress=progress)
-    pushed, error = _push(pipeline, progress) if push else (None, None)
+    if executor is not None:  # other machines leave what they make in the remote
+        options = replace(options, pull=True)
+    stages = pipeline.run(targets, options, progress=progress, executor=executor)
+    pushed, error = _push(pipeline, options, progress) if options.push else (None, None)
     return Run(
         revision=head.sha if head else None,
         dirty=dirty,
@@ -44,11 +49,24 @@ def run_pipeline(
     )
 
 
-def _push(pipeline: Pipeline, progress: Progress) -> tuple[int | None, str | None]:
+def _push(
+    pipeline: Pipeline, options: RunOptions, progress: Progress
+) -> tuple[int | None, str | None]:
+    """Push what the stages have not pushed themselves: what was restored, and what failed to go."""
     try:
-        return pipeline.push(progress=progress), None
+        return pipeline.push(progress=progress, record=options.record), None
     except PipelineError as error:
         return None, f"{error} {error.hint or ''}".strip()
+
+
+def run_options(settings: RunConfig) -> RunOptions:
+    """Return how to run where nothing but the configuration says so."""
+    return RunOptions(
+        pull=settings.pull,
+        push=settings.push,
+        run_cache=settings.run_cache is not RunCache.OFF,
+        record=settings.run_cache is RunCache.ON,
+    )
 
 
 def last_seconds(document: Path) -> dict[str, float]:

@@ -124,6 +124,8 @@ class ProcessGroups:
     One that leaves a process behind (``server &``) does not keep us waiting, and what is left
     behind can go on printing until the stage is over. An exception, a halt above all, ends the
     whole group of the running command: SIGINT, after a grace SIGTERM, after another SIGKILL.
+    They inherit the open file ``held``: a lock on it lasts until the last of them has ended, even
+    if we are killed.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class ProcessGroups:
         halt: Halt | None = None,
         timeout: float | None = None,
         usage: Usage | None = None,
+        held: int | None = None,
     ) -> None:
         self._sink = sink
         self._graces = graces
@@ -147,6 +150,7 @@ class ProcessGroups:
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._next_look = 0.0
         self._usage = usage or Usage()
+        self._held = () if held is None else (held,)
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +196,7 @@ class ProcessGroups:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            pass_fds=self._held,
         )
 
     def _follow(self, process: subprocess.Popen[bytes], reading: int) -> int:

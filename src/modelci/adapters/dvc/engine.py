@@ -110,11 +110,17 @@ class Engine:
         return [
             Task(
                 after=tuple(self._places[one] for one in upstream if one in self._places),
-                needs=need,
+                needs=self._needs_here(stage, need),
                 seconds=expected,
             )
-            for upstream, need, expected in zip(upstreams, needs, seconds, strict=True)
+            for stage, upstream, need, expected in zip(
+                self._stages, upstreams, needs, seconds, strict=True
+            )
         ]
+
+    def _needs_here(self, stage: Any, needs: Needs) -> Needs:
+        place = self._around.place
+        return needs if place is None else place.needs_here(stage, needs)
 
     # -- threads -------------------------------------------------------------------------------
 

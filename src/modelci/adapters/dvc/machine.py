@@ -7,10 +7,13 @@ from modelci.domain.pipeline import RunOptions
 from modelci.domain.schedule import Capacity
 
 
-def capacity(options: RunOptions) -> Capacity:
-    """Return the jobs asked for or else the cores we may use, all memory, and the GPUs."""
+def capacity(options: RunOptions, *, slots: int | None = None) -> Capacity:
+    """Return the jobs asked for or else the cores we may use, all memory, and the GPUs.
+
+    ``slots`` is how many stages can run at a time where that is not for our cores to say.
+    """
     return Capacity(
-        cpus=options.jobs or cores(),
+        cpus=options.jobs or slots or cores(),
         memory=_memory(),
         gpus=_gpus() if options.gpus is None else options.gpus,
     )

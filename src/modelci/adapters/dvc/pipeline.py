@@ -18,10 +18,12 @@ from dvc.exceptions import DvcException
 from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 
+from modelci.adapters.clones import LocalSource
 from modelci.adapters.dvc import errors, machine, seams
 from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
+from modelci.adapters.dvc.elsewhere import Elsewhere, OtherJobs
 from modelci.adapters.dvc.engine import Engine, SharedProgress
-from modelci.adapters.dvc.executors import LocalExecutor
+from modelci.adapters.dvc.executors import LocalExecutor, Place
 from modelci.adapters.dvc.locking import Claims, Token
 from modelci.adapters.dvc.lockwriter import LockFiles
 from modelci.adapters.dvc.needs import needs_of
@@ -32,7 +34,7 @@ from modelci.adapters.dvc.talk import dvc_quiet
 from modelci.domain.changes import TrackedFile
 from modelci.domain.pipeline import Plan, RunOptions, StageRun, StageStatus
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import Progress
+from modelci.ports import Progress, StageExecutor
 
 _LOGGER = logging.getLogger(__name__)
 _WAITING = "Waiting for another process that has locked the DVC repository ..."
@@ -42,15 +44,24 @@ class DvcPipeline:
     """The DVC repository whose top is ``root``; targets and paths are counted from there.
 
     Stages' commands see ``environment`` and nothing else of ours. What they print is kept in
-    ``logs``, one file per stage. DVC counts paths from the current folder, so this goes to
-    ``root`` while it works: one at a time in a process.
+    ``logs``, one file per stage. ``remote`` names the DVC remote to use instead of the default;
+    ``git_url`` is where workers elsewhere can fetch commits from. DVC counts paths from the current
+    folder, so this goes to ``root`` while it works: one at a time in a process.
     """
 
     def __init__(
-        self, root: Path, *, environment: Mapping[str, str], logs: Path | None = None
+        self,
+        root: Path,
+        *,
+        environment: Mapping[str, str],
+        logs: Path | None = None,
+        remote: str | None = None,
+        git_url: str | None = None,
     ) -> None:
         self._root = root.resolve()
         self._environment = environment
+        self._config = {"core": {"remote": remote}} if remote else {}
+        self._git_url = git_url
         self._logs = (logs or self._root / ".dvc" / "tmp" / "modelci" / "logs").resolve()
 
     def plan(self, targets: Sequence[str], options: RunOptions) -> Plan:
@@ -60,19 +71,53 @@ class DvcPipeline:
             return plan_stages(*self._collect(repo, targets, options), options)
 
     def run(
-        self, targets: Sequence[str], options: RunOptions, *, progress: Progress
+        self,
+        targets: Sequence[str],
+        options: RunOptions,
+        *,
+        progress: Progress,
+        executor: StageExecutor | None = None,
     ) -> tuple[StageRun, ...]:
         """Run what is out of date, as ``dvc repro`` does, and return one value per stage.
 
-        No targets mean the top's dvc.yaml; where there is none, all pipelines below. Raises
-        ConfigError where a stage's needs cannot be read.
+        No targets mean the top's dvc.yaml; where there is none, all pipelines below. With an
+        ``executor`` commands run there where that is possible. Raises ConfigError where a stage's
+        needs cannot be read.
         """
         shared = SharedProgress(progress)
-        with self._open(shared.warn) as (repo, _), ending_signals_interrupt():
-            return _reproduce(repo, lambda: self._run(repo, targets, options, shared))
+        with (
+            self._open(shared.warn) as (repo, _),
+            ending_signals_interrupt(),
+            self._place(repo, options, shared, executor) as place,
+        ):
+            return _reproduce(repo, lambda: self._run(repo, targets, options, shared, place))
+
+    @contextmanager
+    def _place(
+        self,
+        repo: Any,
+        options: RunOptions,
+        progress: SharedProgress,
+        executor: StageExecutor | None,
+    ) -> Iterator[Place | None]:
+        if executor is None:
+            is_spread = options.only is not None or options.failures
+            yield OtherJobs(options.only, options.failures) if is_spread else None
+            return
+        if self._remote(repo) is None:
+            raise errors.no_remote()
+        with LocalSource(
+            self._root, url=self._git_url, subdir=".", environment=self._environment
+        ) as source:
+            yield Elsewhere(repo, executor, source, options=options, progress=progress)
 
     def _run(
-        self, repo: Any, targets: Sequence[str], options: RunOptions, progress: SharedProgress
+        self,
+        repo: Any,
+        targets: Sequence[str],
+        options: RunOptions,
+        progress: SharedProgress,
+        place: Place | None,
     ) -> tuple[StageRun, ...]:
         stages, graph = self._collect(repo, targets, options)
         if options.pull and not self._pull_run_cache(repo, options, progress):
@@ -84,20 +129,22 @@ class DvcPipeline:
             environment=self._environment,
             logs=self._logs,
             options=options,
-            capacity=machine.capacity(options),
+            capacity=machine.capacity(options, slots=place.slots if place else None),
             token=Token(repo, lambda: progress.note(_WAITING)),
             claims=Claims(),
             lock_files=LockFiles(stages, str(scratch)),
             executor=LocalExecutor(),
+            place=place,
             halt=Halt(),
             progress=progress,
             started=time.perf_counter(),
         )
         return Engine(stages, graph, [needs_of(stage) for stage in stages], around).run()
 
-    def push(self, *, progress: Progress) -> int:
-        """Push what the checkout's stages wrote, and the run cache; return how many files were new.
+    def push(self, *, progress: Progress, record: bool = True) -> int:
+        """Push what the checkout's stages wrote; return how many files were new.
 
+        With ``record`` also what the run cache knows, so that other machines need not run it.
         Raises PipelineError if there is no remote, or it does not take all. What is neither here
         nor there (outputs that an older lock file names) is a warning.
         """
@@ -106,7 +153,8 @@ class DvcPipeline:
             if remote is None:
                 raise errors.no_remote()
             with _talking_to(remote, "push to", heard):
-                return int(repo.push()) + _push_run_cache(repo) + _push_copies(repo)
+                records = _push_run_cache(repo) if record else 0
+                return int(repo.push()) + records + _push_copies(repo)
 
     def fetch(self, files: Sequence[TrackedFile]) -> None:
         """Bring the bytes of tracked files, of whatever revision, from the remote to the cache.
@@ -150,8 +198,9 @@ class DvcPipeline:
             self._translated(),
             dvc_quiet(warn) as heard,
             seams.yaml_parsed_by(lambda theirs: QuickYaml(theirs).parse),
+            seams.graph_checked_once(),
             contextlib.chdir(self._root),
-            dvc.repo.Repo(str(self._root)) as repo,
+            dvc.repo.Repo(str(self._root), config=self._config) as repo,
         ):
             yield repo, heard
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from dvc.exceptions import CheckoutError, DownloadError
 
-from modelci.adapters.dvc import errors, seams
+from modelci.adapters.dvc import errors, records, seams
 from modelci.adapters.dvc.commands import (
     Halt,
     HaltedError,
@@ -19,7 +19,7 @@ from modelci.adapters.dvc.commands import (
     Usage,
     clean_tail,
 )
-from modelci.adapters.dvc.executors import Executor, StageJob
+from modelci.adapters.dvc.executors import Executor, JobEnd, Place, StageJob
 from modelci.adapters.dvc.locking import Claims, Token
 from modelci.adapters.dvc.lockwriter import LockFiles
 from modelci.adapters.dvc.needs import spell_seconds
@@ -45,6 +45,7 @@ class Surroundings:
     claims: Claims
     lock_files: LockFiles
     executor: Executor
+    place: Place | None
     halt: Halt
     progress: Progress
     started: float
@@ -122,6 +123,8 @@ class StageRunner:
         if self._reproduce_retrying():
             self._around.lock_files.dump(stage)
         status = self._status(before)
+        if status is StageStatus.RAN and self._options.push:
+            self._push()
         if status is StageStatus.RESTORED:
             self._announce()
         return replace(
@@ -171,6 +174,17 @@ class StageRunner:
         if (self.stage.cmd and not self.stage.frozen) or before == _hashes(self.stage):
             return StageStatus.RESTORED
         return StageStatus.RAN  # an import or added data that was recorded anew
+
+    def _push(self) -> None:
+        """Push what the stage wrote at once: a run that is killed later has not lost it.
+
+        What cannot be pushed now is tried again at the end of the run, and is an error then.
+        """
+        try:
+            records.send(self.stage, record=self._options.record)
+        except Exception as error:  # noqa: BLE001 - every kind of remote has errors of its own
+            why = errors.describe(error)
+            self._around.progress.warn(f"{self.stage.addressing} could not be pushed: {why}.")
 
     def _failed(self, error: Exception, reason: str) -> StageRun:
         self.failure = error
@@ -225,17 +239,17 @@ class StageRunner:
         self._announce()
         around, attempt, stage = self._around, self._attempt, self.stage
         attempt.has_run = True
-        job = self._job()
+        name = stage.addressing
+        is_taken = around.place is not None and around.place.takes(stage)
+        run = self._run_there if is_taken else self._run_here
         log = StageLog(
-            log_path(around.logs, job.name),
-            lambda text: around.progress.stage_output(job.name, text),
+            log_path(around.logs, name),
+            lambda text: around.progress.stage_output(name, text),
             append=attempt.number > 1,
         )
         try:
-            with seams.claimed(stage.repo, *around.claims.of_this_thread()), around.token.let_go():
-                end = around.executor.run(
-                    job, output=log.write, usage=attempt.usage, halt=around.halt
-                )
+            with seams.claimed(stage.repo, *around.claims.of_this_thread()):
+                end = run(log)
         finally:
             seams.commands_ended(stage.repo)
             log.close()
@@ -243,6 +257,25 @@ class StageRunner:
         attempt.exit_code = end.exit_code
         if end.exit_code:
             raise seams.command_failed(end.command, end.exit_code)
+
+    def _run_here(self, log: StageLog) -> JobEnd:
+        around, job = self._around, self._job()
+        with around.token.let_go():
+            return around.executor.run(
+                job, output=log.write, usage=self._attempt.usage, halt=around.halt
+            )
+
+    def _run_there(self, log: StageLog) -> JobEnd:
+        around = self._around
+        assert around.place is not None  # noqa: S101 - it took the stage
+        return around.place.run(
+            self.stage,
+            self._needs,
+            let_go=around.token.let_go,
+            output=log.write,
+            usage=self._attempt.usage,
+            halt=around.halt,
+        )
 
     def _job(self) -> StageJob:
         around, stage, needs = self._around, self.stage, self._needs

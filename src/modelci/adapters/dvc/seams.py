@@ -6,6 +6,7 @@
   the repository's lock around it, and drops what ``Repo`` has cached;
 - ``dvc.rwlock.rwlock`` writes which paths are in use to a file, some twenty times for each stage;
 - ``parse_yaml``, where ``strictyaml`` and ``serialize`` look it up;
+- ``dvc.repo.graph.check_acyclic`` walks the graph from every edge;
 - ``ignore`` and ``is_tracked`` of the repository's Git object.
 
 The others are only called. All decisions (has it changed? is it in the run cache?) and all saving
@@ -84,6 +85,19 @@ def yaml_parsed_by(make: Callable[[Any], Any]) -> Iterator[None]:
         _replaced(dvc.utils.serialize._yaml, "parse_yaml", parse),  # noqa: SLF001
         _replaced(dvc.utils.strictyaml, "parse_yaml", parse),
     ):
+        yield
+
+
+@contextmanager
+def graph_checked_once() -> Iterator[None]:
+    """Inside, DVC looks for circles in a time that grows with the edges, not with their square."""
+    find = dvc.repo.graph.check_acyclic
+
+    def check_acyclic(graph: Any) -> None:
+        if not nx.is_directed_acyclic_graph(graph):
+            find(graph)  # and says which stages they are
+
+    with _replaced(dvc.repo.graph, "check_acyclic", check_acyclic):
         yield
 
 
