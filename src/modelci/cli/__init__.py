@@ -77,7 +77,7 @@ class LazyGroup(click.Group):
             raise
         except BrokenPipeError:
             # Whoever read us has enough (`| head`): no error, and above all no failed gate.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_stdout()
             ctx.exit(_BROKEN_PIPE)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -86,9 +86,15 @@ class LazyGroup(click.Group):
             if isinstance(error, OSError) and error.errno in _MACHINE_SAYS_NO:
                 where = f" ({error.filename})" if error.filename else ""
                 click.echo(f"Error: {error.strerror}{where}.", err=True)
+                _forget_stdout()
                 ctx.exit(ConfigError.exit_code)
             _report_bug(error)
             ctx.exit(70)
+
+
+def _forget_stdout() -> None:
+    """Keep Python from trying again, and failing again, to write what is left when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_bug(error: Exception) -> None:

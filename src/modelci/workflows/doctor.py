@@ -90,8 +90,14 @@ def _check_dvc(world: _World) -> Iterator[Check]:
             "none: CI can neither restore data nor keep models",
             "`dvc remote add -d NAME URL`, then commit .dvc/config.",
         )
-    else:
-        yield _ok("dvc remote", name)
+        return
+    yield _ok("dvc remote", name)
+    if not world.configuration().config.run.push:
+        yield _warning(
+            "run.push",
+            "false: a merge tags models that CI does not upload to the DVC remote",
+            "In modelci.yaml: `run: {pull: true, push: true}`.",
+        )
 
 
 def _check_pipeline(world: _World) -> Iterator[Check]:

@@ -16,6 +16,8 @@ from modelci.ports import Git, SnapshotReader
 _WORKFLOWS = ("model-pr.yml", "model-merge.yml")
 _MAX_GATES = 6
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_DVC_CONFIG = ".dvc/config"
+_DEFAULT_REMOTE = re.compile(r"^\s*remote\s*=", re.MULTILINE)
 _WORDS = frozenset("true false yes no on off y n null".split())
 
 
@@ -37,13 +39,17 @@ def initialise(
         )
     found = git.default_branch(default_branch)
     branch = found[0] if found else git.branch() or "main"
-    return _write(git.root, _plan(reader.read(git.work_tree()), branch), force=force)
+    tree = git.work_tree()
+    settings = tree.read([_DVC_CONFIG]).get(_DVC_CONFIG, b"").decode(errors="replace")
+    has_remote = _DEFAULT_REMOTE.search(settings) is not None
+    texts = _plan(reader.read(tree), branch, has_remote=has_remote)
+    return _write(git.root, texts, force=force)
 
 
-def _plan(snapshot: Snapshot, branch: str) -> Mapping[str, str]:
+def _plan(snapshot: Snapshot, branch: str, *, has_remote: bool) -> Mapping[str, str]:
     """Return every file's path and text."""
     templates = files("modelci") / "templates" / "init" / "workflows"
-    return {FILE: propose_config(snapshot)} | {
+    return {FILE: propose_config(snapshot, has_remote=has_remote)} | {
         f".github/workflows/{name}": (templates / name)
         .read_text(encoding="utf-8")
         .replace("branches: [main]", f"branches: [{_quote(branch)}]")
@@ -51,12 +57,15 @@ def _plan(snapshot: Snapshot, branch: str) -> Mapping[str, str]:
     }
 
 
-def propose_config(snapshot: Snapshot) -> str:
-    """Return a commented ``modelci.yaml`` with a gate on each metric whose direction is known."""
+def propose_config(snapshot: Snapshot, *, has_remote: bool) -> str:
+    """Return a commented ``modelci.yaml`` with a gate on each metric whose direction is known.
+
+    Runs use the DVC remote where there is one: a model that no remote holds cannot be deployed.
+    """
     template = files("modelci") / "templates" / "init" / "modelci.yaml"
     gates = [line for key in _gated(snapshot) for line in _gate(key)]
     artifacts = _escape(", ".join(one.name for one in snapshot.artifacts))
-    text = template.read_text(encoding="utf-8")
+    text = template.read_text(encoding="utf-8").replace("@REMOTE@", str(has_remote).lower())
     return text.replace("@GATES@", "\n".join(["gates:", *gates]) if gates else "gates: []").replace(
         "@ARTIFACTS@", artifacts or "none yet: add `artifacts:` to dvc.yaml"
     )

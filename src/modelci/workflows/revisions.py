@@ -43,10 +43,14 @@ def choose_base(
     # The run job may have put a commit of results on top of what was pushed.
     pushed = context.sha in {commit.sha, *commit.parents}
     if context.event is EventKind.PUSH and context.before and pushed:
-        _bring(git, context.before)
-        return Revision(
-            sha=context.before, name=context.before[:7], chosen="what the push replaced"
-        )
+        try:
+            _bring(git, context.before)
+        except ForgeError as error:
+            progress.warn(f"What the push replaced cannot be compared with. {error}")
+        else:
+            return Revision(
+                sha=context.before, name=context.before[:7], chosen="what the push replaced"
+            )
     return _local_base(
         git,
         commit,

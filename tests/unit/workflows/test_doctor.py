@@ -16,7 +16,7 @@ from modelci.ports import Git
 from modelci.workflows.doctor import examine
 
 OK, WARNING, PROBLEM = Health.OK, Health.WARNING, Health.PROBLEM
-GATES = b"gates:\n  - {metric: auc, min: 0.5}\n"
+GATES = b"gates:\n  - {metric: auc, min: 0.5}\nrun: {push: true}\n"
 WORKFLOW = b"""\
 on: pull_request
 permissions: {}
@@ -137,6 +137,13 @@ def test_the_dvc_remote_is_asked(
     found = [one for one in world.examine().checks if one.name in {"dvc remote", "dvc"}][-1]
     assert (found.health, found.detail) == (health, detail)
     assert bool(found.fix) is (health is not OK)
+
+
+def test_a_remote_that_merges_do_not_push_to_is_a_warning(world: World) -> None:
+    world.commit(**{"modelci.yaml": b"gates: [{metric: auc, min: 0.5}]"})
+    check = world.check("run.push")
+    assert check.health is WARNING
+    assert "push: true" in (check.fix or "")
 
 
 def test_a_lock_that_is_out_of_date_names_the_stage(world: World) -> None:

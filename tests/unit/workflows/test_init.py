@@ -33,7 +33,9 @@ def initialise_at(root: Path, *, branch: str = "main", force: bool = False) -> W
 
 
 def test_a_gate_is_proposed_for_each_metric_whose_direction_is_known() -> None:
-    config = load(propose_config(snapshot("roc_auc", "log_loss", "rows")).encode()).config
+    config = load(
+        propose_config(snapshot("roc_auc", "log_loss", "rows"), has_remote=False).encode()
+    ).config
     assert [str(gate) for gate in config.all_gates()] == [
         "log_loss max_drop 1%",
         "roc_auc max_drop 1%",
@@ -45,11 +47,14 @@ def test_few_gates_are_proposed_and_the_same_name_once() -> None:
         **{MetricKey(path=f"m/{number}.json", name="auc"): 0.5 for number in range(20)},
         **snapshot(*(f"part{number}.auc" for number in range(20))).metrics,
     }
-    assert len(load(propose_config(Snapshot(metrics=found)).encode()).config.gates) == 6
+    assert (
+        len(load(propose_config(Snapshot(metrics=found), has_remote=False).encode()).config.gates)
+        == 6
+    )
 
 
 def test_without_metrics_the_proposal_has_no_gates_and_is_valid() -> None:
-    text = propose_config(Snapshot())
+    text = propose_config(Snapshot(), has_remote=False)
     assert load(text.encode()).config.gates == ()
     assert "none yet" in text
 
@@ -61,7 +66,7 @@ TEXT = st.text(st.characters(codec="utf-8"))
 def test_a_proposal_is_valid_and_means_its_metric_whatever_names_there_are(
     name: str, artifact: str
 ) -> None:
-    text = propose_config(snapshot(name, artifacts=(artifact,)))
+    text = propose_config(snapshot(name, artifacts=(artifact,)), has_remote=False)
     (gate,) = load(text.encode()).config.all_gates()
     key = MetricKey(path="metrics.json", name=name)
     delta = MetricDelta(key=key, base=0.5, head=0.5, direction=Direction.HIGHER)
@@ -70,7 +75,10 @@ def test_a_proposal_is_valid_and_means_its_metric_whatever_names_there_are(
 
 @pytest.mark.parametrize("name", ["no.auc", "null", "1.auc", "0x1.auc", "f1[macro].auc", "a:b.auc"])
 def test_a_name_that_yaml_would_take_for_something_else_is_quoted(name: str) -> None:
-    names = [gate.metric for gate in load(propose_config(snapshot(name)).encode()).config.gates]
+    names = [
+        gate.metric
+        for gate in load(propose_config(snapshot(name), has_remote=False).encode()).config.gates
+    ]
     assert names in ([name], [])
 
 
@@ -102,3 +110,9 @@ def test_outside_of_dvc_nothing_is_written(tmp_path: Path) -> None:
         initialise_at(tmp_path)
     assert "dvc init" in (raised.value.hint or "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_remote", [True, False])
+def test_runs_use_the_dvc_remote_where_there_is_one(*, has_remote: bool) -> None:
+    run = load(propose_config(Snapshot(), has_remote=has_remote).encode()).config.run
+    assert (run.pull, run.push) == (has_remote, has_remote)
