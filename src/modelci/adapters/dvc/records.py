@@ -30,8 +30,8 @@ Entry = Mapping[str, Any]
 
 # What says where a remote is and how it is kept. The rest may be a secret, or a path of ours.
 _OPEN_OPTIONS = frozenset(
-    """account_name allow_anonymous_login checksum_jobs endpointurl jobs oss_endpoint port
-    projectname region use_ssl verify version_aware worktree""".split()
+    """account_name allow_anonymous_login auth checksum_jobs endpointurl jobs method oss_endpoint
+    port projectname region use_ssl user verify version_aware worktree""".split()
 )
 
 

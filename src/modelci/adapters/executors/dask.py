@@ -32,7 +32,7 @@ except ImportError as error:
         hint="pip install 'modelci[dask]', here and on the workers.",
     ) from error
 
-_CONNECT_SECONDS = 30.0
+_CONNECT_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 # A worker ends a stage's processes within 7.5 s.
 _HALT_SECONDS = 10.0
@@ -44,7 +44,9 @@ def connect(settings: ExecutorConfig, *, progress: Progress) -> "DaskExecutor":
     cluster = None if settings.address else _start(settings)
     try:
         client: Any = distributed.Client(  # type: ignore[no-untyped-call]
-            settings.address or cluster, timeout=_CONNECT_SECONDS, set_as_default=False
+            settings.address or cluster,
+            timeout=min(_CONNECT_SECONDS, settings.wait_seconds),
+            set_as_default=False,
         )
         _wait(client, settings)
     except (OSError, TimeoutError) as error:
@@ -117,6 +119,7 @@ class DaskExecutor:
         key = f"modelci-{task.stage}-{self._run}-{next(self._numbers)}"
         hearing = _Hearing(output, lambda worker: self._begun(key, task.stage, worker))
         self._client.subscribe_topic(key, hearing)
+        preferred = self._idle(task.prefer)
         future = self._client.submit(
             _work,
             task,
@@ -126,8 +129,8 @@ class DaskExecutor:
             key=key,
             pure=False,
             resources=self._resources(needs),
-            workers=self._idle(task.prefer),
-            allow_other_workers=True,
+            workers=preferred,
+            allow_other_workers=preferred is not None,
         )
         try:
             return self._wait_for(future, task.stage, hearing, is_halted)
