@@ -89,6 +89,24 @@ def test_a_worse_model_is_not_tagged(site: World) -> None:
     assert runner.outputs["verdict"] == "blocked"
 
 
+def test_a_blocked_model_does_not_slip_through_with_the_next_commit(site: World) -> None:
+    site.push(BETTER)
+    site.push_runner(name="first").modelci("ci")
+    promoted = site.bare("rev-parse", "credit@v0.0.1^{commit}")
+    site.laptop.git("pull", "--quiet")
+    blocked = site.push(WORSE)
+    site.push_runner(name="second").modelci("ci", code=1)
+    site.laptop.git("pull", "--quiet")
+    site.push({"README.md": "nothing about the model\n"})
+    runner = site.push_runner(name="third", before=blocked)
+
+    runner.modelci("ci", code=1)
+
+    assert tags(site) == TAGS
+    base = runner.document("report")["base"]
+    assert (base["sha"], base["tag"]) == (promoted, "credit@v0.0.1")
+
+
 def test_a_failed_pipeline_is_not_tagged(site: World) -> None:
     site.push(BROKEN)
 

@@ -34,6 +34,7 @@ _TAG_FIELDS = (
     "contents",
 )
 _FILES = (b"100644", b"100755", b"100664", b"120000")
+_DEEPER = 200
 _NOBODY = "modelci <modelci@localhost>"
 
 
@@ -325,6 +326,14 @@ class GitRepository:
         """Whether the remote's ``branch``, fetched now, holds the commit."""
         ref = f"refs/remotes/{self._need_remote()}/{branch}"
         self.fetch([f"+refs/heads/{branch}:{ref}"])
+        if self._try("merge-base", "--is-ancestor", sha, ref).code == 0:
+            return True
+        if not self.is_shallow():
+            return False
+        # History is cut: the commits that lead from the branch to this one may be missing here.
+        if sha in self.resolve(ref).parents:
+            return True
+        self.deepen(_DEEPER)
         return self._try("merge-base", "--is-ancestor", sha, ref).code == 0
 
     # -- results -------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of the version to raise.",
 )
+@click.option("--any-branch", is_flag=True, help="Promote what the default branch has not.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, tag nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the promotion document.")
 @click.pass_obj
@@ -38,6 +39,7 @@ def command(
     results: Path | None,
     branch: str | None,
     bump: "Part",
+    any_branch: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -69,6 +71,8 @@ def command(
         results=results or _bundle(app, report, report_file),
         branch=branch or app.context.branch or app.git.branch(),
         forge=None if dry_run else app.records(),
+        default_branch=app.configuration.config.default_branch or app.context.default_branch,
+        any_branch=any_branch,
         dry_run=dry_run,
     )
     if promotion.done:

@@ -5,7 +5,7 @@ name), an assignment belongs to the version registered on its target commit, and
 assignment among active versions holds the stage.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -82,6 +82,22 @@ def fold_registry(tags: Iterable[TagRecord]) -> tuple[ArtifactState, ...]:
     return tuple(
         _fold_artifact(name, sorted(group, key=lambda tag: (tag.seconds, str(tag.name))))
         for name, group in groupby(by_name, key=lambda tag: tag.name.artifact)
+    )
+
+
+def newest_version(
+    states: Iterable[ArtifactState], *, besides: Container[str]
+) -> RegisteredVersion | None:
+    """Return the active version that was registered last, on none of the commits ``besides``.
+
+    It is what a promotion is judged against: a model that was blocked when it was merged must not
+    slip through with the next commit, which changes nothing about it.
+    """
+    versions = (one for state in states for one in state.versions)
+    return max(
+        (one for one in versions if one.active and one.commit not in besides),
+        key=lambda one: (one.seconds, one.tag),
+        default=None,
     )
 
 

@@ -11,12 +11,16 @@ from modelci.domain.pipeline import ChangeKind, Run, StageChange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One side of a comparison. ``chosen`` says how it was found; ``dirty`` is the work tree."""
+    """One side of a comparison. ``chosen`` says how it was found; ``dirty`` is the work tree.
+
+    ``tag`` names the registered version that it is, where it was chosen for being one.
+    """
 
     sha: str | None
     name: str
     chosen: str
     dirty: bool = False
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,7 @@ def _promote(
             report=done.report,
             progress=progress,
             branch=branch,
+            default_branch=branch,
             forge=records(),
         )
     except ModelCIError as error:

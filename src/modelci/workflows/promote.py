@@ -8,15 +8,14 @@ from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.promotion import Candidate, PlannedTag, Promotion, plan_promotion
-from modelci.domain.registry import ArtifactState, fold_registry
+from modelci.domain.registry import ArtifactState, fold_registry, newest_version
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import is_artifact_name, is_stage_name
 from modelci.domain.versions import Part
 from modelci.errors import ConfigError, ForgeError, PromotionError
 from modelci.ports import Commit, Forge, Git, Progress, SnapshotReader
-
-RESULTS_SUBJECT = "Record the pipeline's results"
+from modelci.workflows.revisions import RESULTS_SUBJECT, promoted_artifacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +40,18 @@ def promote(
     results: Path | None = None,
     branch: str | None = None,
     forge: Forge | None = None,
+    default_branch: str | None = None,
+    any_branch: bool = False,
     dry_run: bool = False,
 ) -> Promotion:
     """Register and assign what the judged commit changed; with ``dry_run`` only say what.
 
-    ``results`` is the bundle of a commit that the run job made; ``branch`` is moved to it.
-    Raises PromotionError where the gates or the remote say no; then nothing is tagged.
+    ``results`` is the bundle of a commit that the run job made; ``branch`` is moved to it. A
+    commit that is not on the default branch is refused, unless ``any_branch``. Raises
+    PromotionError where the gates or the remote say no; then nothing is tagged.
     """
+    if not any_branch:
+        _require_merged(git, default_branch)
     gathered = _gather(git, reader, settings, results)
     _require_verdict(report, gathered)
     promotion = plan_promotion(
@@ -82,7 +86,7 @@ def _gather(
         )
     commit = _results_commit(git, reader, base, results) if results else base
     snapshot = reader.read(git.tree(commit.sha))
-    artifacts = [one.name for one in _chosen(snapshot.artifacts, settings)]
+    artifacts = [one.name for one in chosen_artifacts(snapshot, settings)]
     remote = git.remote()
     registry = {state.name: state for state in fold_registry(git.tags(artifacts, remote=remote))}
     return Gathered(
@@ -92,6 +96,25 @@ def _gather(
         last_hashes={name: _last_hash(git, reader, registry.get(name)) for name in artifacts},
         remote=remote,
     )
+
+
+def _require_merged(git: Git, configured: str | None) -> None:
+    """Refuse a commit that the default branch does not have: it was never merged."""
+    head, found = git.head(), git.default_branch(configured)
+    if head is None or found is None:
+        return
+    name, ref = found
+    # Results were committed here a moment ago, on top of the merge; the push brings them along.
+    is_results = head.subject == RESULTS_SUBJECT and head.parents
+    merged = head.parents[0] if is_results else head.sha
+    is_there = (
+        git.is_on_branch(merged, name) if git.remote() else git.merge_base(merged, ref) == merged
+    )
+    if not is_there:
+        raise PromotionError(
+            f"{merged[:7]} is not on {name}: only what is merged is promoted.",
+            hint=f"Merge and push it to {name}; or give --any-branch.",
+        )
 
 
 def _notes(gathered: Gathered) -> tuple[str, ...]:
@@ -158,6 +181,7 @@ def _require_verdict(report: Report | None, gathered: Gathered) -> None:
         )
     if dict(report.locks or {}) != dict(gathered.snapshot.locks):
         raise PromotionError("The report is of another dvc.lock than this commit has.")
+    _require_newest_base(report, gathered)
     if gathered.snapshot.stale:
         name, reasons = next(iter(sorted(gathered.snapshot.stale.items())))
         raise PromotionError(
@@ -165,18 +189,28 @@ def _require_verdict(report: Report | None, gathered: Gathered) -> None:
             hint="`modelci run --push`, commit dvc.lock and the metrics, and promote that commit.",
         )
     if not report.is_ok:
-        verdict = report.verdict
-        reason = (
-            f"{verdict.failed} gates failed and {verdict.missing} metrics are missing"
-            if verdict.blocked
-            else "the pipeline failed"
-        )
+        reason = "gates block it" if report.verdict.blocked else "the pipeline failed"
         raise PromotionError(f"Not promoted: {reason}.", hint="`modelci gate` shows which.")
 
 
-def _chosen(artifacts: Sequence[Artifact], settings: PromoteConfig) -> tuple[Artifact, ...]:
-    known = {artifact.name: artifact for artifact in artifacts}
-    wanted = known if settings.artifacts is None else settings.artifacts
+def _require_newest_base(report: Report, gathered: Gathered) -> None:
+    """Refuse a verdict that compares with anything but what was promoted last."""
+    commit = gathered.commit
+    besides = {commit.sha, *(commit.parents if commit.subject == RESULTS_SUBJECT else ())}
+    version = newest_version(gathered.registry.values(), besides=besides)
+    base = report.base.sha if report.base else None
+    if version is not None and base != version.commit:
+        raise PromotionError(
+            f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "
+            "what was promoted last: a model that was blocked could slip through.",
+            hint=f"`git fetch origin tag '{version.tag}'`, then `modelci report` on the default "
+            "branch.",
+        )
+
+
+def chosen_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> tuple[Artifact, ...]:
+    known = {artifact.name: artifact for artifact in snapshot.artifacts}
+    wanted = promoted_artifacts(snapshot, settings)
     for name in wanted:
         if name not in known:
             raise ConfigError(
@@ -184,10 +218,16 @@ def _chosen(artifacts: Sequence[Artifact], settings: PromoteConfig) -> tuple[Art
                 hint=f"Declared: {', '.join(known) or 'none'}. Add it under `artifacts:`.",
             )
         if not is_artifact_name(name):
-            raise ConfigError(f"{name!r} cannot be a tag's artifact name.")
+            raise ConfigError(
+                f"The artifact {name!r} cannot be named by a tag.",
+                hint="Artifact and folder names: letters, digits, `-`, `_`, `/` and (folders) `.`.",
+            )
     for stage in settings.assign:
         if not is_stage_name(stage):
-            raise ConfigError(f"promote.assign: {stage!r} cannot be a stage's name.")
+            raise ConfigError(
+                f"promote.assign: {stage!r} cannot be a stage's name.",
+                hint="Stage names: letters, digits, `-`, `_` and `/`.",
+            )
     return tuple(known[name] for name in wanted)
 
 
@@ -199,7 +239,7 @@ def _candidates(gathered: Gathered, settings: PromoteConfig) -> list[Candidate]:
             last_hash=gathered.last_hashes.get(artifact.name),
             assign=settings.assign,
         )
-        for artifact in _chosen(gathered.snapshot.artifacts, settings)
+        for artifact in chosen_artifacts(gathered.snapshot, settings)
     ]
 
 

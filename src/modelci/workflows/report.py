@@ -15,7 +15,7 @@ from modelci.domain.report import Report, Revision, diff_gates
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
 from modelci.ports import FileTree, Git, Progress, SnapshotReader
-from modelci.workflows.revisions import choose_base, name_head
+from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +106,23 @@ def _gather(
     pull: bool,
 ) -> Gathered:
     ours = name_head(git, head)
-    theirs = choose_base(
-        git, ours, context, base=base, default_branch=config.default_branch, progress=progress
-    )
     head_tree = git.work_tree() if head is None or ours.sha is None else git.tree(ours.sha)
-    base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
     proposed = _config_at(head_tree, "the head")
-    judging, notes = _judging_config(base_tree, proposed)
     after = reader.read(head_tree, pull=pull)
+    theirs = choose_base(
+        git,
+        ours,
+        context,
+        base=base,
+        default_branch=config.default_branch,
+        artifacts=promoted_artifacts(after, proposed.promote),
+        progress=progress,
+    )
+    base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
+    # What is merged has been reviewed, gates and all: only a proposal is judged by other gates
+    # than its own. Else gates that are mended on main would wait for a version to take effect.
+    is_merged = theirs is not None and theirs.tag is not None
+    judging, notes = (proposed, ()) if is_merged else _judging_config(base_tree, proposed)
     return Gathered(
         base=theirs,
         head=ours,

@@ -1,11 +1,17 @@
 """Finds what to compare with: the right base, also in a shallow or detached CI checkout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from modelci.config.model import PromoteConfig
 from modelci.domain.events import CIContext, EventKind
+from modelci.domain.registry import fold_registry, newest_version
 from modelci.domain.report import Revision
+from modelci.domain.snapshot import Snapshot
 from modelci.errors import ForgeError, UsageError
 from modelci.ports import Commit, Git, Progress
+
+RESULTS_SUBJECT = "Record the pipeline's results"
+"""The subject of the commit of what a merge's run wrote into Git's files."""
 
 _STEPS: tuple[int | None, ...] = (50, 500, None)
 _FULL_HISTORY = "Give the checkout its history (actions/checkout: `fetch-depth: 0`), or name BASE."
@@ -23,6 +29,13 @@ def name_head(git: Git, head: str | None) -> Revision:
     return Revision(sha=commit.sha, name=git.branch() or "HEAD", chosen=chosen, dirty=dirty)
 
 
+def promoted_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> tuple[str, ...]:
+    """Return the names of the artifacts that are promoted: those configured, else all."""
+    if settings.artifacts is not None:
+        return settings.artifacts
+    return tuple(artifact.name for artifact in snapshot.artifacts)
+
+
 def choose_base(
     git: Git,
     head: Revision,
@@ -30,9 +43,13 @@ def choose_base(
     *,
     base: str | None,
     default_branch: str | None,
+    artifacts: Sequence[str],
     progress: Progress,
 ) -> Revision | None:
-    """Return the base: as given, as the CI event says, or the merge base; None at the root."""
+    """Return the base: as given, as the CI event says, or the merge base; None at the root.
+
+    What is on the default branch is compared with the newest version of ``artifacts``, if any.
+    """
     if base is not None:
         return Revision(sha=git.resolve(base).sha, name=base, chosen="given")
     if head.sha is None:
@@ -42,6 +59,11 @@ def choose_base(
         return _pull_request_base(git, commit, context, progress)
     # The run job may have put a commit of results on top of what was pushed.
     pushed = context.sha in {commit.sha, *commit.parents}
+    main = default_branch or context.default_branch
+    if context.event is EventKind.PUSH and pushed and context.branch == main:
+        version = _newest_version(git, commit, artifacts, remote=git.remote())
+        if version is not None:
+            return version
     if context.event is EventKind.PUSH and context.before and pushed:
         try:
             _bring(git, context.before)
@@ -57,6 +79,7 @@ def choose_base(
         head,
         configured=default_branch,
         announced=context.default_branch,
+        artifacts=artifacts,
         progress=progress,
     )
 
@@ -79,6 +102,7 @@ def _local_base(
     *,
     configured: str | None,
     announced: str | None,
+    artifacts: Sequence[str],
     progress: Progress,
 ) -> Revision | None:
     found = git.default_branch(configured or announced)
@@ -100,11 +124,34 @@ def _local_base(
         return base
     if head.dirty:
         return Revision(sha=commit.sha, name="HEAD", chosen="the last commit")
+    version = _newest_version(git, commit, artifacts, remote=None)
+    if version is not None:
+        return version
     if not commit.parents:
         return None
     _bring(git, commit.parents[0])
     return Revision(
         sha=commit.parents[0], name="HEAD^", chosen=f"the parent of a commit that is on {name}"
+    )
+
+
+def _newest_version(
+    git: Git, head: Commit, artifacts: Sequence[str], *, remote: str | None
+) -> Revision | None:
+    """Return the version that a promotion of ``head`` is judged against: what was promoted last.
+
+    ``remote``'s tags are asked (in CI), or this clone's (a report needs no network).
+    """
+    if not artifacts:
+        return None
+    states = fold_registry(git.tags(artifacts, remote=remote))
+    # A commit of results stands for the commit that it was made on.
+    besides = {head.sha, *(head.parents if head.subject == RESULTS_SUBJECT else ())}
+    version = newest_version(states, besides=besides)
+    if version is None or not git.has(version.commit):
+        return None
+    return Revision(
+        sha=version.commit, name=version.tag, chosen="the newest version", tag=version.tag
     )
 
 

@@ -15,11 +15,13 @@ from modelci.domain.gates import Gate, Rule, Threshold, judge_all
 from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import Run, StageRun, StageStatus
 from modelci.domain.promotion import PlannedTag, Promotion
+from modelci.domain.registry import fold_registry, newest_version
 from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
-from modelci.workflows.promote import RESULTS_SUBJECT, _hash, commit_results, promote
+from modelci.workflows.promote import _hash, commit_results, promote
 from modelci.workflows.registry import list_registry
+from modelci.workflows.revisions import RESULTS_SUBJECT
 
 GATES = (Gate(metric="auc", rule=Rule.MIN, threshold=Threshold(value=0.5)),)
 
@@ -51,8 +53,12 @@ class World:
         head = git.resolve("HEAD")
         snapshot = self.reader.read(git.tree(head.sha))
         deltas = diff_metrics({}, snapshot.metrics)
+        states = fold_registry(git.tags(remote=git.remote()))
+        last = newest_version(
+            states, besides={head.sha, *head.parents[: head.subject == RESULTS_SUBJECT]}
+        )
         values: dict[str, object] = {
-            "base": None,
+            "base": last and Revision(sha=last.commit, name=last.tag, chosen="", tag=last.tag),
             "head": Revision(sha=head.sha, name="main", chosen="HEAD"),
             "head_sha": head.sha,
             "created": "2025-01-01T00:00:00Z",
@@ -72,6 +78,7 @@ class World:
         settings: PromoteConfig | None = None,
         results: Path | None = None,
         forge: FakeForge | None = None,
+        any_branch: bool = False,
         dry_run: bool = False,
     ) -> Promotion:
         return promote(
@@ -83,6 +90,7 @@ class World:
             results=results,
             branch="main",
             forge=forge,
+            any_branch=any_branch,
             dry_run=dry_run,
         )
 
@@ -152,7 +160,7 @@ def test_without_a_remote_the_tags_stay_here(world: World) -> None:
         ({"head": Revision(sha=None, name="x", chosen="")}, "The report is of nothing, not of"),
         ({"locks": {"dvc.lock": "f" * 40}}, "The report is of another dvc.lock"),
         ({"locks": None}, "The report is of another dvc.lock"),
-        ({"gates": judge_all(GATES, ())}, "0 gates failed and 1 metrics are missing"),
+        ({"gates": judge_all(GATES, ())}, "gates block it"),
         (
             {
                 "run": Run(
@@ -228,7 +236,7 @@ def test_an_artifact_that_no_tag_can_carry_is_a_configuration_error(world: World
     world.reader.artifacts = (Artifact(name="m m", path="models/m.skops"),)
     world.merge()
     git = world.clone()
-    with pytest.raises(ConfigError, match="cannot be a tag's artifact name"):
+    with pytest.raises(ConfigError, match="cannot be named by a tag"):
         world.promote(git, world.report(git))
 
 
@@ -361,6 +369,31 @@ def test_a_run_that_wrote_nothing_new_makes_no_commit(world: World) -> None:
     made = commit_results(git, world.reader.read(git.work_tree()))
     assert made is not None
     assert [one.path for one in git.changed_files(sha, made)] == ["dvc.lock"]
+
+
+def test_a_verdict_that_passes_over_the_newest_version_is_none(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    world.promote(git, world.report(git))
+    worse = world.merge("worse")  # blocked, let us say
+    world.remote.commit({**files("worse"), "README": b"x"})
+    git = world.clone()
+    unaware = world.report(git, base=Revision(sha=worse, name="HEAD^", chosen="the parent"))
+    with pytest.raises(PromotionError, match=r"not with m@v0\.0\.1, what was promoted last"):
+        world.promote(git, unaware)
+    assert world.tags == ["m@v0.0.1", "m#prod#1"]
+    assert world.promote(git, world.report(git)).tags[0].name == "m@v0.0.2"
+
+
+def test_only_what_is_merged_is_promoted(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    git.files["dvc.lock"] = lock("two")
+    git.commit_paths(["dvc.lock"], "on a branch that nobody merged")
+    with pytest.raises(PromotionError, match="is not on main"):
+        world.promote(git, world.report(git))
+    assert world.tags == []
+    assert world.promote(git, world.report(git), any_branch=True).done
 
 
 # -- releases and the registry ---------------------------------------------------------------

@@ -6,6 +6,7 @@ from tests.fakes.git import FakeGit, FakeRemote
 from tests.fakes.progress import RecordedProgress
 
 from modelci.domain.events import CIContext, EventKind
+from modelci.domain.promotion import PlannedTag
 from modelci.domain.report import Revision
 from modelci.errors import ForgeError, UsageError
 from modelci.workflows.revisions import choose_base, name_head
@@ -24,6 +25,7 @@ def choose(
     base: str | None = None,
     head: str | None = None,
     default_branch: str | None = None,
+    artifacts: tuple[str, ...] = (),
     progress: RecordedProgress | None = None,
 ) -> Revision | None:
     return choose_base(
@@ -32,6 +34,7 @@ def choose(
         context,
         base=base,
         default_branch=default_branch,
+        artifacts=artifacts,
         progress=progress or RecordedProgress(),
     )
 
@@ -295,3 +298,32 @@ def test_a_lone_first_commit_has_no_base_and_its_changes_have_one(remote: FakeRe
     git.commits[sha] = remote.commits[sha]
     git._head, git.files = sha, dict(files)
     assert choose(git) is None
+
+
+def tagged(remote: FakeRemote, name: str, commit: str, seconds: int) -> None:
+    remote.tags[name] = PlannedTag(
+        name=name, artifact="m", commit=commit, seconds=seconds, subject="s"
+    )
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_a_push_to_the_default_branch_is_compared_with_the_newest_version(
+    remote: FakeRemote, depth: int | None
+) -> None:
+    main = grow(remote, 4)
+    tagged(remote, "m@v0.0.1", main[0], 10)
+    tagged(remote, "m@v0.0.2", main[1], 20)
+    tagged(remote, "m@v0.0.3", main[3], 30)  # by an earlier run of this very job
+    git = FakeGit(ROOT, remote, depth=depth)
+    found = choose(git, push(main[3], main[2]), artifacts=("m",))
+    assert found is not None
+    assert (found.sha, found.tag) == (main[1], "m@v0.0.2")
+    assert sha_of(choose(git, push(main[3], main[2]), artifacts=("other",))) == main[2]
+
+
+def test_a_push_to_another_branch_is_compared_with_what_it_replaced(remote: FakeRemote) -> None:
+    main = grow(remote, 2)
+    side = grow(remote, 2, "side", main[1])
+    tagged(remote, "m@v0.0.1", main[0], 10)
+    git = FakeGit(ROOT, remote, at=side[1], branch="side")
+    assert sha_of(choose(git, push(side[1], side[0], "side"), artifacts=("m",))) == side[0]
