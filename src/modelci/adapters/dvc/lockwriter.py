@@ -28,7 +28,7 @@ _SIMPLE_KEY = re.compile(rf"{_KEY}:\Z")
 _WORDS = re.compile(r"(?i:true|false|null)(?![^:])")
 _LINE = re.compile(
     rf"""\ {{4,}}(?:-\ )?(?:{_KEY}:(?:\ (?=\S)|\Z))?
-    (?: (?P<text>[A-Za-z_/](?:[ -~](?!\ \#|:\ |:\Z))*(?<!\ ))  # text that needs no quotes
+    (?: (?P<text>[A-Za-z_/](?:(?!\ \#|:\ |:\Z)[ -~])*(?<!\ ))  # text that needs no quotes
     | (?=[0-9a-f]*[acdf])(?!0b)[0-9a-f]{{32}}(?:\.dir)?
     | (?:0|[1-9][0-9]{{0,15}})
     )?\Z""",
@@ -153,15 +153,30 @@ def _name_if_printed(block: str) -> str | None:
     """Return the stage's name if the block is just what DVC's printer makes of its values."""
     first, *lines = block.splitlines()
     key = first[len(_INDENT) :]
-    if _SIMPLE_KEY.match(key) and not _WORDS.match(key) and all(map(_is_simple, lines)):
+    if _SIMPLE_KEY.match(key) and not _WORDS.match(key) and _are_simple(lines):
         return key[:-1]
     text = f"stages:\n{block}"
     try:
         content = seams.parse_for_update(text, "dvc.lock")
-        (name,) = content["stages"]
+        (stages,) = content.values()
+        (name,) = stages
     except Exception:  # noqa: BLE001 - whatever is wrong with it, DVC shall say
         return None
     return str(name) if isinstance(name, str) and seams.print_yaml(content) == text else None
+
+
+def _are_simple(lines: Sequence[str]) -> bool:
+    """Whether the lines below a stage's name are plain, and indented as the printer does it."""
+    column, is_open = len(_INDENT), True
+    for line in lines:
+        indent = len(line) - len(line.lstrip(" "))
+        is_item = line[indent : indent + 1] == "-"
+        if indent > column and (is_item or not is_open or indent != column + len(_INDENT)):
+            return False
+        if not _is_simple(line):
+            return False
+        column, is_open = indent + len(_INDENT) * is_item, line.endswith(":")
+    return True
 
 
 def _is_simple(line: str) -> bool:

@@ -297,20 +297,23 @@ def check_claims(
             text = file.read()
     except FileNotFoundError:
         return
-    if _names_others(text):
+    try:
+        is_others = _names_others(json.loads(text))
+    except ValueError:
+        # Whoever writes it has the repository locked, as we have: it was killed while it wrote.
+        os.unlink(path)  # noqa: PTH108
+        return
+    if is_others:
         with _RWLOCK(tmp_dir, localfs, cmd, read, write, hardlink):
             pass
 
 
-def _names_others(text: str) -> bool:
-    if len(text) <= len('{"write": {}, "read": {}}'):
-        return False
+def _names_others(claims: Any) -> bool:
     try:
-        content = json.loads(text)
-        writers = list(content.get("write", {}).values())
-        readers = [one for some in content.get("read", {}).values() for one in some]
-        return any(one["pid"] != os.getpid() for one in writers + readers)
-    except (ValueError, TypeError, AttributeError, KeyError):
+        known = list(claims.get("write", {}).values())
+        known += [one for some in claims.get("read", {}).values() for one in some]
+        return any(one["pid"] != os.getpid() for one in known)
+    except (TypeError, AttributeError, KeyError):
         return True  # DVC shall say what is wrong with it
 
 
