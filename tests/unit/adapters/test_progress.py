@@ -162,3 +162,56 @@ def test_silence_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     progress.stage_output("x", "x")
     progress.stage_ended(OK, 1, 1)
     assert capfd.readouterr() == ("", "")
+
+
+def two_at_once(kind: type[TextProgress]) -> str:
+    stream = io.StringIO()
+    progress = kind(stream)
+    progress.stage_started("a", ("never run",), 0, 2)
+    progress.stage_output("a", "one\nhalf of ")
+    progress.stage_started("b", ("never run",), 0, 2)
+    progress.stage_output("b", "::error::b\n")
+    progress.stage_output("a", "a line\n")
+    progress.stage_ended(StageRun(name="b", status=StageStatus.RAN), 1, 2)
+    progress.stage_output("a", "last")
+    progress.stage_ended(StageRun(name="a", status=StageStatus.RAN), 2, 2)
+    return stream.getvalue()
+
+
+def test_lines_of_several_stages_bear_their_names() -> None:
+    assert two_at_once(TextProgress).splitlines() == [
+        "[1/2] a: never run",
+        "one",
+        "half of ",
+        "[1/2] b: never run",
+        "b | ::error::b",
+        "a | a line",
+        "[1/2] b ✔ ran",
+        "last",
+        "[2/2] a ✔ ran",
+    ]
+
+
+def test_groups_of_several_stages_stand_one_after_the_other() -> None:
+    log = two_at_once(ActionsProgress)
+    runner = Runner().read(log)
+    assert runner.depth == 0
+    assert runner.commands.count("group") == runner.commands.count("endgroup") == 2
+    assert "error" not in runner.commands
+    first, second = log.split("::group::")[1:]
+    assert "one\nhalf of a line\nlast" in first
+    assert "::error::b" in second
+    assert log.rstrip().endswith("[1/2] b ✔ ran")
+
+
+def test_much_that_is_kept_is_cut_at_the_front() -> None:
+    stream = io.StringIO()
+    progress = ActionsProgress(stream)
+    for name in ("a", "b"):
+        progress.stage_started(name, (), 0, 2)
+    for number in range(3000):
+        progress.stage_output("a", f"{number:1024}\n")
+    progress.stage_ended(StageRun(name="a", status=StageStatus.RAN), 1, 2)
+    assert len(stream.getvalue()) < 1.1 * 1024**2
+    assert "(The start is in the stage's log.)" in stream.getvalue()
+    assert "2999" in stream.getvalue()
