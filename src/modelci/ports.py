@@ -186,6 +186,12 @@ class Pipeline(Protocol):
     def plan(self, targets: Sequence[str], options: RunOptions) -> Plan:
         """Say what a run would do."""
 
+    def outdated(self, targets: Sequence[str], *, recorded: bool) -> Plan:
+        """Say which stages are out of date by dvc.lock alone, the same in every clone.
+
+        With ``recorded`` those that the remote's run cache knows are to be restored.
+        """
+
     def run(
         self,
         targets: Sequence[str],

@@ -45,6 +45,9 @@ class FakePipeline:
             )
         )
 
+    def outdated(self, targets: Sequence[str], *, recorded: bool) -> Plan:
+        return self.plan(targets, RunOptions())
+
     def run(
         self,
         targets: Sequence[str],

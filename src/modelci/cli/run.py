@@ -1,11 +1,19 @@
 """``modelci run``."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from modelci.errors import PipelineError
 from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from modelci.domain.pipeline import Run, RunOptions
+
+PARTS = "parts"
+"""The folder in .modelci of the documents of a pipeline's jobs."""
 
 
 @click.command()
@@ -26,6 +34,18 @@ from modelci.wiring import App
     "--executor", type=click.Choice(["local", "dask"]), help="Where stages run (default: here)."
 )
 @click.option("--address", help="A running Dask scheduler, such as tcp://scheduler:8786.")
+@click.option("--shard", metavar="K/N", help="Run the K-th of N jobs' share of a wave, and push.")
+@click.option(
+    "--wave", type=click.IntRange(min=1), help="The wave of --shard (default: the first not done)."
+)
+@click.option(
+    "--last-run",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A run document: shares are balanced by its seconds. The same one in every job.",
+)
+@click.option(
+    "--collect", is_flag=True, help="Gather what other jobs did: TARGETS are their documents."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run document.")
 @click.pass_obj
 def command(
@@ -43,6 +63,10 @@ def command(
     gpus: int | None,
     executor: str | None,
     address: str | None,
+    shard: str | None,
+    wave: int | None,
+    last_run: Path | None,
+    collect: bool,
     as_json: bool,
 ) -> None:
     """Run the pipeline: only what is out of date, and say why.
@@ -55,9 +79,10 @@ def command(
       modelci run
       modelci run evaluate --pull -j 4
       modelci run --keep-going --push
+      modelci run --shard 2/3 --wave 1    # in a job of `modelci plan --matrix`
+      modelci run --collect               # after those jobs: their documents in .modelci/parts
     """  # noqa: D301
     from modelci.cli.output import print_document
-    from modelci.documents import codec
     from modelci.workflows.run import last_seconds, run_options, run_pipeline
 
     app.set_flags(
@@ -78,8 +103,16 @@ def command(
         downstream=downstream,
         single_item=single_item,
         gpus=gpus,
-        last_seconds=last_seconds(document),
+        last_seconds=last_seconds(last_run or document),
     )
+    if shard is not None:
+        options = replace(options, last_seconds=last_seconds(last_run) if last_run else {})
+        document, run = _run_shard(app, shard, wave, targets, options)
+        _finish(run, document, as_json=as_json)
+        return
+    if collect:
+        _finish(_collect(app, targets, options), document, as_json=as_json)
+        return
     if dry_run:
         print_document(app.pipeline.plan(targets, options), as_json=as_json)
         return
@@ -94,10 +127,57 @@ def command(
             options=options,
             executor=elsewhere,
         )
+    _finish(run, document, as_json=as_json)
+
+
+def _run_shard(
+    app: App, text: str, wave: int | None, targets: tuple[str, ...], options: "RunOptions"
+) -> "tuple[Path, Run]":
+    from modelci.domain.waves import Shard
+    from modelci.workflows.shards import run_shard
+
+    try:
+        shard = Shard.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--shard: {error}.") from error
+    number, run = run_shard(
+        shard,
+        wave=wave,
+        git=app.git,
+        pipeline=app.pipeline,
+        progress=app.progress,
+        now=app.now,
+        version=app.version,
+        targets=targets,
+        options=options,
+    )
+    name = f"wave-{number}-{shard.number}-of-{shard.of}.json"
+    return app.folder / PARTS / name, run
+
+
+def _collect(app: App, parts: tuple[str, ...], options: "RunOptions") -> "Run":
+    from modelci.workflows.shards import collect, read_parts
+
+    head = app.git.head()
+    return collect(
+        read_parts([Path(part) for part in parts], app.folder / PARTS, head.sha if head else None),
+        git=app.git,
+        pipeline=app.pipeline,
+        progress=app.progress,
+        now=app.now,
+        version=app.version,
+        options=options,
+    )
+
+
+def _finish(run: "Run", document: Path, *, as_json: bool) -> None:
+    from modelci.cli.output import print_document
+    from modelci.documents import codec
+
     codec.write(run, document)
     print_document(run, as_json=as_json)
     if run.failed:
         names = ", ".join(stage.name for stage in run.failed)
-        raise PipelineError(f"Failed: {names}.", hint="The log's end is in .modelci/run.json.")
+        raise PipelineError(f"Failed: {names}.", hint=f"The log's end is in {document}.")
     if run.error:
         raise PipelineError(run.error)

@@ -115,8 +115,7 @@ class RunOptions:
     ``single_item`` runs just the targets. ``last_seconds`` is how long stages took last time;
     ``gpus`` (None: as many as are found) and cores are what stages' needs are held against.
     ``push`` sends each stage's outputs as soon as it has run, with ``record`` also a note of the
-    run. Of all stages, the commands of those in ``only`` alone may be run (None: of any), and not
-    of those in ``failures``, which failed in another job.
+    run. Stages in ``others`` are other jobs' to run; those in ``failures`` have failed there.
     """
 
     jobs: int | None = None
@@ -130,7 +129,7 @@ class RunOptions:
     last_seconds: Mapping[str, float] = field(default_factory=dict)
     push: bool = False
     record: bool = True
-    only: frozenset[str] | None = None
+    others: frozenset[str] = frozenset()
     failures: Mapping[str, StageRun] = field(default_factory=dict)
 
 

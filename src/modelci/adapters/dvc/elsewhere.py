@@ -150,20 +150,21 @@ class Elsewhere:
 class OtherJobs:
     """Stands for stages that other CI jobs run; a ``Place``.
 
-    None but ``only`` (None: any) are to be run here, and none of ``failures`` again.
+    What ``others`` run must be restored here; ``failures`` are not run again.
     """
 
     slots = None
 
-    def __init__(self, only: frozenset[str] | None, failures: Mapping[str, StageRun]) -> None:
-        self._only = only
+    def __init__(self, others: frozenset[str], failures: Mapping[str, StageRun]) -> None:
+        self._others = others
         self._failures = failures
 
     def takes(self, stage: Any) -> bool:
         """Whether the stage is another job's; what cannot be restored is everybody's."""
         name = stage.addressing
-        is_anothers = self._only is not None and name not in self._only
-        return name in self._failures or (is_anothers and records.why_unrecorded(stage) is None)
+        if name in self._others:
+            return records.why_unrecorded(stage) is None
+        return name in self._failures
 
     def needs_here(self, stage: Any, needs: Needs) -> Needs:  # noqa: ARG002
         """Return all: it may well run here."""

@@ -19,7 +19,7 @@ from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 
 from modelci.adapters.clones import LocalSource
-from modelci.adapters.dvc import errors, machine, seams
+from modelci.adapters.dvc import errors, machine, records, seams
 from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
 from modelci.adapters.dvc.elsewhere import Elsewhere, OtherJobs
 from modelci.adapters.dvc.engine import Engine, SharedProgress
@@ -27,6 +27,7 @@ from modelci.adapters.dvc.executors import LocalExecutor, Place
 from modelci.adapters.dvc.locking import Claims, Token
 from modelci.adapters.dvc.lockwriter import LockFiles
 from modelci.adapters.dvc.needs import needs_of
+from modelci.adapters.dvc.outdated import plan_by_lock
 from modelci.adapters.dvc.planning import plan_stages
 from modelci.adapters.dvc.quickyaml import QuickYaml
 from modelci.adapters.dvc.running import Surroundings
@@ -62,6 +63,7 @@ class DvcPipeline:
         self._environment = environment
         self._config = {"core": {"remote": remote}} if remote else {}
         self._git_url = git_url
+        self._sent = 0
         self._logs = (logs or self._root / ".dvc" / "tmp" / "modelci" / "logs").resolve()
 
     def plan(self, targets: Sequence[str], options: RunOptions) -> Plan:
@@ -69,6 +71,18 @@ class DvcPipeline:
         claims = seams.paths_claimed_by(Claims().rwlock)
         with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo), claims:
             return plan_stages(*self._collect(repo, targets, options), options)
+
+    def outdated(self, targets: Sequence[str], *, recorded: bool) -> Plan:
+        """Say which stages are out of date by dvc.lock, whatever data are here.
+
+        With ``recorded`` a stage whose run the remote's run cache knows is to be restored.
+        """
+        claims = seams.paths_claimed_by(Claims().rwlock)
+        with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo), claims:
+            if recorded and self._remote(repo) is None:
+                raise errors.no_remote()
+            stages, graph = self._collect(repo, targets, RunOptions())
+            return plan_by_lock(stages, graph, find=records.find if recorded else None)
 
     def run(
         self,
@@ -101,8 +115,8 @@ class DvcPipeline:
         executor: StageExecutor | None,
     ) -> Iterator[Place | None]:
         if executor is None:
-            is_spread = options.only is not None or options.failures
-            yield OtherJobs(options.only, options.failures) if is_spread else None
+            is_spread = options.others or options.failures
+            yield OtherJobs(options.others, options.failures) if is_spread else None
             return
         if self._remote(repo) is None:
             raise errors.no_remote()
@@ -135,14 +149,20 @@ class DvcPipeline:
             lock_files=LockFiles(stages, str(scratch)),
             executor=LocalExecutor(),
             place=place,
+            sent=self._count_sent,
             halt=Halt(),
             progress=progress,
             started=time.perf_counter(),
         )
         return Engine(stages, graph, [needs_of(stage) for stage in stages], around).run()
 
+    def _count_sent(self, count: int) -> None:
+        self._sent += count
+
     def push(self, *, progress: Progress, record: bool = True) -> int:
         """Push what the checkout's stages wrote; return how many files were new.
+
+        What stages have pushed as they ended counts too.
 
         With ``record`` also what the run cache knows, so that other machines need not run it.
         Raises PipelineError if there is no remote, or it does not take all. What is neither here
@@ -153,8 +173,9 @@ class DvcPipeline:
             if remote is None:
                 raise errors.no_remote()
             with _talking_to(remote, "push to", heard):
-                records = _push_run_cache(repo) if record else 0
-                return int(repo.push()) + records + _push_copies(repo)
+                noted = _push_run_cache(repo) if record else 0
+                sent, self._sent = self._sent, 0
+                return sent + int(repo.push()) + noted + _push_copies(repo)
 
     def fetch(self, files: Sequence[TrackedFile]) -> None:
         """Bring the bytes of tracked files, of whatever revision, from the remote to the cache.

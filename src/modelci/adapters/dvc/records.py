@@ -175,16 +175,18 @@ def fetch_file(repo: Any, path: str, value: str) -> None:
     part.replace(target)
 
 
-def send(stage: Any, *, record: bool) -> None:
+def send(stage: Any, *, record: bool) -> int:
     """Push what a stage wrote, with the copies of its metrics and plots, and note its run.
 
-    Raises the remote's own errors, or DvcException where it does not take everything.
+    Returns how many files were new to the remote. Raises the remote's own errors, or DvcException
+    where it does not take everything.
     """
-    _push(stage.repo, stage.get_used_objs(push=True))
+    count = _push(stage.repo, stage.get_used_objs(push=True))
     if why_unrecorded(stage) is None:
-        _push(stage.repo, _recorded(stage, entry_of(stage)).get_used_objs())
+        count += _push(stage.repo, _recorded(stage, entry_of(stage)).get_used_objs())
         if record:
-            send_record(stage)
+            count += _send_record(stage)
+    return count
 
 
 def fetch_outputs(stage: Any, entry: Entry) -> None:
@@ -202,37 +204,57 @@ def _recorded(stage: Any, entry: Entry) -> Any:
     return cache._create_stage(dict(entry), wdir=stage.wdir)  # noqa: SLF001
 
 
-def _push(repo: Any, used: Mapping[Any, Iterable[Any]]) -> None:
+def _push(repo: Any, used: Mapping[Any, Iterable[Any]]) -> int:
+    count = 0
     for odb, objects in used.items():
-        failed = repo.cloud.push(objects, odb=odb).failed
-        if failed:
-            raise DvcException(f"the remote did not take {len(failed)} of the files")
+        result = repo.cloud.push(objects, odb=odb)
+        if result.failed:
+            raise DvcException(f"the remote did not take {len(result.failed)} of the files")
+        count += len(result.transferred)
+    return count
 
 
 # -- the run cache's entries -------------------------------------------------------------------
 
 
-def send_record(stage: Any) -> bool:
-    """Push the run cache's entry of the stage as it is now; False if the remote cannot hold any."""
+def _send_record(stage: Any) -> int:
+    """Push the run cache's entry of the stage as it is now; 0 if the remote cannot hold any."""
     repo = stage.repo
     remote = _remote_records(repo)
     if remote is None:
-        return False
+        return 0
     key = dvc.stage.cache._get_stage_hash(stage)  # noqa: SLF001
     value = dvc.stage.cache._get_cache_hash(to_single_stage_lockfile(stage))  # noqa: SLF001
     ours = repo.cache.legacy
     parts = ("runs", key[:2], key, value)
     path = str(Path(ours.path, *parts))
     dvc.fs.generic.copy(ours.fs, path, remote.fs, remote.fs.join(remote.path, *parts))
-    return True
+    return 1
 
 
-def fetch_records(stage: Any) -> int:
+def find(stage: Any, known: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the outputs, by path, of a past run of the stage; None if no run cache knows one.
+
+    Neither these nor the dependencies need be here: ``known`` has the outputs of stages before it.
+    """
+    if why_unrecorded(stage) is not None:
+        return None
+    for dep in stage.deps:
+        out = known.get(dep.fs_path)
+        dep.hash_info = dep.get_hash() if out is None else out.hash_info
+        if not isinstance(dep, ParamsDependency):
+            dep.meta = dep.get_meta() if out is None else out.meta
+    _fetch_records(stage)
+    entry = stage.repo.stage_cache._load(stage)  # noqa: SLF001
+    return None if entry is None else {out.fs_path: out for out in _recorded(stage, entry).outs}
+
+
+def _fetch_records(stage: Any) -> None:
     """Fetch the run cache's entries for the stage's dependencies as they are hashed now."""
     repo = stage.repo
     remote = _remote_records(repo)
-    if remote is None or not dvc.stage.cache._can_hash(stage):  # noqa: SLF001
-        return 0
+    if remote is None:
+        return
     key = dvc.stage.cache._get_stage_hash(stage)  # noqa: SLF001
     folder = remote.fs.join(remote.path, "runs", key[:2], key)
     ours = repo.cache.legacy
@@ -241,7 +263,6 @@ def fetch_records(stage: Any) -> int:
         target = Path(ours.path, "runs", key[:2], key, remote.fs.name(path))
         if not target.exists():
             dvc.fs.generic.copy(remote.fs, path, ours.fs, str(target))
-    return len(found)
 
 
 def _remote_records(repo: Any) -> Any | None:

@@ -46,6 +46,7 @@ class Surroundings:
     lock_files: LockFiles
     executor: Executor
     place: Place | None
+    sent: Callable[[int], None]
     halt: Halt
     progress: Progress
     started: float
@@ -181,7 +182,7 @@ class StageRunner:
         What cannot be pushed now is tried again at the end of the run, and is an error then.
         """
         try:
-            records.send(self.stage, record=self._options.record)
+            self._around.sent(records.send(self.stage, record=self._options.record))
         except Exception as error:  # noqa: BLE001 - every kind of remote has errors of its own
             why = errors.describe(error)
             self._around.progress.warn(f"{self.stage.addressing} could not be pushed: {why}.")
