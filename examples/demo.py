@@ -29,6 +29,7 @@ def main() -> None:
     shutil.rmtree(DEMO, ignore_errors=True)
     say("1. A project: its pipeline in Git, its data and models in a DVC remote")
     make_project()
+    say("   Its first version: there is nothing to compare with yet")
     push_runner("baseline")
     say("2. A pull request that makes the model worse")
     propose(1, "faster-learning", {"learning_rate: 0.1": "learning_rate: 0.3"})
@@ -39,6 +40,7 @@ def main() -> None:
     say("4. It is merged: nothing is trained twice, the version is a tag")
     merge(2, "smaller-trees")
     runner = push_runner("merge")
+    say("5. The registry, read from the remote's tags alone")
     run("modelci", "registry", "--remote", folder=runner)
     say(f"Done in {time.monotonic() - began:.0f} s. Look at:")
     show()
@@ -159,6 +161,7 @@ def modelci_ci(
     }
     log = DEMO / f"{runner.name}.log"
     run("modelci", "ci", folder=runner, environment=environment, expected=expected, log=log)
+    print(f"(its output is in {log.relative_to(PROJECT)}; the verdict once more:)")
     run("modelci", "gate", folder=runner, expected=expected)
 
 
@@ -167,6 +170,7 @@ def show() -> None:
     comments = sorted((FORGE / "comments").glob("*.md"))
     pages = sorted(DEMO.glob("runner-*/.modelci/report.html"))
     logs = sorted(DEMO.glob("runner-*.log"))
+    print("The comments are what the forge would show on the pull requests.")
     for label, paths in (("comment", comments), ("page", pages), ("log", logs)):
         for path in paths:
             print(f"  {label:8} {path.relative_to(PROJECT)}")

@@ -62,17 +62,17 @@ def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
     repository = environ.get("GITHUB_REPOSITORY")
     server = environ.get("GITHUB_SERVER_URL", "https://github.com")
     run_id = environ.get("GITHUB_RUN_ID")
-    is_branch = environ.get("GITHUB_REF_TYPE") == "branch"
+    branch = _branch(environ)
     return CIContext(
         provider="github",
-        event=_kind(name, is_branch=is_branch),
+        event=_kind(name, is_branch=branch is not None),
         event_name=name,
         repository=repository,
         # With pull_request_target GITHUB_SHA is the base's, whatever was checked out.
         sha=environ.get("GITHUB_SHA") if name != "pull_request_target" else None,
         head_sha=_text(_dict(pull.get("head")).get("sha")) or environ.get("GITHUB_SHA"),
-        base_ref=environ.get("GITHUB_BASE_REF") or None,
-        branch=environ.get("GITHUB_REF_NAME") if is_branch else None,
+        base_ref=environ.get("GITHUB_BASE_REF") or _text(_dict(pull.get("base")).get("ref")),
+        branch=branch,
         before=_commit(event.get("before")),
         pull_request=_number(pull.get("number")),
         from_fork=_is_fork(pull, repository),
@@ -113,6 +113,14 @@ def write_outputs(values: Mapping[str, str], environ: Mapping[str, str] = os.env
             mark = f"modelci_{secrets.token_hex(16)}"
             file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
     return True
+
+
+def _branch(environ: Mapping[str, str]) -> str | None:
+    """Return the branch that was pushed; other runners than GitHub's set GITHUB_REF alone."""
+    if "GITHUB_REF_TYPE" in environ:
+        return environ.get("GITHUB_REF_NAME") if environ["GITHUB_REF_TYPE"] == "branch" else None
+    ref = environ.get("GITHUB_REF", "")
+    return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
 
 
 def _kind(name: str, *, is_branch: bool) -> EventKind:

@@ -1,11 +1,15 @@
 """``modelci gate``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from modelci.cli.options import read_report, report_option, terminal_size
 from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from modelci.domain.report import Report
 
 
 @click.command()
@@ -25,6 +29,19 @@ def command(ctx: click.Context, report_file: Path | None) -> None:
     app: App = ctx.obj
     report = read_report(app, report_file)
     click.echo(render_verdict(report, **terminal_size()), nl=False)
+    if report_file is None:
+        _warn_if_old(app, report)
     if report.run is not None and not report.run.is_ok:
         ctx.exit(PipelineError.exit_code)
     ctx.exit(0 if report.is_ok else 1)
+
+
+def _warn_if_old(app: App, report: "Report") -> None:
+    """Say that the work tree has moved on since the report of this clone was written."""
+    head = app.git.head()
+    if head is not None and (report.head.sha, report.head.dirty) != (head.sha, app.git.is_dirty()):
+        click.echo(
+            f"Note: the report is of {(report.head.sha or 'no commit')[:7]}"
+            f"{' with changes' if report.head.dirty else ''}; `modelci report` makes a new one.",
+            err=True,
+        )

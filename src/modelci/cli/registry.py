@@ -25,3 +25,5 @@ def command(app: App, name: str | None, remote: bool, as_json: bool) -> None:
 
     states = list_registry(app.git, name=name, remote=remote)
     print_document(registry_document(states), as_json=as_json)
+    if not states and not remote and app.git.remote():
+        click.echo("This clone has no registry tags; --remote reads the remote's.", err=True)

@@ -28,6 +28,7 @@ _FILES = {"terminal": "report.txt", "md": "report.md", "json": "report.json", "h
     type=click.Path(path_type=Path),
     help="File to write, or with several formats the folder for report.md, report.html, …",
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--pull", is_flag=True, help="Fetch metrics that DVC keeps in its cache.")
 @click.option(
     "--run",
@@ -42,14 +43,16 @@ def command(
     head: str | None,
     formats: tuple[str, ...],
     out: Path | None,
+    as_json: bool,
     pull: bool,
     run_file: Path | None,
 ) -> None:
     """Show how the model changed from BASE to HEAD, and judge it by the gates.
 
     BASE is by default the merge base with the default branch (in a pull request's job, what the
-    event says), HEAD the work tree. The gates are those of BASE. No checkout is made. The
-    document is also written to .modelci/report.json, for `modelci gate` and `modelci comment`.
+    event says; on the default branch the newest version), HEAD the work tree. The gates are those
+    of BASE, on the default branch its own. No checkout is made. The document is also written to
+    .modelci/report.json, for `modelci gate` and `modelci comment`.
 
     \b
     Examples:
@@ -61,6 +64,7 @@ def command(
     from modelci.domain.pipeline import Run
     from modelci.workflows.report import make_report
 
+    formats = (*formats, "json") if as_json else formats
     if len(set(formats)) > 1 and out is None:
         raise click.UsageError("Several formats need --out DIR.")
     report = make_report(

@@ -149,7 +149,7 @@ def _with_reservations(report: Report, troubled: Sequence[GateResult], tail: Phr
 
 
 def _broken(run: Run, report: Report, blocking: Sequence[GateResult]) -> Iterator[Phrase]:
-    yield Role.STRONG, "The pipeline failed"
+    yield Role.STRONG, "The pipeline failed" if run.failed else "The run failed"
     if run.failed:
         yield Role.PLAIN, " in stage " if len(run.failed) == 1 else " in stages "
         yield from _names([stage.name for stage in run.failed])

@@ -108,7 +108,7 @@ def render_run(run: Run, *, width: int = 100, colour: bool = False) -> str:
     """Return what a run did, stage by stage, with the ends of failed stages' logs."""
     tone = Tone.GOOD if run.is_ok else Tone.BROKEN
     sign, style = _TONES[tone]
-    word = "Pipeline ran" if run.is_ok else "Pipeline failed"
+    word = "Pipeline ran" if run.is_ok else "Pipeline failed" if run.failed else "Run failed"
     line = Text.assemble((f"{sign} {word}", style), f": {run_counts(run)}")
     line.append(f" in {quantities.duration(run.seconds)}.")
     parts: list[RenderableType] = [line]

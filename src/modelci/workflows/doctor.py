@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modelci.config.load import FILE, Loaded
-from modelci.config.model import Config
+from modelci.config.model import Config, PromoteConfig
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.events import CIContext
-from modelci.domain.metrics import MetricDelta, matches
+from modelci.domain.gates import Outcome, judge_all
+from modelci.domain.metrics import diff_metrics
+from modelci.domain.pipeline import RunOptions
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ModelCIError
 from modelci.formats import parse_yaml
 from modelci.ports import Git, Pipeline, SnapshotReader
+from modelci.workflows.promote import chosen_artifacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,15 @@ def _check_git(world: _World) -> Iterator[Check]:
 
 def _check_dvc(world: _World) -> Iterator[Check]:
     if not (world.git.root / ".dvc").is_dir():
+        below = [path for path in world.git.work_tree().paths() if path.endswith("/.dvc/config")]
+        if below:
+            folder = below[0].removesuffix("/.dvc/config")
+            yield _problem(
+                "dvc",
+                f"the DVC project is in {folder}/, not at the top of the Git repository",
+                "modelci wants `.dvc/` at the top: `dvc init` there; dvc.yaml may stay.",
+            )
+            return
         yield _problem("dvc", "this is no DVC repository", "`dvc init`")
         return
     yield _ok("dvc", world.pipeline().version())
@@ -105,8 +117,13 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
     if not snapshot.stages and not snapshot.tracked:
         yield _warning("pipeline", "no dvc.yaml and no .dvc file", "`dvc stage add`, `dvc add`.")
     else:
-        counts = f"{len(snapshot.stages)} stages, {len(snapshot.metrics)} metrics"
-        yield _ok("pipeline", f"{counts}, {len(snapshot.tracked)} tracked files")
+        counts = {
+            "stage": snapshot.stages,
+            "metric": snapshot.metrics,
+            "tracked file": snapshot.tracked,
+        }
+        told = ", ".join(_counted(len(found), name) for name, found in counts.items())
+        yield _ok("pipeline", told)
     for stage, reasons in list(snapshot.stale.items())[:5]:
         yield _warning(
             "dvc.lock",
@@ -115,37 +132,44 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
         )
     for note in snapshot.notes[:5]:
         yield _warning("metrics", note, "See the file named.")
-    yield _check_artifacts(snapshot)
-    yield from _check_gates(world.configuration(), snapshot)
+    config = world.configuration().config
+    yield _check_artifacts(snapshot, config.promote)
+    yield from _check_gates(config, snapshot)
+    if snapshot.stages:
+        # DVC's own word on cycles, overlapping outputs and the like; it raises.
+        world.pipeline().plan((), RunOptions())
 
 
-def _check_artifacts(snapshot: Snapshot) -> Check:
-    if snapshot.artifacts:
-        return _ok("artifacts", ", ".join(artifact.name for artifact in snapshot.artifacts))
-    return _warning(
-        "artifacts",
-        "none are declared: nothing can be promoted",
-        "In dvc.yaml: `artifacts: {NAME: {path: models/model.skops, type: model}}`.",
-    )
+def _check_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> Check:
+    if not snapshot.artifacts and settings.artifacts is None:
+        return _warning(
+            "artifacts",
+            "none are declared: nothing can be promoted",
+            "In dvc.yaml: `artifacts: {NAME: {path: models/model.skops, type: model}}`.",
+        )
+    try:
+        chosen = chosen_artifacts(snapshot, settings)
+    except ModelCIError as error:
+        return _failed("artifacts", error)
+    return _ok("artifacts", ", ".join(artifact.name for artifact in chosen))
 
 
-def _check_gates(loaded: Loaded, snapshot: Snapshot) -> Iterator[Check]:
-    gates = loaded.config.all_gates()
+def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
+    """Judge what is there against itself: whatever does not hold now blocks every change."""
+    gates = config.all_gates()
     if not gates:
         yield _warning(
             "gates", "none: no pull request is ever blocked", "`modelci init` proposes some."
         )
         return
-    deltas = [MetricDelta(key=key, base=None, head=None) for key in snapshot.metrics]
-    idle = sorted(
-        {gate.metric for gate in gates if not any(matches(gate.metric, one.key) for one in deltas)}
-    )
-    if idle:
-        yield _warning(
-            "gates", f"no metric is called {', '.join(idle)}", "Name metrics as dvc.yaml has them."
-        )
-    else:
-        yield _ok("gates", f"{len(gates)} gates, each on a metric that exists")
+    deltas = diff_metrics(snapshot.metrics, snapshot.metrics, config.metrics)
+    results = judge_all(gates, deltas)
+    troubled = [one for one in results if one.outcome is not Outcome.PASSED]
+    for one in troubled:
+        make = _problem if one.blocks else _warning
+        yield make("gates", f"{one.gate}: {one.reason}", "Mend the gate in modelci.yaml.")
+    if not troubled:
+        yield _ok("gates", f"{_counted(len(gates), 'gate')}, all hold for what is here")
 
 
 def _check_tags(world: _World) -> Iterator[Check]:
@@ -251,3 +275,8 @@ def _problem(name: str, detail: str, fix: str | None) -> Check:
 
 def _failed(name: str, error: ModelCIError) -> Check:
     return _problem(name, str(error), error.hint)
+
+
+def _counted(number: int, noun: str) -> str:
+    """Return ``1 gate``, ``2 gates``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from modelci import __version__
 from modelci.config.load import FILE
 from modelci.domain.metrics import Direction, MetricKey, known_direction
 from modelci.domain.snapshot import Snapshot
@@ -53,6 +54,7 @@ def _plan(snapshot: Snapshot, branch: str, *, has_remote: bool) -> Mapping[str, 
         f".github/workflows/{name}": (templates / name)
         .read_text(encoding="utf-8")
         .replace("branches: [main]", f"branches: [{_quote(branch)}]")
+        .replace("pip install modelci", f"pip install modelci=={__version__}")
         for name in _WORKFLOWS
     }
 

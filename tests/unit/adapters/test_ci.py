@@ -114,6 +114,16 @@ def test_a_branchs_first_push_replaced_nothing(tmp_path: Path) -> None:
     assert context.before is None
 
 
+def test_a_runner_that_sets_less_is_understood_too(tmp_path: Path) -> None:
+    thin = {name: value for name, value in PUSH.items() if name != "GITHUB_REF_TYPE"}
+    context = found(tmp_path, {"before": "1" * 40}, **{**thin, "GITHUB_REF": "refs/heads/a/b"})
+    assert (context.event, context.branch) == (EventKind.PUSH, "a/b")
+    pull = {"number": 7, "head": {"sha": HEAD}, "base": {"ref": "trunk"}}
+    event = {"pull_request": pull, "repository": REPOSITORY}
+    context = found(tmp_path, event, GITHUB_EVENT_NAME="pull_request")
+    assert context.base_ref == "trunk"
+
+
 @pytest.mark.parametrize(
     ("name", "variables", "event"),
     [

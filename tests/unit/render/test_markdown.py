@@ -73,7 +73,7 @@ def judged(*outcomes: Outcome, severity: Severity = Severity.BLOCK) -> Report:
                     revision=None, dirty=False, started="", seconds=0, stages=(), error="no cache."
                 ),
             ),
-            "The pipeline failed: no cache; 1 of 1 gate blocked.",
+            "The run failed: no cache; 1 of 1 gate blocked.",
         ),
     ],
 )

@@ -154,16 +154,29 @@ def test_a_lock_that_is_out_of_date_names_the_stage(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "detail"),
+    ("config", "health", "detail"),
     [
-        (b"", "none: no pull request is ever blocked"),
-        (b"gates: [{metric: aucc, min: 1}]", "no metric is called aucc"),
+        (b"", WARNING, "none: no pull request is ever blocked"),
+        (b"gates: [{metric: aucc, min: 1}]", PROBLEM, "no metric of that name exists"),
+        (b"gates: [{metric: aucc, min: 1, missing: warn}]", WARNING, "no metric of that name"),
+        (b"gates: [{metric: auc, min: 0.9}]", PROBLEM, "0.8 must be"),
+        (b"gates: [{metric: auc, min: 0.9, severity: warn}]", WARNING, "0.8 must be"),
+        (b"metrics: {auc: unknown}\ngates: [{metric: auc, max_drop: 0}]", PROBLEM, "not known"),
     ],
 )
-def test_gates_that_judge_nothing_are_named(world: World, config: bytes, detail: str) -> None:
+def test_gates_that_could_not_hold_today_are_named(
+    world: World, config: bytes, health: Health, detail: str
+) -> None:
     world.commit(**{"modelci.yaml": config})
     check = world.check("gates")
-    assert (check.health, check.detail) == (WARNING, detail)
+    assert check.health is health
+    assert detail in check.detail
+
+
+@pytest.mark.parametrize("config", [b"promote: {artifacts: [zzz]}", b"promote: {assign: [a b]}"])
+def test_a_promotion_that_would_be_refused_is_a_problem(world: World, config: bytes) -> None:
+    world.commit(**{"modelci.yaml": config})
+    assert world.check("artifacts").health is PROBLEM
 
 
 def test_a_project_that_declares_no_artifact_can_promote_nothing(world: World) -> None:
