@@ -188,6 +188,8 @@ def test_artifacts_that_nobody_declares_are_not_promoted(site: World) -> None:
     assert says(laptop.modelci("promote", code=3), "'credti'", hint="Declared: credit.")
     laptop.commit({"modelci.yaml": settings, "dvc.yaml": PIPELINE.partition("artifacts:")[0]})
     laptop.modelci("report")
+    assert says(laptop.modelci("promote", code=6), "is not on main", hint="Merge and push")
+    laptop.git("push", "--quiet")
     assert "No dvc.yaml declares `artifacts:`" in laptop.modelci("promote").out
 
 

@@ -76,7 +76,12 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     [
         ({"modelci.yaml": "gate: []\n"}, 3, "✗ modelci.yaml: ", "Did you mean 'gates'?"),
         ({"modelci.yaml": ""}, 0, "! gates: none", "`modelci init`"),
-        ({"modelci.yaml": "gates: [{metric: auc, min: 1}]\n"}, 0, "! gates: no metric is", "Name"),
+        (
+            {"modelci.yaml": "gates: [{metric: auc, min: 1}]\n"},
+            3,
+            "✗ gates: auc min 1: no metric",
+            "Mend",
+        ),
         (
             {"params.yaml": "quality: 1\nnoise: 0\n"},
             0,
@@ -84,7 +89,7 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
             "modelci run",
         ),
         ({"dvc.lock": "<<<<<<< HEAD\n"}, 3, "✗ pipeline: dvc.lock:1 holds a merge", "either side"),
-        ({"metrics.json": "{"}, 0, "! metrics: metrics.json:1:2 cannot be read", "file named"),
+        ({"metrics.json": "{"}, 3, "! metrics: metrics.json:1:2 cannot be read", "file named"),
         ({"dvc.yaml": PIPELINE.partition("artifacts")[0]}, 0, "! artifacts: none", "`artifacts:"),
         ({".dvc/config": "[core]\nremote = nope\n"}, 3, "✗ dvc: ", ".dvc/config"),
         ({".dvc/config": ""}, 0, "! dvc remote: none", "`dvc remote add -d NAME URL`"),

@@ -50,10 +50,10 @@ def promote(
     commit that is not on the default branch is refused, unless ``any_branch``. Raises
     PromotionError where the gates or the remote say no; then nothing is tagged.
     """
-    if not any_branch:
-        _require_merged(git, default_branch)
     gathered = _gather(git, reader, settings, results)
     _require_verdict(report, gathered)
+    if not any_branch:
+        _require_merged(git, default_branch)
     promotion = plan_promotion(
         _candidates(gathered, settings),
         gathered.registry,
