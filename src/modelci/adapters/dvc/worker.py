@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import dvc.repo
-from dvc.exceptions import DvcException
 
 from modelci.adapters.clones import SourceUnavailableError, check_out
 from modelci.adapters.dvc import errors, records, seams
-from modelci.adapters.dvc.commands import Halt, TimedOutError, Usage
+from modelci.adapters.dvc.commands import Halt, HaltedError, TimedOutError, Usage
 from modelci.adapters.dvc.executors import JobEnd, LocalExecutor, StageJob
 from modelci.adapters.dvc.needs import needs_of
 from modelci.adapters.dvc.talk import dvc_quiet
@@ -54,7 +53,9 @@ def run_task(task: StageTask, source: Source, site: Site) -> StageOutcome:
             return StageOutcome(worker=site.name, lacking=Lacking(source=str(error)))
         except ModelCIError as error:
             return _problem(site, error)
-        except (DvcException, OSError) as error:
+        except HaltedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as DVC: whatever it is, this stage failed
             return _problem(site, errors.translate(error, folder / "work" / source.subdir))
 
 

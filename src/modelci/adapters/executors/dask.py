@@ -147,11 +147,14 @@ class DaskExecutor:
     def _wait_for(
         self, future: Any, stage: str, hearing: "_Hearing", is_halted: Callable[[], bool]
     ) -> StageOutcome | None:
+        # Not by `result(timeout=...)`: that is racy in distributed 2026.8.
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
         while not is_halted():
-            try:
-                outcome: StageOutcome = future.result(timeout=_LOOK_SECONDS)
-            except TimeoutError:
+            if not done.wait(_LOOK_SECONDS):
                 continue
+            try:
+                outcome: StageOutcome = future.result()
             except distributed.KilledWorker as error:
                 raise PipelineError(
                     f"The worker was lost each time that it ran {stage}: {error}.",
