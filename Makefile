@@ -12,8 +12,8 @@ UV := $(BIN)/uv --quiet --no-config --system-certs
 LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-# GitHub workflows of this repository, and the ones that `modelci init` writes for others.
-WORKFLOWS = $(wildcard .github/workflows/*.yml) \
+# GitHub workflows of this repository, examples, and the ones that `modelci init` writes for others.
+WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 	$(shell find src/modelci -path '*/templates/*workflows/*.yml' 2>/dev/null)
 # Whoever installs this chooses the registry. The brackets keep this line from matching itself.
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http

@@ -4,6 +4,7 @@ import json
 from functools import partial
 from typing import Any
 
+from bench.cluster import cluster_case
 from bench.engine import engine_cases
 from bench.harness import Bench, BenchError, Case, Goal, Side
 from bench.repositories import build_leaves, build_many
@@ -31,6 +32,7 @@ def all_cases() -> tuple[Case, ...]:
         *(_report_many(files) for files in (10, 100, 1_000)),
         _report_leaves("report-100k-leaves", changed=1_000),
         _report_leaves("report-100k-changes", changed=100_000),
+        cluster_case(),
         *engine_cases(),
     )
 
