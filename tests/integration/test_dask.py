@@ -349,6 +349,44 @@ def test_a_cluster_that_does_not_exist_is_named(name: str) -> None:
         connect(ExecutorConfig(cluster=name), progress=Heard())
 
 
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[dict[str, object]]:
+    """How to connect to an SSH server on loopback."""
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    script = str(Path(__file__).with_name("sshd.py"))
+    with subprocess.Popen(
+        [sys.executable, script, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        yield {
+            "port": int(server.stdout.readline()),
+            "username": "anyone",
+            "known_hosts": None,
+            "client_keys": [str(folder / "key")],
+        }
+        server.kill()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:asyncssh")
+def test_machines_are_reached_by_ssh(
+    project: Project, ssh: dict[str, object], tmp_path: Path
+) -> None:
+    settings = ExecutorConfig(
+        cluster="distributed.SSHCluster",
+        arguments={
+            "hosts": ["127.0.0.1", "127.0.0.1"],
+            "connect_options": ssh,
+            "worker_options": {"nthreads": 1, "local_directory": str(tmp_path / "remote-machine")},
+            "scheduler_options": {"port": 0, "dashboard": False},
+        },
+    )
+    project.write(dvc__yaml="stages: {a: {cmd: pwd > x, deps: [raw.txt], outs: [x]}}\n")
+    with contextlib.closing(connect(settings, progress=Heard())) as executor:
+        assert statuses(run(project, executor)) == {"ran"}
+    assert "/remote-machine/" in project.read("x")
+
+
 def test_a_cluster_of_ones_own_is_started_and_stopped(project: Project, tmp_path: Path) -> None:
     arguments = {
         "threads_per_worker": 1,
