@@ -39,6 +39,12 @@ class App:
         """Remember the flags that override the configuration (by dotted key; None: not given)."""
         self._flags.update(flags)
 
+    def targets(self, names: "Sequence[str]") -> tuple[str, ...]:
+        """Return stages and files named from where the command was started."""
+        from modelci.workflows.targets import from_the_top
+
+        return from_the_top(names, root=self.git.root, here=self._start) if names else ()
+
     @cached_property
     def git(self) -> "GitRepository":
         """The repository around the current folder."""

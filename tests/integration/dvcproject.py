@@ -144,7 +144,12 @@ class Project:
         """Let DVC itself run the pipeline; say whether it succeeded."""
         with contextlib.chdir(self.root), Repo() as repo:
             try:
-                repo.reproduce(list(targets) or None, **options)
+                # DVC means the folder's own dvc.yaml where no target is named, we mean every one.
+                files = sorted(
+                    (str(path.relative_to(self.root)) for path in self.root.rglob("dvc.yaml")),
+                    key=lambda path: (path.count("/"), path),
+                )
+                repo.reproduce(list(targets) or files or None, **options)
             except DvcException:
                 return False
         return True

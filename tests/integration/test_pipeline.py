@@ -266,7 +266,8 @@ stages:
 """,
     )
     (project.root / "work").mkdir()
-    assert list(project.run()) == ["fit@a", "fit@b", "each@1", "each@2"]
+    assert list(project.run("dvc.yaml")) == ["fit@a", "fit@b", "each@1", "each@2"]
+    assert "sub/dvc.yaml:last" in project.states()
     runs = project.run("sub/dvc.yaml")
     assert statuses(runs) == {
         "fit@a": UNCHANGED,
@@ -282,11 +283,15 @@ stages:
     assert {"fit@a.log", "sub%2Fdvc.yaml%3Alast.log"} <= logs
 
 
-def test_without_a_dvc_yaml_at_the_top_all_pipelines_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folders", [("one", "two"), (".", "one")])
+def test_without_a_target_every_pipeline_of_the_repository_runs(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
     project = Project.create(tmp_path / "project")
-    for name in ("one", "two"):
+    for name in folders:
         project.put(f"{name}/dvc.yaml", "stages: {a: {cmd: echo 1 > a.txt, outs: [a.txt]}}")
-    assert set(project.run()) == {"one/dvc.yaml:a", "two/dvc.yaml:a"}
+    names = {f"{name}/dvc.yaml:a" if name != "." else "a" for name in folders}
+    assert set(project.run()) == names
 
 
 def test_frozen_callback_persist_and_added_data(tmp_path: Path) -> None:

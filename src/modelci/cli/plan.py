@@ -46,6 +46,7 @@ def command(
     from modelci.cli.output import print_document
     from modelci.domain.pipeline import RunOptions
 
+    targets = app.targets(targets)
     if as_json + as_mermaid + bool(matrix) > 1:
         raise click.UsageError("--json, --mermaid and --matrix are several answers: ask for one.")
     if matrix is not None:

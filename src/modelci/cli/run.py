@@ -71,8 +71,9 @@ def command(
 ) -> None:
     """Run the pipeline: only what is out of date, and say why.
 
-    TARGETS are stages or dvc.yaml files (default: the dvc.yaml here, with all it needs).
-    What the run cache holds is restored instead of run. The document is .modelci/run.json.
+    TARGETS are stages or dvc.yaml files, with all they need (default: every dvc.yaml of the
+    repository). What the run cache holds is restored instead of run. The document is
+    .modelci/run.json.
 
     \b
     Examples:
@@ -85,6 +86,7 @@ def command(
     from modelci.cli.output import print_document
     from modelci.workflows.run import last_seconds, run_options, run_pipeline
 
+    targets = targets if collect else app.targets(targets)
     app.set_flags(
         {
             "run.pull": pull,

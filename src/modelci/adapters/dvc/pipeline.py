@@ -13,8 +13,8 @@ import dvc
 import dvc.repo
 from dvc.config import ConfigError as DvcConfigError
 from dvc.config import NoRemoteError
-from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
+from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 
@@ -94,7 +94,7 @@ class DvcPipeline:
     ) -> tuple[StageRun, ...]:
         """Run what is out of date, as ``dvc repro`` does, and return one value per stage.
 
-        No targets mean the top's dvc.yaml; where there is none, all pipelines below. With an
+        No targets mean every dvc.yaml of the repository. With an
         ``executor`` commands run there where that is possible. Raises ConfigError where a stage's
         needs cannot be read.
         """
@@ -237,9 +237,7 @@ class DvcPipeline:
     def _collect(
         self, repo: Any, targets: Sequence[str], options: RunOptions
     ) -> tuple[list[Any], Any]:
-        wanted = list(targets)
-        if not wanted and (self._root / PROJECT_FILE).exists():
-            wanted = [PROJECT_FILE]
+        wanted = list(targets) or _pipelines(repo)
         found = list(dict.fromkeys(one for target in wanted for one in _named(repo, target)))
         if options.single_item and found:
             return found, None
@@ -278,6 +276,16 @@ class DvcPipeline:
             except RunCacheNotSupported as error:
                 progress.warn(f"Past runs cannot be pulled: {errors.describe(error)}.")
         return True
+
+
+def _pipelines(repo: Any) -> list[str]:
+    """Return every dvc.yaml with stages, the top's first."""
+    files = {
+        str(Path(stage.path).relative_to(repo.root_dir))
+        for stage in repo.index.stages
+        if isinstance(stage, PipelineStage)
+    }
+    return sorted(files, key=lambda path: (path.count("/"), path))
 
 
 def _named(repo: Any, target: str) -> list[Any]:
