@@ -16,6 +16,7 @@ from modelci.adapters.dvc import errors, records, seams
 from modelci.adapters.dvc.commands import Halt, HaltedError, TimedOutError, Usage
 from modelci.adapters.dvc.executors import JobEnd, LocalExecutor, StageJob
 from modelci.adapters.dvc.needs import needs_of
+from modelci.adapters.dvc.quickyaml import QuickYaml
 from modelci.adapters.dvc.talk import dvc_quiet
 from modelci.domain.elsewhere import Lacking, Source, StageOutcome, StageTask
 from modelci.domain.schedule import Needs
@@ -62,6 +63,7 @@ def run_task(task: StageTask, source: Source, site: Site) -> StageOutcome:
 def _run_in(root: Path, task: StageTask, site: Site, held: int) -> StageOutcome:
     with (
         dvc_quiet(lambda text: site.output(f"{text}\n".encode())) as heard,
+        seams.yaml_parsed_by(lambda theirs: QuickYaml(theirs).parse),
         contextlib.chdir(root),
         dvc.repo.Repo(str(root), config=_settings(task, site)) as repo,
         seams.locked(repo),

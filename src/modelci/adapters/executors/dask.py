@@ -100,6 +100,10 @@ class DaskExecutor:
         self._run = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._busy: dict[str, str] = {}
+        # Loading DVC takes each worker a while: it may as well begin.
+        self._loading = [
+            client.submit(_load, workers=[one], pure=False) for one in client.nthreads()
+        ]
 
     @property
     def slots(self) -> int:
@@ -221,6 +225,10 @@ class _Hearing:
 
 
 # -- on the worker -----------------------------------------------------------------------------
+
+
+def _load() -> None:
+    """Do nothing: whoever calls this has loaded all that is needed."""
 
 
 def _work(task: StageTask, source: Source, key: str, version: str) -> StageOutcome | None:
