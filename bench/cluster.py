@@ -23,15 +23,20 @@ stages:
 """
 _ARGUMENTS = {"n_workers": _WORKERS, "threads_per_worker": 1, "dashboard_address": ":0"}
 _CONFIG = f"executor: {{kind: dask, arguments: {json.dumps(_ARGUMENTS)}}}\n"
-# Python, Dask, as many workers with DVC loaded, and the naps; then the end of it all.
+# Python, Dask, a look at the pipeline, as many workers with DVC loaded, and the naps.
 _FLOOR = f"""\
-import time, distributed
+import pathlib, time, distributed
 def load():
-    import modelci.adapters.dvc.pipeline
+    from modelci.adapters.dvc.pipeline import DvcPipeline
+    return DvcPipeline
+def look():
+    from modelci.domain.pipeline import RunOptions
+    load()(pathlib.Path.cwd(), environment={{}}).plan([], RunOptions())
 if __name__ == "__main__":
     with distributed.LocalCluster(**{_ARGUMENTS}) as cluster, distributed.Client(cluster) as client:
-        load()
-        client.run(load)
+        loading = [client.submit(load, workers=[one], pure=False) for one in client.nthreads()]
+        look()
+        client.gather(loading)
         client.gather(client.map(time.sleep, [{_SECONDS * _ALLOWED}] * {_WORKERS}, pure=False))
 """
 
