@@ -18,6 +18,9 @@ from modelci.ports import FileTree, Git, Progress, SnapshotReader
 from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
 
 
+_MOST_STALE = 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """Everything that a report is made from."""
@@ -188,10 +191,14 @@ def _with_parents(path: str) -> Iterable[str]:
 def _stale(after: Snapshot, run: Run | None) -> tuple[str, ...]:
     if run is not None and not run.is_ok:
         return ()  # of course it is; the failed stage is what is to be mended
-    return tuple(
-        f"dvc.lock is out of date for stage {name} ({'; '.join(reasons)}): "
-        "its numbers may be of other code or data. Run `modelci run` and commit dvc.lock."
-        for name, reasons in sorted(after.stale.items())
+    if not after.stale:
+        return ()
+    stages = [f"{name} ({'; '.join(reasons)})" for name, reasons in sorted(after.stale.items())]
+    shown = ", ".join(stages[:_MOST_STALE])
+    rest = f" and {len(stages) - _MOST_STALE:,} more" if len(stages) > _MOST_STALE else ""
+    return (
+        f"dvc.lock is out of date for stage {shown}{rest}: the numbers may be of other code or "
+        "data. Run `modelci run` and commit dvc.lock.",
     )
 
 
