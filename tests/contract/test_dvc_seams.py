@@ -32,6 +32,7 @@ from tests.integration.dvcproject import Project
 from modelci.adapters.dvc import seams
 from modelci.adapters.dvc.ignoring import GitView
 from modelci.adapters.dvc.locking import Claims
+from modelci.adapters.dvc.quickprint import QuickPrint
 from modelci.adapters.dvc.quickyaml import QuickYaml
 
 PIPELINE = """\
@@ -103,6 +104,8 @@ def test_the_seams_are_closed_again(repo: Repo) -> None:
             dvc.rwlock.rwlock,
             dvc.utils.strictyaml.parse_yaml,
             dvc.utils.serialize._yaml.parse_yaml,
+            dvc.utils.serialize._yaml._dump,
+            repo.state.links,
             dict(vars(repo.scm)).keys(),
         )
 
@@ -112,7 +115,9 @@ def test_the_seams_are_closed_again(repo: Repo) -> None:
         stack.enter_context(seams.paths_claimed_by(Claims().rwlock))
         stack.enter_context(seams.yaml_parsed_by(lambda theirs: QuickYaml(theirs).parse))
         stack.enter_context(seams.git_asked_by(repo.scm, GitView(repo.scm)))
-        assert not set(original[:5]) & set(state()[:5])
+        stack.enter_context(seams.yaml_printed_by(lambda theirs: QuickPrint(theirs).dump))
+        stack.enter_context(seams.links_kept_open(repo.state))
+        assert not set(map(id, original[:7])) & set(map(id, state()[:7]))
         raise ZeroDivisionError
     assert state() == original
 
@@ -150,6 +155,38 @@ def test_dvc_itself_asks_all_that_is_replaced(repo: Repo) -> None:
         repo.reproduce()
     files = {f"{what} {name}.txt" for what in ("is_tracked", "ignore") for name in ("one", "two")}
     assert asked >= {"rwlock", "dvc.yaml safe", "dvc.lock safe", *files}
+
+
+def test_dvc_prints_by_the_seam(repo: Repo) -> None:
+    printed = []
+
+    def printer(theirs: Callable[..., object]) -> Callable[..., object]:
+        def dump(data: dict[str, object], stream: object) -> object:
+            printed.append(next(iter(data)))
+            return theirs(data, stream)
+
+        return dump
+
+    with seams.yaml_printed_by(printer):
+        repo.reproduce()
+    assert printed == ["schema", "cmd", "schema"], (
+        "one can be in the run cache, and both in dvc.lock"
+    )
+
+
+def test_links_are_the_same_in_a_database_that_stays_open(repo: Repo) -> None:
+    with seams.links_kept_open(repo.state):
+        repo.reproduce()
+        opened = repo.state.links._links._con
+        repo.state.save_link(str(Path("one.txt").absolute()), repo.fs)
+        assert repo.state.links._links._con is opened
+    repo.state.close()
+    ours = {path: repo.state.links[path] for path in repo.state.links}
+    assert ours.keys() == {"one.txt", "two.txt"}
+    repo.state.links.clear()
+    for path in ours:
+        repo.state.save_link(str(Path(path).absolute()), repo.fs)
+    assert {path: repo.state.links[path] for path in repo.state.links} == ours
 
 
 def test_a_failed_command_is_dvcs_own_error() -> None:

@@ -1,5 +1,6 @@
-"""The printed and spliced ``dvc.lock``, and the quick YAML reader: just what DVC has."""
+"""The printed and spliced ``dvc.lock``, the quick YAML reader and printer: just what DVC has."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from modelci.adapters.dvc import seams
 from modelci.adapters.dvc.lockwriter import split
+from modelci.adapters.dvc.quickprint import text_of
 from modelci.adapters.dvc.quickyaml import QuickYaml
 
 HEADER = "schema: '2.0'\nstages:\n"
@@ -114,6 +116,50 @@ def test_the_quick_reader_reads_what_ruamel_reads(text: str) -> None:
     reader = QuickYaml(parse_yaml)
     assert outcome(reader.parse, text) == outcome(parse_yaml, text)
     assert outcome(reader.parse, text) == outcome(parse_yaml, text)
+
+
+plain_keys = st.sampled_from(["a", "path", "out/x.d", "True", "nulls", "no", "a@b", "_", "e1", "1"])
+plain_texts = st.sampled_from(
+    [
+        "x",
+        "a: b",
+        "/x y",
+        "no",
+        "cat a > b && c",
+        "a #b",
+        "a#b",
+        "true",
+        "e5",
+        "_1",
+        "w " * 34,
+        "y" * 79,
+    ]
+) | st.text("abef01 :#-'.{", max_size=9)
+records = st.recursive(
+    plain_texts | st.text("0123456789abcdef", min_size=32, max_size=32) | st.integers(-1, 10**17),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(plain_keys, inner, max_size=3)
+        | st.dictionaries(plain_keys, inner, max_size=3).map(OrderedDict)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(data=records | values)
+def test_the_quick_printer_prints_what_ruamel_prints(data: object) -> None:
+    text = text_of(data)
+    assert text is None or text == seams.print_yaml(data)
+
+
+def test_what_the_quick_printer_prints() -> None:
+    out = {"path": "out/a", "hash": "md5", "md5": "d" * 32, "size": 2}
+    record = {"cmd": "echo 1 > out/a", "deps": [out, {**out, "isexec": 1}], "outs": [{**out}]}
+    for data in (record, {"stages": {"one": OrderedDict(record)}}):
+        assert text_of(data) == seams.print_yaml(data)
+    assert text_of({"deps": [out], "outs": [out]}) is None
+    assert text_of({"lr": 0.1}) is None
 
 
 def test_each_reading_has_values_of_its_own() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from modelci.adapters.dvc import errors, seams
 from modelci.adapters.dvc.commands import HaltedError
 from modelci.adapters.dvc.ignoring import GitView
+from modelci.adapters.dvc.quickprint import QuickPrint
 from modelci.adapters.dvc.running import StageRunner, Surroundings
 from modelci.domain.pipeline import StageRun, StageStatus
 from modelci.domain.schedule import Needs, Schedule, Task, expected_seconds
@@ -95,6 +96,8 @@ class Engine:
             )
             stack.enter_context(seams.paths_claimed_by(self._around.claims.rwlock))
             stack.enter_context(seams.git_asked_by(scm, git))
+            stack.enter_context(seams.yaml_printed_by(lambda theirs: QuickPrint(theirs).dump))
+            stack.enter_context(seams.links_kept_open(self._stages[0].repo.state))
             self._work_beside()
         self._around.lock_files.settle()
         git.settle([out.fspath for stage in self._stages for out in stage.outs])

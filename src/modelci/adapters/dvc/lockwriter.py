@@ -17,19 +17,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from modelci.adapters.dvc import seams
+from modelci.adapters.dvc.quickprint import HASH, KEY, TEXT, WIDTH, WORDS
 
 _HEADER = "schema: '2.0'\nstages:\n"
 _INDENT = "  "
 _BLOCK = re.compile(r"^  (?=\S)", re.MULTILINE)
-_WIDTH = 80
 # Lines that the printer can only have written as they stand; all others are put to the test.
-_KEY = r"[A-Za-z_/][A-Za-z0-9_./@-]*"
-_SIMPLE_KEY = re.compile(rf"{_KEY}:\Z")
-_WORDS = re.compile(r"(?i:true|false|null)(?![^:])")
+_SIMPLE_KEY = re.compile(rf"{KEY}:\Z")
 _LINE = re.compile(
-    rf"""\ {{4,}}(?:-\ )?(?:{_KEY}:(?:\ (?=\S)|\Z))?
-    (?: (?P<text>[A-Za-z_/](?:(?!\ \#|:\ |:\Z)[ -~])*(?<!\ ))  # text that needs no quotes
-    | (?=[0-9a-f]*[acdf])(?!0b)[0-9a-f]{{32}}(?:\.dir)?
+    rf"""\ {{4,}}(?:-\ )?(?:{KEY}:(?:\ (?=\S)|\Z))?
+    (?: (?P<text>{TEXT})
+    | {HASH}
     | (?:0|[1-9][0-9]{{0,15}})
     )?\Z""",
     re.VERBOSE,
@@ -153,7 +151,7 @@ def _name_if_printed(block: str) -> str | None:
     """Return the stage's name if the block is just what DVC's printer makes of its values."""
     first, *lines = block.splitlines()
     key = first[len(_INDENT) :]
-    if _SIMPLE_KEY.match(key) and not _WORDS.match(key) and _are_simple(lines):
+    if _SIMPLE_KEY.match(key) and not WORDS.match(key) and _are_simple(lines):
         return key[:-1]
     text = f"stages:\n{block}"
     try:
@@ -181,11 +179,11 @@ def _are_simple(lines: Sequence[str]) -> bool:
 
 def _is_simple(line: str) -> bool:
     found = _LINE.match(line)
-    if found is None or len(line) > _WIDTH or "#" in line:
+    if found is None or len(line) > WIDTH or "#" in line:
         return False
     key = line.lstrip(" -")
     text = found["text"]
-    return not (_WORDS.match(key) or (text and _WORDS.match(text + ":")))
+    return not (WORDS.match(key) or (text and WORDS.match(text + ":")))
 
 
 def _in_order(names: list[str], known: list[str], ranks: Mapping[str, int]) -> list[str]:

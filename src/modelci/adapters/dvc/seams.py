@@ -6,6 +6,8 @@
   the repository's lock around it, and drops what ``Repo`` has cached;
 - ``dvc.rwlock.rwlock`` writes which paths are in use to a file, some twenty times for each stage;
 - ``parse_yaml``, where ``strictyaml`` and ``serialize`` look it up;
+- ``_dump`` prints YAML;
+- ``links`` of the repository's state is a database, opened and closed for every output;
 - ``dvc.repo.graph.check_acyclic`` walks the graph from every edge;
 - ``ignore`` and ``is_tracked`` of the repository's Git object.
 
@@ -85,6 +87,39 @@ def yaml_parsed_by(make: Callable[[Any], Any]) -> Iterator[None]:
         _replaced(dvc.utils.serialize._yaml, "parse_yaml", parse),  # noqa: SLF001
         _replaced(dvc.utils.strictyaml, "parse_yaml", parse),
     ):
+        yield
+
+
+@contextmanager
+def yaml_printed_by(make: Callable[[Any], Any]) -> Iterator[None]:
+    """Inside, DVC prints YAML by what ``make`` returns for its own ``_dump``."""
+    yaml = dvc.utils.serialize._yaml  # noqa: SLF001
+    with _replaced(yaml, "_dump", make(yaml._dump)):  # noqa: SLF001
+        yield
+
+
+class _KeptOpen:
+    """A database whose ``with`` does not close it."""
+
+    def __init__(self, links: Any) -> None:
+        self._links = links
+
+    def __enter__(self) -> Any:
+        return self._links
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        self._links.close()
+
+
+@contextmanager
+def links_kept_open(state: Any) -> Iterator[None]:
+    """Inside, a thread opens the database of links once; ``state.close()`` closes it."""
+    with ExitStack() as stack:
+        if hasattr(state, "links"):  # else DVC keeps none
+            stack.enter_context(_replaced(state, "links", _KeptOpen(state.links)))
         yield
 
 
