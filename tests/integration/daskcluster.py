@@ -60,8 +60,8 @@ class Cluster:
         (name,) = (name for name, process in self.workers.items() if process.pid == pid)
         return name
 
-    def clones(self, name: str) -> list[Path]:
-        return sorted((self.folder / name).glob("**/modelci/*/*/work"))
+    def clones(self) -> list[Path]:
+        return sorted(self.folder.glob("**/modelci/*/*/work"))
 
     def _client(self) -> Any:  # noqa: ANN401
         return distributed.Client(  # type: ignore[no-untyped-call]

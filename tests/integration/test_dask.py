@@ -25,9 +25,6 @@ from modelci.config.model import ExecutorConfig
 from modelci.domain.pipeline import RunOptions, StageRun, StageStatus
 from modelci.errors import ConfigError, PipelineError
 
-# One cluster for all of them: they go to one process.
-pytestmark = pytest.mark.xdist_group("dask")
-
 PIPELINE = """\
 stages:
   stamp:  # without dependencies: it cannot be restored
@@ -146,8 +143,7 @@ def test_commits_are_fetched_from_the_git_remote(
     runs = pipeline.run(["prepare"], options, progress=project.heard, executor=executor)
     assert {run.status for run in runs} == {StageStatus.RAN}
     head = (project.root / ".git/refs/heads/main").read_text().strip()
-    clones = [*cluster.clones("one"), *cluster.clones("two")]
-    assert head in {(clone / ".git/HEAD").read_text().strip() for clone in clones}
+    assert head in {(clone / ".git/HEAD").read_text().strip() for clone in cluster.clones()}
 
 
 def test_a_stage_that_fails_is_told_with_its_log(project: Project, executor: DaskExecutor) -> None:
