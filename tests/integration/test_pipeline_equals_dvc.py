@@ -334,6 +334,7 @@ def pipelines(draw: st.DrawFn) -> dict[str, str]:
     return files | {path: "\n".join(["stages:", *lines, ""]) for path, lines in pipes.items()}
 
 
-def run_cache(project: Project) -> set[str]:
+def run_cache(project: Project) -> dict[str, bytes]:
     folder = project.root / ".dvc" / "cache"
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
