@@ -150,12 +150,25 @@ class App:
     @cached_property
     def progress(self) -> "Progress":
         """Who hears what we say while we work."""
+        from modelci.adapters.ci import wants_no_colour
         from modelci.adapters.progress import ActionsProgress, SilentProgress, TextProgress
 
         if self._quiet:
             return SilentProgress()
-        kind = ActionsProgress if self.context.provider == "github" else TextProgress
-        return kind(sys.stderr)
+        if self.context.provider == "github":
+            return ActionsProgress(sys.stderr)
+        if not sys.stderr.isatty() or wants_no_colour():
+            return TextProgress(sys.stderr)
+        from modelci.adapters.live import LiveProgress
+        from modelci.workflows.run import last_seconds
+
+        return LiveProgress(sys.stderr, last=lambda: last_seconds(self.folder / "run.json"))
+
+    def close(self) -> None:
+        """Leave the terminal as it was, however the command ended."""
+        progress = self.__dict__.get("progress")  # made, if anyone has talked
+        if progress is not None and hasattr(progress, "close"):
+            progress.close()
 
     @cached_property
     def folder(self) -> Path:

@@ -76,7 +76,7 @@ class TextProgress:
         """Say what came of the stage."""
         if begun := self._begun.pop(run.name, ""):
             self._say(f"{run.name} | {begun}")
-        self._say(_ending(run, done, total))
+        self._say(ending(run, done, total))
 
     def _say(self, text: str) -> None:
         self._stream.write("\n" * self._is_within_line + text + "\n")
@@ -131,7 +131,7 @@ class ActionsProgress(TextProgress):
             self._pass_on(kept.text())
         self._close()
         self._titles.pop(run.name, None)
-        self._say(_ending(run, done, total))
+        self._say(ending(run, done, total))
         for ended in [self._ended.pop(0) for _ in self._ended[:]]:
             self.stage_ended(*ended)
 
@@ -184,7 +184,8 @@ class _Kept:
         return start + "".join(self._parts)
 
 
-def _ending(run: StageRun, done: int, total: int) -> str:
+def ending(run: StageRun, done: int, total: int) -> str:
+    """Return the line that says what came of a stage."""
     seconds = f" in {run.seconds:.1f} s" if run.seconds is not None else ""
     code = f" (exit code {run.exit_code})" if run.exit_code else ""
     return f"[{done}/{total}] {run.name} {_MARKS[run.status]}{seconds}{code}"

@@ -67,7 +67,11 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; this is the only place that catches."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                if isinstance(ctx.obj, App):
+                    ctx.obj.close()
         except ModelCIError as error:
             click.echo(f"Error: {error}", err=True)
             if error.hint:

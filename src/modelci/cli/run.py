@@ -46,6 +46,11 @@ PARTS = "parts"
 @click.option(
     "--collect", is_flag=True, help="Gather what other jobs did: TARGETS are their documents."
 )
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write when each stage ran: a trace (.json) for Perfetto, or a page (.html).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run document.")
 @click.pass_obj
 def command(
@@ -67,6 +72,7 @@ def command(
     wave: int | None,
     last_run: Path | None,
     collect: bool,
+    timeline: Path | None,
     as_json: bool,
 ) -> None:
     """Run the pipeline: only what is out of date, and say why.
@@ -80,6 +86,7 @@ def command(
       modelci run
       modelci run evaluate --pull -j 4
       modelci run --keep-going --push
+      modelci run --timeline run.html
       modelci run --shard 2/3 --wave 1    # in a job of `modelci plan --matrix`
       modelci run --collect               # after those jobs: their documents in .modelci/parts
     """  # noqa: D301
@@ -87,6 +94,8 @@ def command(
     from modelci.workflows.run import last_seconds, run_options, run_pipeline
 
     targets = targets if collect else app.targets(targets)
+    if timeline is not None:
+        _check_timeline(timeline, is_run=not dry_run)
     app.set_flags(
         {
             "run.pull": pull,
@@ -110,10 +119,10 @@ def command(
     if shard is not None:
         options = replace(options, last_seconds=last_seconds(last_run) if last_run else {})
         document, run = _run_shard(app, shard, wave, targets, options)
-        _finish(run, document, as_json=as_json)
+        _finish(run, document, as_json=as_json, timeline=timeline)
         return
     if collect:
-        _finish(_collect(app, targets, options), document, as_json=as_json)
+        _finish(_collect(app, targets, options), document, as_json=as_json, timeline=timeline)
         return
     if dry_run:
         print_document(app.pipeline.plan(targets, options), as_json=as_json)
@@ -129,7 +138,7 @@ def command(
             options=options,
             executor=elsewhere,
         )
-    _finish(run, document, as_json=as_json)
+    _finish(run, document, as_json=as_json, timeline=timeline)
 
 
 def _run_shard(
@@ -172,11 +181,30 @@ def _collect(app: App, parts: tuple[str, ...], options: "RunOptions") -> "Run":
     )
 
 
-def _finish(run: "Run", document: Path, *, as_json: bool) -> None:
+def _check_timeline(path: Path, *, is_run: bool) -> None:
+    """Say before anything runs that the timeline could not be written afterwards."""
+    if path.suffix not in {".json", ".html"}:
+        raise click.UsageError("--timeline: the file's name must end in .json or .html.")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--timeline: there is no folder {path.parent}.")
+    if not is_run:
+        raise click.UsageError("--timeline: a dry run has no times.")
+
+
+def _write_timeline(run: "Run", path: Path) -> None:
+    from modelci.render.timeline import render_timeline, render_trace
+
+    render = render_trace if path.suffix == ".json" else render_timeline
+    path.write_text(render(run), encoding="utf-8")
+
+
+def _finish(run: "Run", document: Path, *, as_json: bool, timeline: Path | None) -> None:
     from modelci.cli.output import print_document
     from modelci.documents import codec
 
     codec.write(run, document)
+    if timeline is not None:
+        _write_timeline(run, timeline)
     print_document(run, as_json=as_json)
     if run.failed:
         names = ", ".join(stage.name for stage in run.failed)

@@ -1,0 +1,258 @@
+"""A live table of the running stages on a terminal; what has ended stands above it.
+
+Whoever calls only notes what happened. One thread draws, ten times a second at most, so that
+neither a slow terminal nor a chatty stage holds the pipeline up; rich is imported in that thread.
+"""
+
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from modelci.adapters.progress import TextProgress, ending
+from modelci.domain.pace import clock, seconds_left
+from modelci.domain.pipeline import StageRun, StageStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+_TICK = 0.1
+_MOST_ROWS = 20
+_MOST_KEPT = 2048  # characters of a stage's last line
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_CACHED = (StageStatus.RESTORED, StageStatus.UNCHANGED)
+_STYLES = {StageStatus.RAN: "green", StageStatus.FAILED: "red"}
+
+
+@dataclass(kw_only=True)
+class _Row:
+    """A running stage."""
+
+    started: float
+    line: str = ""
+    begun: str = ""
+
+    def hear(self, text: str) -> None:
+        """Keep the last line that says something; a progress bar's state counts as one."""
+        lines = re.split(r"[\r\n]+", (self.begun + text)[-2 * _MOST_KEPT :])
+        self.begun = lines[-1][-_MOST_KEPT:]
+        self.line = next((line for line in reversed(lines) if line.strip()), self.line)
+
+
+class LiveProgress(TextProgress):
+    """Plain lines until a stage runs, then a live table, until all have ended or ``close``.
+
+    ``last`` is asked once for how long stages took when they last ran. If the terminal fails the
+    table is given up, and the run goes on with plain lines.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        last: Callable[[], Mapping[str, float]] = dict,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(stream)
+        self._ask_last = last
+        self._last: Mapping[str, float] = {}
+        self._now = now
+        self._started = now()
+        self._mutex = threading.Lock()  # never held while something is drawn
+        self._rows: dict[str, _Row] = {}
+        self._ended: dict[str, StageStatus] = {}
+        self._total = 0
+        self._lanes = 1
+        self._lines: list[tuple[str, str]] = []
+        self._drawing: threading.Thread | None = None
+        self._is_over = threading.Event()
+        self._is_broken = False
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        self._tell(text, "")
+
+    def warn(self, text: str) -> None:
+        """Say one line that deserves a look."""
+        self._tell(f"Warning: {text}", "yellow")
+
+    def stage_started(self, name: str, reasons: Sequence[str], done: int, total: int) -> None:
+        """Give the stage a row."""
+        if self._is_broken:
+            super().stage_started(name, reasons, done, total)
+            return
+        with self._mutex:
+            if done == 0:  # also of a command's second run
+                self._ended.clear()
+            if self._drawing is None:
+                self._begin()
+            self._rows[name] = _Row(started=self._now())
+            self._total, self._lanes = total, max(self._lanes, len(self._rows))
+
+    def stage_output(self, name: str, text: str) -> None:
+        """Keep the last line; all of them are in the stage's log."""
+        if self._is_broken:
+            super().stage_output(name, text)
+            return
+        with self._mutex:
+            if row := self._rows.get(name):
+                row.hear(text)
+
+    def stage_ended(self, run: StageRun, done: int, total: int) -> None:
+        """Say what came of the stage, above the table; after the last one there is no table."""
+        if self._is_broken:
+            super().stage_ended(run, done, total)
+            return
+        with self._mutex:
+            self._rows.pop(run.name, None)
+            if done == 1:
+                self._ended.clear()
+            self._ended[run.name], self._total = run.status, total
+        self._tell(ending(run, done, total), _STYLES.get(run.status, "dim"))
+        if done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the table away and leave the terminal as it was; nothing where there is none."""
+        thread, self._drawing = self._drawing, None
+        if thread is None:
+            return
+        self._is_over.set()
+        thread.join()
+        for text, _ in self._take_lines():
+            self._say(text)
+
+    def _begin(self) -> None:
+        self._is_over = threading.Event()
+        self._drawing = threading.Thread(
+            target=self._draw, args=(self._is_over,), name="modelci-live", daemon=True
+        )
+        self._drawing.start()
+
+    def _tell(self, text: str, style: str) -> None:
+        lines = [(neutral(line), style) for line in text.splitlines() or [""]]
+        if self._drawing is None or self._is_broken:
+            for line, _ in lines:
+                self._say(line)
+            return
+        with self._mutex:
+            self._lines.extend(lines)
+
+    def _take_lines(self) -> list[tuple[str, str]]:
+        with self._mutex:
+            lines, self._lines = self._lines, []
+        return lines
+
+    # -- the thread that draws -----------------------------------------------------------------
+
+    def _draw(self, is_over: threading.Event) -> None:
+        try:
+            self._draw_until(is_over)
+        except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
+            self._is_broken = True
+            with suppress(Exception):
+                for text, _ in self._take_lines():
+                    self._say(text)
+
+    def _draw_until(self, is_over: threading.Event) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+        from rich.live import Live  # noqa: PLC0415
+
+        self._last = self._ask_last()
+        console = Console(
+            file=self._stream, force_terminal=True, markup=False, highlight=False, emoji=False
+        )
+        with Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=self._stream is sys.stderr,
+            vertical_overflow="crop",
+        ) as live:
+            while not is_over.wait(_TICK):
+                self._refresh(console, live)
+            self._refresh(console, live)
+
+    def _refresh(self, console: "Console", live: "Live") -> None:
+        from rich.text import Text  # noqa: PLC0415
+
+        if lines := self._take_lines():
+            above = (Text(text, style, end="") for text, style in lines)
+            console.print(Text("\n").join(above), soft_wrap=True)
+        live.update(self.picture(console.width, console.height), refresh=True)
+
+    def picture(self, width: int, height: int) -> "Text":
+        """Return the table in ``width`` columns and less than ``height`` lines."""
+        from rich.cells import set_cell_size  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        with self._mutex:
+            now = self._now()
+            rows = [(name, now - row.started, row.line) for name, row in self._rows.items()]
+            summary = self._summary(now)
+        space = max(1, min(_MOST_ROWS, height - 4))
+        hidden = len(rows) - space if len(rows) > space else 0
+        rows = rows[: space - 1] if hidden else rows
+        hidden += bool(hidden)
+        names = min(max((len(name) for name, _, _ in rows), default=0), max(8, width // 3))
+        picture = Text(no_wrap=True)
+        for name, spent, line in rows:
+            expected = self._last.get(name)
+            usual = f" of {clock(expected)}" if expected is not None else ""
+            row = Text(f"▸ {_cells(neutral(name), names)}", "bold")
+            row.append(f" {set_cell_size(f'{clock(spent)}{usual}', 13)} ", "not bold cyan")
+            row.append(neutral(line), "not bold dim")
+            row.truncate(max(1, width - 1), overflow="ellipsis")
+            picture.append_text(row).append("\n")
+        ends = [f"  and {hidden} more", summary] if hidden else [summary]
+        for end in ends:
+            last = Text(end)
+            last.truncate(max(1, width - 1), overflow="ellipsis")
+            picture.append_text(last).append("\n")
+        picture.rstrip()
+        return picture
+
+    def _summary(self, now: float) -> str:
+        counts = Counter(self._ended.values())
+        waiting = max(0, self._total - len(self._rows) - len(self._ended))
+        left = seconds_left(
+            running={name: now - row.started for name, row in self._rows.items()},
+            ended=self._ended.keys(),
+            waiting=waiting,
+            last=self._last,
+            lanes=self._lanes,
+        )
+        parts = [clock(now - self._started)]  # first what must not be cut off
+        if left is not None:
+            parts.append(f"about {clock(left)} left")
+        parts += [f"{counts[StageStatus.RAN]} done", f"{len(self._rows)} running"]
+        more = {
+            "failed": counts[StageStatus.FAILED],
+            "waiting": waiting,
+            "cached": sum(counts[status] for status in _CACHED),
+            "not run": counts[StageStatus.NOT_RUN],
+        }
+        parts += [f"{count} {word}" for word, count in more.items() if count]
+        return " · ".join(parts)
+
+
+def neutral(text: str) -> str:
+    """Return one line that commands no terminal: no colours, nothing invisible or reordering."""
+    plain = _ANSI.sub("", text).replace("\t", " ")
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in plain)
+
+
+def _cells(text: str, width: int) -> str:
+    from rich.text import Text  # noqa: PLC0415
+
+    cell = Text(text)
+    cell.truncate(width, overflow="ellipsis", pad=True)
+    return cell.plain

@@ -1,0 +1,146 @@
+"""The live table: what stands in it, what stands above it, and what cannot disturb it."""
+
+import io
+import threading
+from collections.abc import Iterator, Mapping
+
+import pytest
+from rich.cells import cell_len
+
+from modelci.adapters.live import LiveProgress, neutral
+from modelci.domain.pipeline import StageRun, StageStatus
+
+
+class Stage:
+    """A live table on a stream, and a clock that stands still."""
+
+    def __init__(self, last: Mapping[str, float]) -> None:
+        self.time = 0.0
+        self.stream = io.StringIO()
+        self.progress = LiveProgress(self.stream, last=lambda: last, now=lambda: self.time)
+        self.progress._last = last  # as the drawing thread would, in its own time
+
+    def lines(self, width: int = 100, height: int = 24) -> list[str]:
+        return self.progress.picture(width, height).plain.split("\n")
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage({"train": 65.0, "test": 10.0})
+    yield made
+    made.progress.close()
+
+
+def ended(name: str, status: StageStatus = StageStatus.RAN) -> StageRun:
+    return StageRun(name=name, status=status)
+
+
+def test_a_row_for_each_running_stage_and_a_sum(stage: Stage) -> None:
+    stage.progress.stage_ended(ended("data", StageStatus.UNCHANGED), 1, 4)
+    stage.progress.stage_started("train", ("never run",), 1, 4)
+    stage.progress.stage_started("fit", (), 1, 4)
+    stage.progress.stage_output("train", "epoch 1\nepoch 2\nepo")
+    stage.time = 5.0
+    assert stage.lines() == [
+        "▸ train 0:05 of 1:05  epo",
+        "▸ fit   0:05          ",
+        "0:05 · about 1:00 left · 0 done · 2 running · 1 waiting · 1 cached",
+    ]
+
+
+def test_what_has_ended_stands_above(stage: Stage) -> None:
+    stage.progress.stage_started("train", (), 0, 2)
+    stage.progress.warn("no [bold]remote[/bold]")
+    stage.progress.stage_ended(ended("train"), 1, 2)
+    stage.progress.stage_ended(ended("test", StageStatus.FAILED), 2, 2)
+    shown = stage.stream.getvalue()
+    assert "Warning: no [bold]remote[/bold]" in shown
+    assert "[1/2] train ✔ ran" in shown
+    assert "[2/2] test ✘ failed" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
+    assert shown.endswith("\x1b[2K")  # the table is wiped away
+
+
+def test_without_a_running_stage_there_are_plain_lines(stage: Stage) -> None:
+    stage.progress.note("Fetching")
+    stage.progress.stage_ended(ended("data", StageStatus.UNCHANGED), 1, 1)
+    assert stage.stream.getvalue() == "Fetching\n[1/1] data · unchanged\n"
+
+
+def test_hundreds_of_stages_take_few_rows(stage: Stage) -> None:
+    for number in range(300):
+        stage.progress.stage_started(f"s{number}", (), 0, 500)
+    assert len(stage.lines()) == 21
+    assert stage.lines(height=10)[-2] == "  and 295 more"
+    assert len(stage.lines(height=10)) == 7
+
+
+@pytest.mark.parametrize("width", [1, 2, 10, 20, 40, 80])
+def test_no_row_is_wider_than_the_terminal(stage: Stage, width: int) -> None:
+    stage.progress.stage_started("模型" * 40, (), 0, 2)
+    stage.progress.stage_output("模型" * 40, "長い" * 90)
+    assert all(cell_len(line) <= width for line in stage.lines(width, 3))
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["\x1b[2J", "\x1b]0;title\x07", "\x9b2J", "\x07", "\u202e", "a\x1b", "[red]x[/]", "\x00"],
+)
+def test_names_and_outputs_command_nothing(stage: Stage, evil: str) -> None:
+    name = f"train{evil}"
+    stage.progress.stage_started(name, (), 0, 2)
+    stage.progress.stage_output(name, f"{evil}text")
+    text = "".join(stage.lines())
+    assert text.isprintable()
+    assert "ext" in text
+    assert neutral("[red]x[/]") == "[red]x[/]"
+    stage.progress.stage_ended(ended(name), 2, 2)
+    shown = stage.stream.getvalue()
+    assert evil == "[red]x[/]" or evil not in shown
+
+
+def test_a_progress_bar_shows_its_last_state(stage: Stage) -> None:
+    stage.progress.stage_started("train", (), 0, 1)
+    for percent in range(100):
+        stage.progress.stage_output("train", f"\r{percent} %" + " " * 5000)
+    stage.progress.stage_output("train", "\rdone\n\n")
+    assert stage.lines()[0].endswith("done")
+
+
+def test_threads_may_talk_at_once(stage: Stage) -> None:
+    def talk(number: int) -> None:
+        for turn in range(50):
+            name = f"s{number}-{turn}"
+            stage.progress.stage_started(name, (), 1, 1000)
+            stage.progress.stage_output(name, "x\n")
+            stage.progress.stage_ended(ended(name), 2, 1000)
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stage.progress.close()
+    assert stage.stream.getvalue().count("✔ ran") == 400
+
+
+class Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        if "\x1b" in text:
+            raise OSError(5, "the terminal has gone")
+        return super().write(text)
+
+
+def test_a_terminal_that_fails_does_not_stop_the_run() -> None:
+    stream = Broken()
+    progress = LiveProgress(stream)
+    progress.stage_started("a", (), 0, 2)
+    thread = progress._drawing
+    assert thread is not None
+    thread.join(10)
+    progress.stage_ended(ended("a"), 1, 2)
+    progress.stage_started("b", (), 1, 2)
+    progress.stage_output("b", "hello\n")
+    progress.stage_ended(ended("b"), 2, 2)
+    progress.close()
+    assert stream.getvalue().endswith("[1/2] a ✔ ran\n[2/2] b: running\nhello\n[2/2] b ✔ ran\n")
