@@ -17,7 +17,6 @@ from modelci.errors import ConfigError
 from modelci.ports import FileTree, Git, Progress, SnapshotReader
 from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
 
-
 _MOST_STALE = 5
 
 
@@ -197,8 +196,10 @@ def _stale(after: Snapshot, run: Run | None) -> tuple[str, ...]:
     shown = ", ".join(stages[:_MOST_STALE])
     rest = f" and {len(stages) - _MOST_STALE:,} more" if len(stages) > _MOST_STALE else ""
     return (
-        f"dvc.lock is out of date for stage {shown}{rest}: the numbers may be of other code or "
-        "data. Run `modelci run` and commit dvc.lock.",
+        (
+            f"dvc.lock is out of date for stage {shown}{rest}: the numbers may be of other code or "
+            "data. Run `modelci run` and commit dvc.lock."
+        ),
     )
 
 
