@@ -181,7 +181,7 @@ stages:
 
 
 def test_what_a_stage_took_is_measured(project: Project) -> None:
-    command = "x = bytes([1]) * 400_000_000; print(sum(range(5_000_000)))"
+    command = "import time; x = bytes([1]) * 400_000_000; time.sleep(0.5); sum(range(5_000_000))"
     project.write(
         dvc__yaml=f"stages: {{big: {{cmd: '{sys.executable} -c \"{command}\"', meta: {{}}}}}}"
     )
