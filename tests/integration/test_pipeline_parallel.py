@@ -106,7 +106,7 @@ stages:
     ("meta", "reason"),
     [
         ("{env: [HOME, NO_SUCH_VARIABLE]}", "needs the environment variable NO_SUCH_VARIABLE."),
-        ("{memory: 900TB}", "needs 9e+05 GB of memory, and there are"),
+        ("{memory: 900TB}", "needs 900,000 GB of memory, and there are"),
         ("{gpu: 99}", "s needs 99 GPUs, and there are"),
     ],
 )
@@ -191,6 +191,12 @@ def test_what_a_stage_took_is_measured(project: Project) -> None:
     assert 0.02 < run.cpu_seconds < 60
     assert run.peak_bytes is not None
     assert 400e6 < run.peak_bytes < 900e6
+
+
+def test_a_plan_refuses_needs_that_cannot_be_read(project: Project) -> None:
+    project.write(dvc__yaml="stages: {s: {cmd: echo 1, meta: {modelci: {cpus: x}}}}")
+    with pytest.raises(ConfigError, match="cpus"):
+        project.plan()
 
 
 # -- ending --------------------------------------------------------------------------------------

@@ -167,3 +167,22 @@ def test_gitlab_gets_a_pipeline_of_the_same_waves(tmp_path: Path) -> None:
         "wave 2: 1 of 2",
         "wave 2: 2 of 2",
     ]
+
+
+def test_a_lock_file_that_a_job_has_written_is_no_base_for_the_next_wave(tmp_path: Path) -> None:
+    pull = Pull(tmp_path, SMALL.replace("echo no; exit 4", "cp raw.txt b.txt"))
+    clone, _ = pull.job("run", "--shard", "1/1", "--wave", "1")
+    again = subprocess.run(
+        [sys.executable, "-m", "modelci", "run", "--shard", "1/1", "--wave", "2"],
+        cwd=clone.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 2
+    assert "dvc.lock is not as the commit has it" in again.stderr
+
+
+def test_a_wave_is_only_for_shards(tmp_path: Path) -> None:
+    pull = Pull(tmp_path, SMALL)
+    pull.job("run", "--wave", "1", code=2)

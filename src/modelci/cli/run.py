@@ -93,6 +93,8 @@ def command(
     from modelci.cli.output import print_document
     from modelci.workflows.run import last_seconds, run_options, run_pipeline
 
+    if wave is not None and shard is None:
+        raise click.UsageError("--wave is for --shard.")
     targets = targets if collect else app.targets(targets)
     if timeline is not None:
         _check_timeline(timeline, is_run=not dry_run)

@@ -42,7 +42,7 @@ class Capacity:
 
 
 def _gigabytes(number: int) -> str:
-    return f"{number / 1e9:.3g} GB"
+    return f"{number / 1e9:,.1f} GB".replace(".0 GB", " GB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

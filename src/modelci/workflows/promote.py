@@ -54,6 +54,7 @@ def promote(
     _require_verdict(report, gathered)
     if not any_branch:
         _require_merged(git, default_branch)
+    _require_newest_base(report, gathered)
     promotion = plan_promotion(
         _candidates(gathered, settings),
         gathered.registry,
@@ -181,7 +182,6 @@ def _require_verdict(report: Report | None, gathered: Gathered) -> None:
         )
     if dict(report.locks or {}) != dict(gathered.snapshot.locks):
         raise PromotionError("The report is of another dvc.lock than this commit has.")
-    _require_newest_base(report, gathered)
     if gathered.snapshot.stale:
         name, reasons = next(iter(sorted(gathered.snapshot.stale.items())))
         raise PromotionError(
@@ -189,16 +189,17 @@ def _require_verdict(report: Report | None, gathered: Gathered) -> None:
             hint="`modelci run --push`, commit dvc.lock and the metrics, and promote that commit.",
         )
     if not report.is_ok:
-        reason = "gates block it" if report.verdict.blocked else "the pipeline failed"
+        blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
+        reason = f"gates block it ({', '.join(blocking)})" if blocking else "the pipeline failed"
         raise PromotionError(f"Not promoted: {reason}.", hint="`modelci gate` shows which.")
 
 
-def _require_newest_base(report: Report, gathered: Gathered) -> None:
+def _require_newest_base(report: Report | None, gathered: Gathered) -> None:
     """Refuse a verdict that compares with anything but what was promoted last."""
     commit = gathered.commit
     besides = {commit.sha, *(commit.parents if commit.subject == RESULTS_SUBJECT else ())}
     version = newest_version(gathered.registry.values(), besides=besides)
-    base = report.base.sha if report.base else None
+    base = report.base.sha if report and report.base else None
     if version is not None and base != version.commit:
         raise PromotionError(
             f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "

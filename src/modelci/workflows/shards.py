@@ -45,6 +45,7 @@ def run_shard(
             "Jobs hand each other their results through the run cache, which is not written here.",
             hint="Set run.run_cache to `on` for this event, with a remote that it may write.",
         )
+    _require_committed_lock(git)
     waves = find_waves(pipeline.outdated(targets, recorded=False))
     number = wave or _current(pipeline, targets, waves)
     stages = waves[number - 1] if 0 < number <= len(waves) else ()
@@ -73,6 +74,18 @@ def run_shard(
         ),
     )
     return number, _own_part(run, frozenset(mine))
+
+
+def _require_committed_lock(git: Git) -> None:
+    """Refuse a ``dvc.lock`` that an earlier job has written here: all jobs must see the same."""
+    head = git.head()
+    changed = git.changed_files(head.sha, None) if head else ()
+    lock = next((one.path for one in changed if one.path.rpartition("/")[2] == "dvc.lock"), None)
+    if lock is not None:
+        raise UsageError(
+            f"{lock} is not as the commit has it: this job would count other waves than the rest.",
+            hint=f"Give each job a clean checkout, or `git checkout -- '{lock}'` first.",
+        )
 
 
 def _own_part(run: Run, mine: frozenset[str]) -> Run:

@@ -40,6 +40,8 @@ from modelci.ports import Progress, StageExecutor
 _LOGGER = logging.getLogger(__name__)
 _WAITING = "Waiting for another process that has locked the DVC repository ..."
 
+_NOT_ANYWHERE = "Some of the cache files do not exist"
+
 
 class DvcPipeline:
     """The DVC repository whose top is ``root``; targets and paths are counted from there.
@@ -70,7 +72,10 @@ class DvcPipeline:
         """Say what a run would do. Raises UsageError for an unknown target, else ConfigError."""
         claims = seams.paths_claimed_by(Claims().rwlock)
         with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo), claims:
-            return plan_stages(*self._collect(repo, targets, options), options)
+            stages, graph = self._collect(repo, targets, options)
+            for stage in stages:
+                needs_of(stage)  # a run would refuse needs that cannot be read
+            return plan_stages(stages, graph, options)
 
     def outdated(self, targets: Sequence[str], *, recorded: bool) -> Plan:
         """Say which stages are out of date by dvc.lock, whatever data are here.
@@ -100,7 +105,7 @@ class DvcPipeline:
         """
         shared = SharedProgress(progress)
         with (
-            self._open(shared.warn) as (repo, _),
+            self._open(lambda text: _warn(shared, text)) as (repo, _),
             ending_signals_interrupt(),
             self._place(repo, options, shared, executor) as place,
         ):
@@ -276,6 +281,12 @@ class DvcPipeline:
             except RunCacheNotSupported as error:
                 progress.warn(f"Past runs cannot be pulled: {errors.describe(error)}.")
         return True
+
+
+def _warn(progress: Progress, text: str) -> None:
+    """Pass DVC's warnings on, but for what the reasons of the stages tell anyway."""
+    if _NOT_ANYWHERE not in text:
+        progress.warn(text)
 
 
 def _pipelines(repo: Any) -> list[str]:

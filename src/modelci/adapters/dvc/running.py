@@ -143,8 +143,9 @@ class StageRunner:
                 is_worth_it = attempt.exit_code or isinstance(error, TimedOutError)
                 if not is_worth_it or attempt.number > self._needs.retries:
                     raise
+                why = f"exit code {attempt.exit_code}" if attempt.exit_code else "timed out"
                 self._around.progress.note(
-                    f"{self.stage.addressing} failed ({errors.describe(error)}); "
+                    f"{self.stage.addressing} failed ({why}); "
                     f"trying again, {attempt.number} of {self._needs.retries}"
                 )
                 attempt.number += 1
