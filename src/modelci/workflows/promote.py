@@ -8,14 +8,19 @@ from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.promotion import Candidate, PlannedTag, Promotion, plan_promotion
-from modelci.domain.registry import ArtifactState, fold_registry, newest_version
+from modelci.domain.registry import ArtifactState, fold_registry
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import is_artifact_name, is_stage_name
 from modelci.domain.versions import Part
 from modelci.errors import ConfigError, ForgeError, PromotionError
 from modelci.ports import Commit, Forge, Git, Progress, SnapshotReader
-from modelci.workflows.revisions import RESULTS_SUBJECT, promoted_artifacts
+from modelci.workflows.revisions import (
+    RESULTS_SUBJECT,
+    is_results,
+    last_promoted,
+    promoted_artifacts,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,7 @@ def promote(
     PromotionError where the gates or the remote say no; then nothing is tagged.
     """
     gathered = _gather(git, reader, settings, results)
-    _require_verdict(report, gathered)
+    report = _require_verdict(report, gathered)
     if not any_branch:
         _require_merged(git, default_branch)
     _require_newest_base(report, gathered)
@@ -106,8 +111,7 @@ def _require_merged(git: Git, configured: str | None) -> None:
         return
     name, ref = found
     # Results were committed here a moment ago, on top of the merge; the push brings them along.
-    is_results = head.subject == RESULTS_SUBJECT and head.parents
-    merged = head.parents[0] if is_results else head.sha
+    merged = head.parents[0] if is_results(head) and head.parents else head.sha
     is_there = (
         git.is_on_branch(merged, name) if git.remote() else git.merge_base(merged, ref) == merged
     )
@@ -166,7 +170,7 @@ def result_paths(paths: Sequence[str], snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def _require_verdict(report: Report | None, gathered: Gathered) -> None:
+def _require_verdict(report: Report | None, gathered: Gathered) -> Report:
     """Refuse to tag what was not tested: the report must be of this commit and this lock."""
     if report is None:
         raise PromotionError(
@@ -192,14 +196,13 @@ def _require_verdict(report: Report | None, gathered: Gathered) -> None:
         blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
         reason = f"gates block it ({', '.join(blocking)})" if blocking else "the pipeline failed"
         raise PromotionError(f"Not promoted: {reason}.", hint="`modelci gate` shows which.")
+    return report
 
 
-def _require_newest_base(report: Report | None, gathered: Gathered) -> None:
+def _require_newest_base(report: Report, gathered: Gathered) -> None:
     """Refuse a verdict that compares with anything but what was promoted last."""
-    commit = gathered.commit
-    besides = {commit.sha, *(commit.parents if commit.subject == RESULTS_SUBJECT else ())}
-    version = newest_version(gathered.registry.values(), besides=besides)
-    base = report.base.sha if report and report.base else None
+    version = last_promoted(gathered.registry.values(), gathered.commit)
+    base = report.base.sha if report.base else None
     if version is not None and base != version.commit:
         raise PromotionError(
             f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "
@@ -267,9 +270,7 @@ def _last_hash(git: Git, reader: SnapshotReader, state: ArtifactState | None) ->
     return _hash(snapshot, path) if path else None
 
 
-def _trailers(report: Report | None) -> tuple[tuple[str, str], ...]:
-    if report is None:
-        return ()
+def _trailers(report: Report) -> tuple[tuple[str, str], ...]:
     judged = {result.key for result in report.gates if result.key}
     metrics = [delta for delta in report.metrics if delta.key in judged and delta.head is not None]
     return (
@@ -295,8 +296,8 @@ def _act(
     progress: Progress,
 ) -> Promotion:
     commit = gathered.commit
-    is_results = commit.subject == RESULTS_SUBJECT and promotion.remote is not None
-    if is_results and branch and not git.is_on_branch(commit.sha, branch):
+    brings_results = is_results(commit) and promotion.remote is not None
+    if brings_results and branch and not git.is_on_branch(commit.sha, branch):
         git.push(promotion.tags, remote=promotion.remote, commit_to=(commit.sha, branch))
     elif promotion.tags:
         git.push(promotion.tags, remote=promotion.remote)

@@ -195,12 +195,11 @@ def _stale(after: Snapshot, run: Run | None) -> tuple[str, ...]:
     stages = [f"{name} ({'; '.join(reasons)})" for name, reasons in sorted(after.stale.items())]
     shown = ", ".join(stages[:_MOST_STALE])
     rest = f" and {len(stages) - _MOST_STALE:,} more" if len(stages) > _MOST_STALE else ""
-    return (
-        (
-            f"dvc.lock is out of date for stage {shown}{rest}: the numbers may be of other code or "
-            "data. Run `modelci run` and commit dvc.lock."
-        ),
+    note = (
+        f"dvc.lock is out of date for stage {shown}{rest}: the numbers may be of other code or "
+        "data. Run `modelci run` and commit dvc.lock."
     )
+    return (note,)
 
 
 def _shown_sha(head: Revision, context: CIContext, *, given: bool) -> str | None:

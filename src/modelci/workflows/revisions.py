@@ -1,10 +1,15 @@
 """Finds what to compare with: the right base, also in a shallow or detached CI checkout."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.events import CIContext, EventKind
-from modelci.domain.registry import fold_registry, newest_version
+from modelci.domain.registry import (
+    ArtifactState,
+    RegisteredVersion,
+    fold_registry,
+    newest_version,
+)
 from modelci.domain.report import Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ForgeError, UsageError
@@ -135,6 +140,18 @@ def _local_base(
     )
 
 
+def is_results(commit: Commit) -> bool:
+    """Whether the commit holds nothing but what a run wrote, and stands for the one below it."""
+    return commit.subject == RESULTS_SUBJECT
+
+
+def last_promoted(states: Iterable[ArtifactState], commit: Commit) -> RegisteredVersion | None:
+    """Return the newest version that is not of this very commit."""
+    return newest_version(
+        states, besides={commit.sha, *(commit.parents if is_results(commit) else ())}
+    )
+
+
 def _newest_version(
     git: Git, head: Commit, artifacts: Sequence[str], *, remote: str | None
 ) -> Revision | None:
@@ -144,10 +161,7 @@ def _newest_version(
     """
     if not artifacts:
         return None
-    states = fold_registry(git.tags(artifacts, remote=remote))
-    # A commit of results stands for the commit that it was made on.
-    besides = {head.sha, *(head.parents if head.subject == RESULTS_SUBJECT else ())}
-    version = newest_version(states, besides=besides)
+    version = last_promoted(fold_registry(git.tags(artifacts, remote=remote)), head)
     if version is None or not git.has(version.commit):
         return None
     return Revision(
