@@ -42,11 +42,6 @@ def forge_token(environ: Mapping[str, str] = os.environ) -> str | None:
     return environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN") or None
 
 
-def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether nobody is there to answer a question."""
-    return environ.get("CI", "").lower() in {"true", "1"} or "GITHUB_ACTIONS" in environ
-
-
 def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether https://no-color.org is asked for, or a terminal that cannot."""
     return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
