@@ -124,6 +124,8 @@ def locate_yaml(data: bytes, path: tuple[str | int, ...]) -> int | None:
     for step in path:
         found = None
         if isinstance(node, yaml.MappingNode):
+            if isinstance(step, int):  # one entry that stands where a list of them may
+                continue
             found = next((pair for pair in node.value if pair[0].value == step), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             found = (node.value[step], node.value[step]) if step < len(node.value) else None

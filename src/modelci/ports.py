@@ -2,16 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from modelci.config.model import CommentMode
 from modelci.domain.changes import FileChange
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
+from modelci.domain.evaluation import Rescore
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
+from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.schedule import Needs
 from modelci.domain.snapshot import Snapshot
+from modelci.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Progress(Protocol):
@@ -128,6 +136,12 @@ class Git(Protocol):
         ``commit_to`` (sha, branch) moves the branch to the commit in the same push.
         """
 
+    def first_parents(self, ref: str, *, limit: int) -> tuple[Commit, ...]:
+        """Return the last ``limit`` commits of a branch itself, the newest first.
+
+        Of a shallow clone those that are here.
+        """
+
     def is_on_branch(self, sha: str, branch: str) -> bool:
         """Whether the remote's ``branch``, fetched now, holds the commit."""
 
@@ -220,12 +234,118 @@ class SnapshotReader(Protocol):
         """
 
 
+class MissingDataError(ConfigError):
+    """A dataset is not in this revision, not in the cache, or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A dataset's columns; ``hash`` is DVC's or Git's id of the file, None in the work tree."""
+
+    frame: "DataFrame"
+    hash: str | None
+
+
+class Tables(Protocol):
+    """Reads datasets (CSV, Parquet, JSON Lines) of a revision by hash, never by checkout."""
+
+    def read(
+        self,
+        tree: FileTree,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        pull: bool = False,
+    ) -> Table:
+        """Return those columns (default: all) of the file at ``path``, rows in the file's order.
+
+        With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
+class Plots(Protocol):
+    """Reads what DVC's files define as plots."""
+
+    def read(self, base: FileTree | None, head: FileTree, *, pull: bool = False) -> Gallery:
+        """Return the plots and pictures of two revisions, paired by DVC's ids and by paths."""
+
+
+class Rescorer(Protocol):
+    """Scores a base's model on the head's test set, by the project's own command."""
+
+    def rescore(
+        self, command: Rescore, base: FileTree, *, like: str, pull: bool, progress: Progress
+    ) -> Table:
+        """Run the command in the work tree and return the predictions that it wrote.
+
+        ``like`` is the path of the head's predictions, whose format they have. Raises
+        PipelineError where the command fails, MissingDataError where the base's files are not
+        to be had.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Which run wrote a comment, and on which head; kept in it, unseen.
+
+    Runs of one repository have growing ids; ``attempt`` counts the re-runs of one.
+    """
+
+    run_id: int | None = None
+    attempt: int = 1
+    head_sha: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequest:
+    """A pull request as the forge has it now; ``head_repository`` is None once it is deleted."""
+
+    number: int
+    head_sha: str
+    head_branch: str
+    head_repository: str | None
+    base_branch: str
+    is_open: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedComment:
-    """A comment on a pull request; ``action`` is created, updated or unchanged."""
+    """A comment on a pull request; ``action`` is created, updated, unchanged or outdated.
+
+    Outdated: a newer run, or one of a newer head, has written there; its comment is left alone.
+    """
 
     url: str
     action: str
+
+
+class CheckStatus(StrEnum):
+    """Where a check stands."""
+
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """The verdict as a forge shows it beside a commit; ``summary`` is Markdown."""
+
+    name: str
+    sha: str
+    status: CheckStatus
+    title: str
+    summary: str = ""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedCheck:
+    """``kind`` is a check run or a commit status."""
+
+    kind: str
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +356,9 @@ class PostedRelease:
     url: str
 
 
+_NOBODY = Writer()
+
+
 class Forge(Protocol):
     """Where pull requests and releases live."""
 
@@ -243,8 +366,46 @@ class Forge(Protocol):
     def name(self) -> str:
         """What to call it in messages."""
 
-    def upsert_comment(self, number: int, body: str, *, marker: str) -> PostedComment:
-        """Update our comment with that ``marker`` line, or create it; leave an equal one alone."""
+    def upsert_comment(
+        self,
+        number: int,
+        body: str,
+        *,
+        marker: str,
+        writer: Writer = _NOBODY,
+        mode: CommentMode = CommentMode.UPDATE,
+        create: bool = True,
+    ) -> PostedComment | None:
+        """Update our comment with that ``marker`` line, or create it; leave an equal one alone.
+
+        An older ``writer`` never replaces a newer one's. Further comments of ours with the marker
+        are deleted. Without ``create`` only an existing one is updated, else None is returned.
+        """
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Return a pull request; UsageError where there is none of that number."""
+
+    def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
+        """Return the open pull request from that owner's branch whose head is ``sha``."""
+
+    def set_check(self, check: Check) -> PostedCheck:
+        """Create or update the check of that name on that commit.
+
+        Where check runs are not allowed, or unknown, a commit status says the same.
+        """
+
+    def store_pictures(self, pictures: Mapping[str, bytes], *, keep_days: int) -> Mapping[str, str]:
+        """Store images for a comment in the forge itself; return their addresses by name.
+
+        What is older than ``keep_days`` is removed. Raises ForgeDeniedError where the token may
+        not, or the forge has no place for them.
+        """
+
+    def read_artifact(self, run_id: int, name: str, path: str, *, max_bytes: int) -> bytes:
+        """Return one file out of a workflow run's artifact, read in memory.
+
+        Raises ForgeError for what is missing, larger, or no honest archive.
+        """
 
     def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
         """Create the release of a tag, or update it."""

@@ -183,6 +183,14 @@ class FakeGit:
         behind = set(self._reachable(second))
         return next((sha for sha in self._reachable(first) if sha in behind), None)
 
+    def first_parents(self, ref: str, *, limit: int) -> tuple[Commit, ...]:
+        found: list[Commit] = []
+        sha: str | None = self.resolve(ref).sha
+        while sha in self.commits and len(found) < limit:
+            found.append(self.commits[sha].commit)
+            sha = next(iter(found[-1].parents), None)
+        return tuple(found)
+
     def _reachable(self, sha: str) -> Iterator[str]:
         level, seen = [sha], set[str]()
         while level:

@@ -147,6 +147,18 @@ class GitRepository:
         answer = self._try("merge-base", one, other)
         return _text(answer.out) if answer.code == 0 else None
 
+    def first_parents(self, ref: str, *, limit: int) -> tuple[Commit, ...]:
+        """Return the last commits of a branch itself, the newest first."""
+        form = "--format=%H%x00%P%x00%ct%x00%s"
+        log = self._run(
+            "log", "-z", "--first-parent", f"--max-count={limit}", form, self.resolve(ref).sha, "--"
+        )
+        fields = log.decode(errors="replace").rstrip("\0").split("\0")
+        return tuple(
+            Commit(sha=sha, parents=tuple(parents.split()), seconds=int(seconds), subject=subject)
+            for sha, parents, seconds, subject in zip(*[iter(fields)] * 4, strict=True)
+        )
+
     def _commit(self, sha: str) -> Commit:
         # The raw object names its parents even where a shallow clone hides them.
         head, _, message = self._run("cat-file", "commit", sha).partition(b"\n\n")

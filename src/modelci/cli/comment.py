@@ -53,6 +53,9 @@ def command(
         context=app.context,
         forge=app.forge(),
     )
+    if posted is None:
+        click.echo(json.dumps(None) if as_json else "Nothing changed: no comment was posted.")
+        return
     write_outputs({"comment-url": posted.url})
     shown = {"action": posted.action, "url": posted.url}
     click.echo(json.dumps(shown) if as_json else f"Comment {posted.action}: {posted.url}")

@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from modelci.config.model import Config, ForgeKind
-from modelci.domain.gates import Severity, WhenMissing
+from modelci.config.model import CommentMode, Config, ForgeKind
+from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
+from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
 from modelci.domain.metrics import Direction
 from modelci.errors import ConfigError
 from modelci.formats import locate_yaml, parse_yaml
@@ -38,6 +40,8 @@ def load(
     data = (parse_yaml(text, source) if text else None) or {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source} must hold keys and values, not a {type(data).__name__}.")
+    if isinstance(data.get("evaluation"), dict):  # one model's is the usual case
+        data["evaluation"] = [data["evaluation"]]
     _refuse_unknown(data, Config, (), text or b"", source)
     origins = {key: _origin(text or b"", key, source) for key in _leaves(data, Config)}
     for key, variable in _variables().items():
@@ -109,6 +113,8 @@ def _set(data: dict[str, Any], key: str, value: object) -> None:
 def _refuse_unknown(
     data: Any, kind: Any, path: tuple[str | int, ...], text: bytes, source: str
 ) -> None:
+    if isinstance(kind, UnionType):
+        kind = next((one for one in get_args(kind) if is_dataclass(one)), None)
     if not is_dataclass(kind) or not isinstance(data, dict):
         return
     hints = get_type_hints(kind)
@@ -120,7 +126,7 @@ def _refuse_unknown(
                 hint=f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(hints)}.",
             )
         _refuse_unknown(value, hints[key], (*path, key), text, source)
-        items = getattr(hints[key], "__args__", None) or (None,)
+        items = get_args(hints[key]) or (None,)
         if isinstance(value, list):
             for index, entry in enumerate(value):
                 _refuse_unknown(entry, items[0], (*path, key, index), text, source)
@@ -172,6 +178,8 @@ def _wanted(what: str, path: Sequence[str | int]) -> str | None:
     if expected := re.match(r"Expected `(\w+)", what):
         return _WANTED.get(expected[1])
     choices = _CHOICES.get(str(path[-1])) if path else None
+    if path and path[-1] == "mode":
+        choices = CommentMode if path[0] == "comment" else Mode
     choices = choices or (Direction if path and path[0] == "metrics" else None)
     if choices is None or not what.startswith("Invalid enum value"):
         return None
@@ -182,6 +190,11 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "severity": Severity,
     "missing": WhenMissing,
     "kind": ForgeKind,
+    "task": Task,
+    "inconclusive": WhenUnclear,
+    "incomparable": WhenUnclear,
+    "metric": FairnessMetric,
+    "type": ColumnType,
 }
 
 

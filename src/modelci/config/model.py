@@ -6,25 +6,19 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from modelci.domain.evaluation import ColumnRule, Evaluation, FairnessMetric, Mode, SliceBy
 from modelci.domain.events import CIContext
-from modelci.domain.gates import Gate, Rule, Severity, Threshold, WhenMissing
+from modelci.domain.gates import (
+    Gate,
+    Limit,
+    Rule,
+    Severity,
+    Waiver,
+    WhenMissing,
+    WhenUnclear,
+    parse_limit,
+)
 from modelci.domain.metrics import Direction
-
-Limit = float | str
-"""``0.01`` is in the metric's own unit, ``"1%"`` a share of the base's value."""
-
-
-def parse_limit(limit: Limit) -> Threshold:
-    """Read a limit, or raise ValueError saying what is wrong with it."""
-    if not isinstance(limit, str):
-        return Threshold(value=float(limit))
-    number, percent, rest = limit.strip().partition("%")
-    if not percent or rest:
-        raise ValueError(f"{limit!r} is neither a number nor a share such as 1%")
-    try:
-        return Threshold(value=float(number) / 100, relative=True)
-    except ValueError:
-        raise ValueError(f"{limit!r} is neither a number nor a share such as 1%") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +26,8 @@ class GateConfig:
     """One or more limits on the metrics that ``metric`` means.
 
     ``metric`` is a metric's name (``roc_auc``), dotted name (``test.roc_auc``), or either behind
-    a file (``metrics/hgb.json:roc_auc``); globs are allowed.
+    a file (``metrics/hgb.json:roc_auc``); globs are allowed. ``mode`` (of the limits that compare
+    with the base) is by default the evaluation's.
     """
 
     metric: str
@@ -43,6 +38,9 @@ class GateConfig:
     min_gain: Limit | None = None
     severity: Severity = Severity.BLOCK
     missing: WhenMissing = WhenMissing.FAIL
+    mode: Mode | None = None
+    inconclusive: WhenUnclear = WhenUnclear.WARN
+    incomparable: WhenUnclear = WhenUnclear.WARN
 
     def gates(self) -> tuple[Gate, ...]:
         """Return a gate for each limit; ValueError where a limit (or every limit) is wrong."""
@@ -54,12 +52,17 @@ class GateConfig:
                 threshold=parse_limit(limit),
                 severity=self.severity,
                 missing=self.missing,
+                mode=self.mode if rule.is_relative_to_base else None,
+                inconclusive=self.inconclusive,
+                incomparable=self.incomparable,
             )
             for rule, limit in limits.items()
             if limit is not None
         )
         if not found:
             raise ValueError(f"it has no limit: give one of {', '.join(Rule)}")
+        if self.mode is not None and not any(gate.rule.is_relative_to_base for gate in found):
+            raise ValueError("a mode is for limits that compare with the base, such as max_drop")
         if not all(math.isfinite(gate.threshold.value) for gate in found):
             raise ValueError("a limit must be a finite number")
         if any(gate.rule.is_relative_to_base and gate.threshold.value < 0 for gate in found):
@@ -67,11 +70,102 @@ class GateConfig:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesConfig:
+    """No slice of the test set may get worse by more than ``max_drop``, in any of ``metrics``.
+
+    ``by`` holds columns of the predictions file, or columns with bins, or queries. A slice with
+    fewer rows than ``min_rows`` is not judged. ``alpha`` is shared by all slices (Holm).
+    """
+
+    by: tuple[str | SliceBy, ...] = ()
+    metrics: tuple[str, ...] = ()
+    max_drop: Limit = 0.0
+    min_rows: int = 100
+    alpha: float = 0.05
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FairnessConfig:
+    """The widest gap between groups of ``column`` in that rate may be at most ``max``."""
+
+    column: str
+    metric: FairnessMetric
+    max: float
+    min_rows: int = 30
+    mode: Mode = Mode.EVIDENCE
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetConfig:
+    """What the model may cost: the bytes of ``path`` (as DVC records them), or a metric."""
+
+    path: str | None = None
+    max_bytes: int | str | None = None
+    metric: str | None = None
+    max: float | None = None
+    max_increase: Limit | None = None
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineConfig:
+    """The head must beat a dummy that knows only the targets, by ``min_gain``, in ``metrics``."""
+
+    metrics: tuple[str, ...] = ()
+    min_gain: float = 0.0
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """What holds for a dataset: its rows, its columns, unique ids, and no id of the other files.
+
+    ``disjoint_from`` are files (the training set's) that may share no ``id`` with this one.
+    """
+
+    path: str
+    id: str | None = None
+    min_rows: int | None = None
+    max_rows: int | None = None
+    columns: Mapping[str, ColumnRule] = field(default_factory=dict)
+    only_these_columns: bool = False
+    disjoint_from: tuple[str, ...] = ()
+    severity: Severity = Severity.BLOCK
+
+
+class CommentMode(StrEnum):
+    """What becomes of an earlier comment: it is updated, left alone, or hidden below a new one."""
+
+    UPDATE = "update"
+    NEW = "new"
+    HIDE_AND_NEW = "hide-and-new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentConfig:
+    """``on_change_only`` posts nothing where nothing changed (an earlier comment is updated).
+
+    ``pictures`` lets plots be stored on the forge to be seen in the comment, for ``keep_days``.
+    ``check`` reports the verdict as a check run (or commit status) of this name too.
+    """
+
+    mode: CommentMode = CommentMode.UPDATE
+    on_change_only: bool = False
+    pictures: bool = False
+    keep_days: int = 90
+    check: str = "modelci"
+
+
 class ForgeKind(StrEnum):
     """Which forge to talk to; ``auto`` asks the environment."""
 
     AUTO = "auto"
     GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEA = "gitea"
     LOCAL = "local"
 
 
@@ -180,10 +274,18 @@ class ExecutorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportConfig:
-    """``title`` heads the comment and tells two reports on one pull request apart."""
+    """``title`` heads the comment and tells two reports on one pull request apart.
+
+    ``history`` is how many commits of the default branch the sparklines look back. ``plots`` lets
+    the report hold DVC's plots. ``templates`` is a folder of Jinja templates that override parts
+    of the comment and the page.
+    """
 
     title: str = "Model report"
     max_bytes: int = 65_000
+    history: int = 20
+    plots: bool = True
+    templates: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,9 +308,17 @@ class Config:
     default_branch: str | None = None
     metrics: Mapping[str, Direction] = field(default_factory=dict)
     gates: tuple[GateConfig, ...] = ()
+    evaluation: tuple[Evaluation, ...] = ()
+    slices: SlicesConfig = field(default_factory=SlicesConfig)
+    fairness: tuple[FairnessConfig, ...] = ()
+    budget: tuple[BudgetConfig, ...] = ()
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    data: tuple[DataConfig, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
     run: RunConfig = field(default_factory=RunConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    comment: CommentConfig = field(default_factory=CommentConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
     forge: ForgeConfig = field(default_factory=ForgeConfig)
 

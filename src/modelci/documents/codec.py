@@ -12,12 +12,13 @@ import msgspec
 
 from modelci.documents.registry import Registry
 from modelci.domain.checks import Examination
+from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import ConfigError
 
-Document = Run | Plan | Report | Promotion | Registry | Examination
+Document = Run | Plan | Report | Promotion | Registry | Examination | History
 T = TypeVar("T", Run, Report, Promotion)
 
 SCHEMAS: dict[type, str] = {
@@ -27,6 +28,7 @@ SCHEMAS: dict[type, str] = {
     Promotion: "modelci.promotion/1",
     Registry: "modelci.registry/1",
     Examination: "modelci.examination/1",
+    History: "modelci.history/1",
 }
 
 MAX_BYTES = 64 * 1024 * 1024

@@ -9,7 +9,29 @@ class EventKind(StrEnum):
 
     PULL_REQUEST = "pull_request"
     PUSH = "push"
+    WORKFLOW_RUN = "workflow_run"
     OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The workflow run that a ``workflow_run`` event speaks of; all of it is from the event.
+
+    ``action`` is requested, in_progress or completed. ``head_owner`` owns the repository, maybe
+    a fork, that ``head_branch`` is in. ``event_name`` is what started that run.
+    """
+
+    run_id: int
+    attempt: int
+    action: str
+    event_name: str
+    workflow: str
+    head_owner: str
+    head_repository: str
+    head_branch: str
+    head_sha: str
+    conclusion: str | None = None
+    run_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +40,8 @@ class CIContext:
 
     ``sha`` is what was checked out (for a pull request on GitHub the test merge),
     ``head_sha`` the pull request's own last commit, ``before`` what a push replaced.
+    ``run_id`` and ``attempt`` are this job's. A job that another workflow's end (or start) caused
+    knows that one as ``cause``.
     """
 
     provider: str | None = None
@@ -33,11 +57,13 @@ class CIContext:
     from_fork: bool = False
     default_branch: str | None = None
     run_id: str | None = None
+    attempt: int | None = None
     run_url: str | None = None
     workflow: str | None = None
     job: str | None = None
     server_url: str | None = None
     api_url: str | None = None
+    cause: Cause | None = None
 
 
 class Job(StrEnum):

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
+from modelci.domain.evaluation import Mode
+from modelci.domain.evidence import Evidence
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, matches
+
+Limit = float | str
+"""``0.01`` is in the metric's own unit, ``"1%"`` a share of the base's value."""
 
 
 class Rule(StrEnum):
@@ -42,6 +48,24 @@ class WhenMissing(StrEnum):
     IGNORE = "ignore"
 
 
+class WhenUnclear(StrEnum):
+    """What is made of a gate that the data cannot decide."""
+
+    FAIL = "fail"
+    WARN = "warn"
+
+
+class Subject(StrEnum):
+    """What kind of thing a gate speaks of."""
+
+    METRIC = "metric"
+    SLICE = "slice"
+    FAIRNESS = "fairness"
+    BUDGET = "budget"
+    DATA = "data"
+    BASELINE = "baseline"
+
+
 class Outcome(StrEnum):
     """What came of one gate."""
 
@@ -68,45 +92,95 @@ class Threshold:
         return f"{self.value * 100:.10g}%" if self.relative else f"{self.value:.10g}"
 
 
+def parse_limit(limit: Limit) -> Threshold:
+    """Read a limit, or raise ValueError saying what is wrong with it."""
+    if not isinstance(limit, str):
+        return Threshold(value=float(limit))
+    number, percent, rest = limit.strip().partition("%")
+    if not percent or rest:
+        raise ValueError(f"{limit!r} is neither a number nor a share such as 1%")
+    try:
+        return Threshold(value=float(number) / 100, relative=True)
+    except ValueError:
+        raise ValueError(f"{limit!r} is neither a number nor a share such as 1%") from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One rule for the metrics that ``metric`` (a name or glob, see ``matches``) means."""
+    """One rule for the metrics that ``metric`` (a name or glob, see ``matches``) means.
+
+    ``mode`` None takes the mode of the evaluation that the metric belongs to.
+    """
 
     metric: str
     rule: Rule
     threshold: Threshold
     severity: Severity = Severity.BLOCK
     missing: WhenMissing = WhenMissing.FAIL
+    mode: Mode | None = None
+    inconclusive: WhenUnclear = WhenUnclear.WARN
+    incomparable: WhenUnclear = WhenUnclear.WARN
 
     def __str__(self) -> str:
         return f"{self.metric} {self.rule} {self.threshold}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """Why a gate may fail for a while.
+
+    ``gate`` is a gate's metric, as the gate writes it. ``expires`` is the last day that it holds
+    (UTC, ISO 8601).
+    """
+
+    gate: str
+    reason: str
+    author: str
+    expires: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """What came of a gate on one metric; ``key`` is None where no metric was meant."""
+    """What came of a gate on one metric; ``key`` is None where no metric was meant.
+
+    ``mode`` is how it was judged. Without ``evidence`` two numbers were compared. A gate with a
+    ``waiver`` blocks nothing.
+    """
 
     gate: Gate
     outcome: Outcome
     reason: str
     key: MetricKey | None = None
     delta: MetricDelta | None = None
+    subject: Subject = Subject.METRIC
+    mode: Mode = Mode.POINT
+    evidence: Evidence | None = None
+    waiver: Waiver | None = None
 
     @property
     def blocks(self) -> bool:
         """Whether this result alone forbids the merge."""
-        if self.gate.severity is not Severity.BLOCK:
+        if self.gate.severity is not Severity.BLOCK or self.waiver is not None:
             return False
         if self.outcome is Outcome.MISSING:
             return self.gate.missing is WhenMissing.FAIL
+        if self.outcome is Outcome.INCONCLUSIVE:
+            return self.gate.inconclusive is WhenUnclear.FAIL
+        if self.outcome is Outcome.INCOMPARABLE:
+            return self.gate.incomparable is WhenUnclear.FAIL
         return self.outcome is Outcome.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The gates' results, counted."""
+    """The gates' results, counted; ``waived`` ones are counted by their outcome too.
+
+    ``unclear`` says that nothing blocks but gates which the data cannot decide.
+    """
 
     blocked: bool
+    unclear: bool = False
+    waived: int = 0
     passed: int = 0
     failed: int = 0
     warned: int = 0
@@ -126,7 +200,16 @@ def reach_verdict(results: Iterable[GateResult]) -> Verdict:
     counts = {
         str(outcome): sum(result.outcome is outcome for result in results) for outcome in Outcome
     }
-    return Verdict(blocked=any(result.blocks for result in results), **counts)
+    blocking = [result.outcome for result in results if result.blocks]
+    return Verdict(
+        blocked=bool(blocking),
+        unclear=bool(blocking) and _UNCLEAR.issuperset(blocking),
+        waived=sum(result.waiver is not None for result in results),
+        **counts,
+    )
+
+
+_UNCLEAR = frozenset({Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE})
 
 
 def _judge_gate(gate: Gate, deltas: Sequence[MetricDelta]) -> Iterable[GateResult]:

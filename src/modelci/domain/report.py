@@ -4,9 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelci.domain.changes import DataChange, FileChange, ValueChange
-from modelci.domain.gates import Gate, GateResult, Verdict, reach_verdict
+from modelci.domain.evidence import EvaluationResult, FairnessResult, SliceResult
+from modelci.domain.gates import Gate, GateResult, Verdict, Waiver, reach_verdict
+from modelci.domain.history import MetricHistory
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.pipeline import ChangeKind, Run, StageChange
+from modelci.domain.plots import Picture, Plot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +35,20 @@ class GateChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverChange:
+    """A waiver that the head edits; it counts from the merge on."""
+
+    kind: ChangeKind
+    waiver: Waiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How a model changed. ``created`` is UTC in ISO 8601; ``locks`` are blob ids by path.
 
     ``head_sha`` is the commit that a pull request shows; ``head.sha`` the one that was compared
-    (they differ where a forge tests a merge of the two).
+    (they differ where a forge tests a merge of the two). ``from_fork`` says that nobody here
+    vouches for the figures.
     """
 
     base: Revision | None
@@ -52,10 +64,18 @@ class Report:
     files: tuple[FileChange, ...] = ()
     gates: tuple[GateResult, ...] = ()
     gate_changes: tuple[GateChange, ...] = ()
+    waiver_changes: tuple[WaiverChange, ...] = ()
+    evaluations: tuple[EvaluationResult, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    fairness: tuple[FairnessResult, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    history: tuple[MetricHistory, ...] = ()
     run: Run | None = None
     locks: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
     run_url: str | None = None
+    from_fork: bool = False
 
     @property
     def verdict(self) -> Verdict:

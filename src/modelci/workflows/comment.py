@@ -28,7 +28,7 @@ def find_number(context: CIContext, given: int | None) -> int:
 
 def post(
     report: Report, body: str, *, number: int, marker: str, context: CIContext, forge: Forge
-) -> PostedComment:
+) -> PostedComment | None:
     """Write the comment, or update it; an equal one is left alone."""
     head = context.head_sha if context.pull_request == number else None
     if head is not None and report.head_sha != head:

@@ -13,11 +13,10 @@ from modelci.config.model import (
     ForgeKind,
     GateConfig,
     RunCache,
-    parse_limit,
 )
 from modelci.documents.schemas import schemas
 from modelci.domain.events import CIContext
-from modelci.domain.gates import Rule, Severity, WhenMissing
+from modelci.domain.gates import Rule, Severity, WhenMissing, parse_limit
 from modelci.domain.metrics import Direction
 from modelci.errors import ConfigError
 

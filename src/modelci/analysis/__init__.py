@@ -1,0 +1,1 @@
+"""Statistics: arrays and tables in, numbers out. No I/O, no clock; randomness has a seed."""
