@@ -1,0 +1,82 @@
+"""The CI system around us: its variables, event, summary, outputs. Only here is os.environ read."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from modelci.adapters.ci import github
+from modelci.domain.events import CIContext
+
+_MAX_SUMMARY_BYTES = 1024 * 1024
+
+_SECRETS = frozenset(
+    """ACTIONS_CACHE_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_ID_TOKEN_REQUEST_URL
+    ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
+    CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
+    CI_REGISTRY_PASSWORD CI_REPOSITORY_URL GH_ENTERPRISE_TOKEN GH_TOKEN GITEA_TOKEN
+    GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN""".split()
+)
+_RUNNER_FILES = frozenset(
+    "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
+)
+
+
+def stage_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for user code: no forge token, no file that steers the runner."""
+    hidden = _SECRETS | _RUNNER_FILES
+    return {name: value for name, value in environ.items() if name not in hidden}
+
+
+def overrides(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the ``MODELCI_*`` variables."""
+    return {name: value for name, value in environ.items() if name.startswith("MODELCI_")}
+
+
+def forge_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the token to talk to GitHub with, None where there is none."""
+    return environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN") or None
+
+
+def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether https://no-color.org is asked for, or a terminal that cannot."""
+    return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+
+
+def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
+    """Return what is known of the job that runs us; all None outside of CI."""
+    found = (system(environ) for system in SYSTEMS)
+    return next((context for context in found if context is not None), CIContext())
+
+
+SYSTEMS: tuple[Callable[[Mapping[str, str]], CIContext | None], ...] = (github.detect,)
+"""The CI systems, each a module with ``detect``; the first that knows itself is believed."""
+
+
+def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Append to the step's summary page; False where there is none, or no room left in its 1 MiB.
+
+    GitHub drops a page that is larger, with all that the step wrote there before.
+    """
+    path = environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return False
+    page = (text + "\n").encode()
+    with Path(path).open("ab") as file:
+        if file.tell() + len(page) > _MAX_SUMMARY_BYTES:
+            return False
+        file.write(page)
+    return True
+
+
+def write_outputs(values: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> bool:
+    """Set the step's outputs; False where there are none to set."""
+    path = environ.get("GITHUB_OUTPUT")
+    if not path:
+        return False
+    with Path(path).open("a", encoding="utf-8") as file:
+        for name, value in values.items():
+            # A value cannot end its own block early: nobody can guess the delimiter.
+            mark = f"modelci_{secrets.token_hex(16)}"
+            file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
+    return True
