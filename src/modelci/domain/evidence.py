@@ -1,9 +1,8 @@
 """What predictions, row by row, say of a difference between two models."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from modelci.domain.evaluation import FairnessMetric, Task
+from modelci.domain.evaluation import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +48,3 @@ class EvaluationResult:
     head_rows: int | None = None
     common: int | None = None
     rescored: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceResult:
-    """One measure on one slice of the test set; a slice below ``min_rows`` has no evidence."""
-
-    measure: str
-    slice: str
-    by: str
-    rows: int
-    base: float | None = None
-    head: float | None = None
-    evidence: Evidence | None = None
-    outcome: str = "passed"
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FairnessResult:
-    """A gap between groups: ``rates`` (of the head, by group) and the number of rows behind each.
-
-    For equalized odds the rates are those of the side (true or false positives) with the wider
-    gap, which ``rate`` names.
-    """
-
-    metric: FairnessMetric
-    column: str
-    rate: str
-    rates: Mapping[str, float] = field(default_factory=dict)
-    rows: Mapping[str, int] = field(default_factory=dict)
-    base_gap: float | None = None
-    evidence: Evidence | None = None

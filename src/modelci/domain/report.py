@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelci.domain.changes import DataChange, FileChange, ValueChange
-from modelci.domain.evidence import EvaluationResult, FairnessResult, SliceResult
+from modelci.domain.evidence import EvaluationResult
 from modelci.domain.gates import Gate, GateResult, Verdict, Waiver, reach_verdict
 from modelci.domain.history import MetricHistory
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.pipeline import ChangeKind, Run, StageChange
 from modelci.domain.plots import Picture, Plot
+from modelci.domain.slices import FairnessResult, SliceResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
