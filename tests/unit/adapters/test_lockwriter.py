@@ -10,7 +10,7 @@ from dvc.utils.serialize._yaml import (
     parse_yaml,
     parse_yaml_for_update,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelci.adapters.dvc import seams
@@ -64,6 +64,7 @@ LINES = [
 
 
 @pytest.mark.filterwarnings("ignore::ruamel.yaml.error.ReusedAnchorWarning")
+@example(lines=["    deps:", "      x"])
 @settings(deadline=None, max_examples=300)
 @given(lines=st.lists(st.sampled_from(LINES), min_size=1, max_size=6))
 def test_no_file_is_taken_for_dvcs_own_that_is_not(lines: list[str]) -> None:

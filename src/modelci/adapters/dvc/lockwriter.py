@@ -25,7 +25,7 @@ _BLOCK = re.compile(r"^  (?=\S)", re.MULTILINE)
 # Lines that the printer can only have written as they stand; all others are put to the test.
 _SIMPLE_KEY = re.compile(rf"{KEY}:\Z")
 _LINE = re.compile(
-    rf"""\ {{4,}}(?:-\ )?(?:{KEY}:(?:\ (?=\S)|\Z))?
+    rf"""\ {{4,}}(?:(?:-\ )?{KEY}:(?:\ (?=\S)|\Z)|-\ (?=\S))
     (?: (?P<text>{TEXT})
     | {HASH}
     | (?:0|[1-9][0-9]{{0,15}})
