@@ -1,5 +1,9 @@
 """Reports to render: one for each thing that can happen to a pull request."""
 
+import base64
+import math
+from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 
 from modelci.domain.changes import (
@@ -10,16 +14,21 @@ from modelci.domain.changes import (
     ValueChange,
     ValueKey,
 )
+from modelci.domain.evaluation import FairnessMetric, Mode, Task
+from modelci.domain.evidence import EvaluationResult, Evidence
 from modelci.domain.gates import (
     Gate,
     GateResult,
     Outcome,
     Rule,
     Severity,
+    Subject,
     Threshold,
+    Waiver,
     WhenMissing,
     judge_all,
 )
+from modelci.domain.history import HistoryPoint, MetricHistory
 from modelci.domain.metrics import (
     Direction,
     MetricDelta,
@@ -29,7 +38,9 @@ from modelci.domain.metrics import (
     known_direction,
 )
 from modelci.domain.pipeline import ChangeKind, Run, StageChange, StageRun, StageStatus
-from modelci.domain.report import GateChange, Report, Revision
+from modelci.domain.plots import Picture, PictureKind, Plot
+from modelci.domain.report import GateChange, Report, Revision, WaiverChange
+from modelci.domain.slices import FairnessResult, SliceResult
 
 FILE = "metrics.json"
 HEAD_SHA = "9f2c41d0aa5b7c38e1d64f0b2a9c7e5d13f8b604"
@@ -316,6 +327,21 @@ EVIL = (
 )
 
 
+def _hostile_waiver(name: str) -> Waiver:
+    return Waiver(gate=name, reason=name, author=name, expires=date(2025, 12, 1))
+
+
+def _hostile_result(name: str) -> GateResult:
+    return judged(
+        gate(name, Rule.MAX_DROP, 0.1),
+        Outcome.FAILED,
+        name,
+        delta=metric(name, 0.5, 0.6),
+        proof=evidence(name, 0.5, 0.6, 0.01, method=name),
+        waiver=_hostile_waiver(name),
+    )
+
+
 def hostile() -> Report:
     metrics = tuple(metric(name, 0.5, 0.5 + place / 100) for place, name in enumerate(EVIL, 1))
     nan = metric("@nan", 0.5, NonFinite.NAN, path="@octocat/metrics|.json")
@@ -340,10 +366,46 @@ def hostile() -> Report:
         stages=tuple(
             StageChange(name=name, kind=ChangeKind.CHANGED, fields=(name,)) for name in EVIL
         ),
-        gates=lost,
+        gates=(*lost, *map(_hostile_result, EVIL)),
         gate_changes=tuple(
             GateChange(kind=ChangeKind.ADDED, gate=gate(name, Rule.MAX, 1)) for name in EVIL
         ),
+        waiver_changes=tuple(
+            WaiverChange(kind=ChangeKind.ADDED, waiver=_hostile_waiver(name)) for name in EVIL
+        ),
+        evaluations=tuple(
+            EvaluationResult(predictions=name, task=Task.BINARY, comparable=False, reason=name)
+            for name in EVIL
+        ),
+        slices=tuple(
+            SliceResult(
+                measure=name, slice=name, by=name, rows=1, outcome=Outcome.FAILED, reason=name
+            )
+            for name in EVIL
+        ),
+        fairness=tuple(
+            FairnessResult(
+                metric=FairnessMetric.EQUALIZED_ODDS,
+                column=name,
+                rate=name,
+                rates=dict.fromkeys(EVIL, 0.5),
+                rows={name: 1},
+            )
+            for name in EVIL
+        ),
+        history=tuple(
+            history(one, (0.5, NonFinite.NAN, 0.6, 0.7, 0.8, 0.9), name=one.key.name)
+            for one in metrics
+        ),
+        plots=tuple(
+            Plot(id=name, title=name, template=name, x=name, y=name, x_label=name, y_label=name)
+            for name in EVIL
+        ),
+        pictures=tuple(
+            Picture(path=name, kind=PictureKind.SVG, head=b"<svg onload='alert(1)'/>")
+            for name in EVIL
+        ),
+        from_fork=True,
         run=Run(
             revision=None,
             dirty=True,
@@ -356,6 +418,303 @@ def hostile() -> Report:
         ),
         notes=EVIL,
         run_url="javascript:alert(1)",
+    )
+
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
+)
+WAIVER = Waiver(
+    gate="hgb.f1",
+    reason="the threshold is tuned again next sprint (RISK-214)",
+    author="anna@acme.example",
+    expires=date(2025, 12, 1),
+)
+
+
+def evidence(
+    measure: str,
+    base: float | None,
+    head: float,
+    error: float,
+    *,
+    method: str = "DeLong",
+    rows: int = 20_000,
+    p_value: float | None = None,
+) -> Evidence:
+    difference = head - (base or 0.0)
+    return Evidence(
+        measure=measure,
+        method=method,
+        rows=rows,
+        head=head,
+        base=base,
+        difference=difference,
+        standard_error=error,
+        low=difference - 1.645 * error,
+        high=difference + 1.645 * error,
+        alpha=0.05,
+        detectable=2.486 * error,
+        p_value=p_value,
+    )
+
+
+def judged(
+    of: Gate,
+    outcome: Outcome,
+    reason: str,
+    *,
+    delta: MetricDelta | None = None,
+    proof: Evidence | None = None,
+    subject: Subject = Subject.METRIC,
+    mode: Mode = Mode.EVIDENCE,
+    waiver: Waiver | None = None,
+) -> GateResult:
+    return GateResult(
+        gate=of,
+        outcome=outcome,
+        reason=reason,
+        key=delta.key if delta else None,
+        delta=delta,
+        subject=subject,
+        mode=mode,
+        evidence=proof,
+        waiver=waiver,
+    )
+
+
+EVIDENCE_METRICS = (
+    metric("hgb.brier", 0.05127, 0.05203),
+    metric("hgb.f1", 0.3312, 0.2987),
+    metric("hgb.ks", 0.4471, 0.4398),
+    metric("hgb.log_loss", 0.1934, 0.1951),
+    metric("hgb.pr_auc", 0.2718, 0.2604),
+    metric("hgb.roc_auc", 0.7812, 0.7691),
+    metric("logreg.roc_auc", 0.7603, 0.7618),
+    metric("model_bytes", 1_204_224.0, 1_310_720.0, direction=Direction.UNKNOWN),
+    metric("rows", 20_000.0, 20_000.0),
+)
+BRIER, F1, KS, LOG_LOSS, PR_AUC, ROC_AUC, LOGREG, BYTES, ROWS = EVIDENCE_METRICS
+EVIDENCE_GATES = (
+    judged(
+        gate("hgb.roc_auc", Rule.MAX_DROP, 0.005),
+        Outcome.FAILED,
+        "worse by 0.0121, allowed drop 0.005, p = 0.004",
+        delta=ROC_AUC,
+        proof=evidence("roc_auc", 0.7812, 0.7691, 0.0026, p_value=0.004),
+    ),
+    judged(
+        gate("hgb.pr_auc", Rule.MAX_DROP, 0.005),
+        Outcome.INCONCLUSIVE,
+        "worse by 0.0114, allowed drop 0.005, but that may be chance",
+        delta=PR_AUC,
+        proof=evidence("pr_auc", 0.2718, 0.2604, 0.0081, method="bootstrap", p_value=0.21),
+    ),
+    judged(
+        gate("hgb.f1", Rule.MAX_DROP, 0.02),
+        Outcome.FAILED,
+        "worse by 0.0325, allowed drop 0.02, p = 0.013",
+        delta=F1,
+        proof=evidence("f1", 0.3312, 0.2987, 0.0056, method="bootstrap", p_value=0.013),
+        waiver=WAIVER,
+    ),
+    judged(
+        gate("hgb.brier", Rule.MAX_INCREASE, 0.02, relative=True),
+        Outcome.PASSED,
+        "+0.00076, allowed +0.001025",
+        delta=BRIER,
+        proof=evidence("brier", 0.05127, 0.05203, 0.0003, method="normal"),
+        mode=Mode.NONINFERIOR,
+    ),
+    judged(
+        gate("hgb.ks", Rule.MAX_DROP, 0.01),
+        Outcome.PASSED,
+        "worse by 0.0073, allowed drop 0.01",
+        delta=KS,
+        mode=Mode.POINT,
+    ),
+    judged(
+        gate("logreg.roc_auc", Rule.MAX_DROP, 0.005),
+        Outcome.INCOMPARABLE,
+        "the test sets differ: 14,210 of 20,000 ids are on both sides",
+        delta=LOGREG,
+    ),
+    judged(
+        gate("model_bytes", Rule.MAX, 5_000_000),
+        Outcome.PASSED,
+        "1,310,720 must be ≤ 5,000,000",
+        delta=BYTES,
+        subject=Subject.BUDGET,
+        mode=Mode.POINT,
+    ),
+    judged(
+        gate("roc_auc on channel=broker", Rule.MAX_DROP, 0.02),
+        Outcome.FAILED,
+        "roc_auc on channel=broker is worse by 0.064, allowed drop 0.02, p = 0.002 of 6 slices",
+        proof=evidence("roc_auc", 0.771, 0.707, 0.0135, rows=1_830, p_value=0.002),
+        subject=Subject.SLICE,
+    ),
+    judged(
+        gate("demographic_parity of sex", Rule.MAX, 0.1),
+        Outcome.PASSED,
+        "the gap is 0.041, allowed 0.1",
+        proof=evidence("demographic_parity", None, 0.041, 0.009, method="normal"),
+        subject=Subject.FAIRNESS,
+    ),
+    judged(
+        gate("roc_auc against a dummy", Rule.MIN_GAIN, 0.1),
+        Outcome.PASSED,
+        "better by 0.2691, required gain 0.1",
+        proof=evidence("roc_auc", 0.5, 0.7691, 0.006),
+        subject=Subject.BASELINE,
+    ),
+    judged(
+        gate("data/test.parquet", Rule.MAX, 0, severity=Severity.WARN),
+        Outcome.WARNED,
+        "3 ids stand twice",
+        subject=Subject.DATA,
+        mode=Mode.POINT,
+    ),
+)
+
+
+def sliced(
+    measure: str, by: str, name: str, rows: int, base: float, head: float, p_value: float
+) -> SliceResult:
+    error = 0.5 / math.sqrt(rows)
+    return SliceResult(
+        measure=measure,
+        slice=name,
+        by=by,
+        rows=rows,
+        base=base,
+        head=head,
+        evidence=evidence(measure, base, head, error, rows=rows, p_value=p_value),
+        outcome=Outcome.FAILED if p_value < 0.05 else Outcome.PASSED,
+        reason="worse than allowed" if p_value < 0.05 else "",
+    )
+
+
+SLICES = (
+    sliced("roc_auc", "channel", "channel=branch", 12_400, 0.785, 0.799, 1.0),
+    sliced("roc_auc", "channel", "channel=broker", 1_830, 0.771, 0.707, 0.002),
+    sliced("roc_auc", "age", "age in [18, 30)", 5_770, 0.762, 0.757, 0.61),
+    sliced("f1", "channel", "channel=branch", 12_400, 0.335, 0.331, 0.88),
+    sliced("f1", "channel", "channel=broker", 1_830, 0.302, 0.281, 0.34),
+    sliced("f1", "age", "age in [18, 30)", 5_770, 0.311, 0.318, 1.0),
+    SliceResult(
+        measure="roc_auc",
+        slice="channel=partner",
+        by="channel",
+        rows=41,
+        base=0.7,
+        head=0.6,
+        reason="41 rows are fewer than min_rows 100",
+    ),
+)
+FAIRNESS = (
+    FairnessResult(
+        metric=FairnessMetric.DEMOGRAPHIC_PARITY,
+        column="sex",
+        rate="chosen",
+        rates={"female": 0.312, "male": 0.353},
+        rows={"female": 9_120, "male": 10_880},
+        base_gap=0.036,
+        evidence=evidence("demographic_parity", None, 0.041, 0.009, method="normal"),
+    ),
+)
+EVALUATIONS = (
+    EvaluationResult(
+        predictions="predictions/hgb.parquet",
+        task=Task.BINARY,
+        comparable=True,
+        base_hash="5f0e",
+        head_hash="77ab",
+        base_rows=20_000,
+        head_rows=20_000,
+        common=20_000,
+    ),
+    EvaluationResult(
+        predictions="predictions/logreg.parquet",
+        task=Task.BINARY,
+        comparable=False,
+        reason="the test sets differ",
+        base_hash="1d2e",
+        head_hash="9c31",
+        base_rows=20_000,
+        head_rows=18_400,
+        common=14_210,
+    ),
+)
+
+
+def history(
+    delta: MetricDelta, values: tuple[MetricValue | None, ...], *, name: str = ""
+) -> MetricHistory:
+    points = tuple(
+        HistoryPoint(
+            sha=f"{place:040x}",
+            name=name or f"{place:07x}",
+            seconds=1_761_000_000 + 86_400 * place,
+            value=value,
+            subject=f"Change {place}",
+        )
+        for place, value in enumerate(values, 1)
+    )
+    return MetricHistory(key=delta.key, direction=delta.direction, points=points)
+
+
+HISTORY = (
+    history(ROC_AUC, (0.741, 0.752, 0.7612, None, 0.77, 0.7764, 0.7801, 0.7812)),
+    history(F1, (0.30, 0.31, 0.322, 0.321, 0.3305, 0.3312)),
+    history(BYTES, (1_204_224.0, 1_204_224.0)),
+)
+PLOT = Plot(
+    id="plots/roc.json",
+    title="ROC of the test set",
+    template="linear",
+    x="fpr",
+    y="tpr",
+    x_label="false positive rate",
+    y_label="true positive rate",
+    rows=tuple(
+        {"fpr": x, "tpr": round(x**power, 4), "rev": rev}
+        for rev, power in (("base", 0.30), ("head", 0.32))
+        for x in (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+    ),
+)
+PICTURE = Picture(path="plots/calibration.png", kind=PictureKind.PNG, base=PNG, head=PNG)
+
+
+def proven() -> Report:
+    """Return a report with evidence, slices, groups, pictures and history; two gates block."""
+    return replace(
+        good(),
+        metrics=EVIDENCE_METRICS,
+        gates=EVIDENCE_GATES,
+        evaluations=EVALUATIONS,
+        slices=SLICES,
+        fairness=FAIRNESS,
+        plots=(PLOT,),
+        pictures=(PICTURE,),
+        history=HISTORY,
+        waiver_changes=(
+            WaiverChange(
+                kind=ChangeKind.ADDED,
+                waiver=Waiver(
+                    gate="hgb.pr_auc", reason="noise", author="ben", expires=date(2026, 1, 31)
+                ),
+            ),
+        ),
+    )
+
+
+def unclear() -> Report:
+    """Return a fork's report in which one gate is waived and one cannot be decided."""
+    gates = (EVIDENCE_GATES[1], EVIDENCE_GATES[2], *EVIDENCE_GATES[3:5])
+    return replace(
+        good(), metrics=EVIDENCE_METRICS, gates=gates, evaluations=EVALUATIONS[:1], from_fork=True
     )
 
 
@@ -395,5 +754,7 @@ CASES = {
     "failed": failed,
     "first": first,
     "ungated": ungated,
+    "proven": proven,
+    "unclear": unclear,
     "hostile": hostile,
 }

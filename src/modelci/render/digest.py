@@ -1,15 +1,19 @@
 """A report seen through its reader's eyes: the verdict in one sentence, and what comes first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from modelci.domain.gates import GateResult, Outcome
-from modelci.domain.metrics import MetricDelta
+from modelci.domain.history import MetricHistory
+from modelci.domain.metrics import MetricDelta, MetricKey
 from modelci.domain.pipeline import Run, StageRun, StageStatus
 from modelci.domain.report import Report, Revision
-from modelci.render.quantities import counted
-from modelci.render.rows import metric_of
+from modelci.domain.slices import SliceResult
+from modelci.render.quantities import counted, size_of_change
+from modelci.render.rows import metric_of, reason_of, worst_first
+
+FROM_FORK = "These figures come from a fork's own run; nobody here has checked them."
 
 
 class Tone(StrEnum):
@@ -31,6 +35,7 @@ class Role(StrEnum):
 
 
 Phrase = tuple[Role, str]
+_MOST_NAMES = 3  # in a headline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,8 @@ class Digest:
     """A report's parts, sorted by what deserves attention.
 
     ``troubled`` gates begin with those that block; ``shows_files`` says that metrics come from
-    more than one file.
+    more than one file. ``bad_slices`` are those that did not pass, the worst first; ``slices``
+    holds all in that order. ``trends`` is how metrics went before, where that is known.
     """
 
     headline: Headline
@@ -56,12 +62,16 @@ class Digest:
     unchanged: tuple[MetricDelta, ...]
     failed: tuple[StageRun, ...]
     shows_files: bool
+    slices: tuple[SliceResult, ...]
+    bad_slices: tuple[SliceResult, ...]
+    trends: Mapping[MetricKey, MetricHistory]
 
 
 def digest(report: Report) -> Digest:
     """Sort a report's parts."""
     troubled = [result for result in report.gates if result.outcome is not Outcome.PASSED]
     changed = tuple(delta for delta in report.metrics if delta.is_changed)
+    slices = worst_first(report.slices)
     return Digest(
         headline=_headline(report, troubled, len(changed)),
         troubled=tuple(sorted(troubled, key=_urgency)),
@@ -70,6 +80,9 @@ def digest(report: Report) -> Digest:
         unchanged=tuple(delta for delta in report.metrics if not delta.is_changed),
         failed=report.run.failed if report.run else (),
         shows_files=len({delta.key.path for delta in report.metrics}) > 1,
+        slices=slices,
+        bad_slices=tuple(one for one in slices if one.outcome is not Outcome.PASSED),
+        trends={one.key: one for one in report.history},
     )
 
 
@@ -141,7 +154,7 @@ def _with_reservations(report: Report, troubled: Sequence[GateResult], tail: Phr
         (Role.STRONG, "No base to compare with" if only_no_base else "Passed with warnings"),
         (Role.PLAIN, f": {held:,} of {counted(len(report.gates), 'gate')} hold"),
         (Role.PLAIN, "s" if held == 1 else ""),
-        (Role.PLAIN, f", {_outcomes(troubled)}"),
+        (Role.PLAIN, f", {_outcomes(troubled)}{_waived(troubled)}"),
         *(() if only_no_base else _culprits(troubled)),
         tail,
     )
@@ -162,36 +175,68 @@ def _broken(run: Run, report: Report, blocking: Sequence[GateResult]) -> Iterato
 
 def _blocked(report: Report, blocking: Sequence[GateResult]) -> Iterator[Phrase]:
     yield Role.STRONG, "Blocked"
-    total = counted(len(report.gates), "gate")
-    failed = sum(result.outcome is Outcome.FAILED for result in blocking)
-    lost = len(blocking) - failed
-    if failed:
-        yield Role.PLAIN, f": {failed:,} of {total} failed"
-    if lost:
-        start = f" and {lost:,}" if failed else f": {lost:,} of {total}"
-        yield Role.PLAIN, f"{start} found no metric"
+    counts = [(verb, _count(blocking, outcome)) for outcome, verb in _BLOCKED_VERBS.items()]
+    start, total = ": ", f" of {counted(len(report.gates), 'gate')}"
+    for (one, many), count in counts:
+        if count:
+            yield Role.PLAIN, f"{start}{count:,}{total} {one if count == 1 else many}"
+            start, total = " and ", ""
     yield from _culprits(blocking)
     yield Role.PLAIN, "."
+
+
+def _count(results: Sequence[GateResult], outcome: Outcome) -> int:
+    return sum(result.outcome is outcome for result in results)
+
+
+_BLOCKED_VERBS = {
+    Outcome.FAILED: ("failed", "failed"),
+    Outcome.MISSING: ("found no metric", "found no metric"),
+    Outcome.INCONCLUSIVE: ("is inconclusive", "are inconclusive"),
+    Outcome.INCOMPARABLE: ("cannot be judged", "cannot be judged"),
+}
 
 
 def _culprits(results: Sequence[GateResult]) -> Iterator[Phrase]:
     yield Role.PLAIN, " ("
     if len(results) == 1:
         yield Role.NAME, metric_of(results[0])
-        yield Role.PLAIN, f": {results[0].reason}"
+        yield Role.PLAIN, f": {reason_of(results[0])}"
     else:
         yield from _names(list(dict.fromkeys(metric_of(result) for result in results)))
+        yield from _undecided(results)
     yield Role.PLAIN, ")"
 
 
+def _undecided(results: Sequence[GateResult]) -> Iterator[Phrase]:
+    """Say of what is inconclusive what the data could have shown."""
+    start = "; a worsening shows only from "
+    smallest = {
+        metric_of(result): size_of_change(result.evidence.detectable)
+        for result in results
+        if result.outcome is Outcome.INCONCLUSIVE and result.evidence is not None
+    }
+    for name, size in list(smallest.items())[:_MOST_NAMES]:
+        yield Role.PLAIN, f"{start}{size} on in "
+        yield Role.NAME, name
+        start = ", "
+
+
 def _names(names: Sequence[str]) -> Iterator[Phrase]:
-    shown = names[:3]
+    shown = names[:_MOST_NAMES]
     for place, name in enumerate(shown):
         if place:
             yield Role.PLAIN, " and " if place + 1 == len(names) else ", "
         yield Role.NAME, name
     if len(names) > len(shown):
         yield Role.PLAIN, f" and {len(names) - len(shown):,} more"
+
+
+def _waived(results: Sequence[GateResult]) -> str:
+    count = sum(result.waiver is not None for result in results)
+    if not count:
+        return ""
+    return " and is waived" if count == len(results) == 1 else f" ({count:,} waived)"
 
 
 def _outcomes(results: Sequence[GateResult]) -> str:

@@ -50,6 +50,40 @@ def difference(delta: MetricDelta) -> str:
     return _signed(gap, _written(abs(gap), place, tiny=1e-7))
 
 
+def interval(low: float, high: float) -> str:
+    """Return ``−0.0121 … +0.0042``: both bounds of a difference with as many places."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{_bound(low)} … {_bound(high)}"
+    place = _shared_place(low, high) if low != high else _last_place(low)
+    texts = (_signed(one, _written(abs(one), place, tiny=1e-7)) for one in (low, high))
+    return " … ".join(text.removeprefix("±") for text in texts)
+
+
+def _bound(value: float) -> str:
+    if math.isfinite(value):
+        return _signed(value, number(abs(value)))
+    return ABSENT if math.isnan(value) else f"{'+' if value > 0 else '−'}∞"
+
+
+def level(alpha: float) -> str:
+    """Return the level of an interval whose bounds each err in ``alpha`` of the cases: 90 %."""
+    return f"{100 * (1 - 2 * alpha):.4g} %"
+
+
+def size_of_change(value: float) -> str:
+    """Return a change's magnitude with two digits: 0.012."""
+    if not math.isfinite(value):
+        return "∞"
+    return _written(abs(value), _leading(value) - _CHANGE_DIGITS + 1, tiny=1e-7)
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value: ``0.031``, ``< 0.001``."""
+    if p is None or not math.isfinite(p):
+        return ABSENT
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def percent(part: float, *, of: float) -> str:
     """Return a signed share, or nothing where there is nothing to take a share of."""
     share = 100 * (part / abs(of)) if of else math.inf
