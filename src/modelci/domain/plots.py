@@ -1,12 +1,22 @@
 """Plots and pictures that DVC's files define, of two revisions side by side."""
 
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from modelci.domain.changes import Scalar
 
 Row = Mapping[str, Scalar]
+T = TypeVar("T")
+
+MOST_POINTS = 1_000
+"""How many rows of a series, and of a side, a plot keeps."""
+
+_LONGEST_NAME = 60
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
 class Side(StrEnum):
@@ -65,3 +75,32 @@ class Gallery:
     plots: tuple[Plot, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+
+def thin_out(rows: Sequence[T], most: int = MOST_POINTS) -> list[T]:
+    """Return at most ``most`` (2 or more) of ``rows``, evenly spaced; the first and last stay."""
+    if len(rows) <= most:
+        return list(rows)
+    last = len(rows) - 1
+    return [rows[place * last // (most - 1)] for place in range(most)]
+
+
+def name_files(titles: Iterable[str]) -> Iterator[str]:
+    """Yield a name for each title that is safe in a path and in an address, and unlike the others.
+
+    It holds a-z, 0-9 and hyphens, and never depends on what comes after it.
+    """
+    used: set[str] = set()
+    for title in titles:
+        name = slug = _slug(title)
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{slug}-{number}"
+        used.add(name)
+        yield name
+
+
+def _slug(title: str) -> str:
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return _NOT_IN_NAMES.sub("-", plain).strip("-")[:_LONGEST_NAME].rstrip("-") or "plot"
