@@ -2,12 +2,18 @@
 
 from typing import ClassVar
 
+BLOCKED_EXIT_CODE = 1
+"""A gate failed: a verdict and no error."""
+
+UNCLEAR_EXIT_CODE = 8
+"""Nothing blocks but gates that the data cannot decide, where the configuration says they do."""
+
 
 class ModelCIError(Exception):
     """What went wrong, and what to do about it.
 
     Every family has its own ``exit_code``, so that CI can tell a bad configuration from a
-    forge that refused us. None is 1: that is a failed gate, a verdict and no error.
+    forge that refused us. None is 1 or 8: those are verdicts, and no errors.
     """
 
     exit_code: ClassVar[int] = 70

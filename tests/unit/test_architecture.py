@@ -22,6 +22,7 @@ def families() -> list[type[errors.ModelCIError]]:
 
 def test_every_family_of_errors_has_an_exit_code_of_its_own() -> None:
     codes = [family.exit_code for family in families()]
+    codes.append(errors.UNCLEAR_EXIT_CODE)
     assert len(set(codes)) == len(codes)
     # 0 is success, 1 a verdict; 70 and 130 are our bugs and interruptions; shells take the rest.
     assert all(1 < code < 64 for code in codes)
@@ -36,6 +37,7 @@ def test_the_exit_codes_are_the_documented_ones() -> None:
         "PipelineError": 5,
         "PromotionError": 6,
     }
+    assert (errors.BLOCKED_EXIT_CODE, errors.UNCLEAR_EXIT_CODE) == (1, 8)
 
 
 def modules() -> list[Path]:

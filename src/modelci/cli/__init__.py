@@ -19,7 +19,7 @@ _COMMANDS = {
     "comment": "Post the report on its pull request.",
     "config": "Show the configuration, or its JSON Schema.",
     "doctor": "Check this project's set-up and name what would fix it.",
-    "gate": "Exit with the report's verdict: 0 passed, 1 blocked.",
+    "gate": "Exit with the report's verdict: 0 passed, 1 blocked, 8 unclear.",
     "init": "Write modelci.yaml and workflows into this DVC repository.",
     "plan": "Say what a run would do, without running anything.",
     "promote": "Tag the versions and stages that a judged commit brings.",
@@ -136,6 +136,7 @@ def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
 
     \b
     Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 configuration, 4 forge or remote,
-    5 pipeline failed, 6 promotion refused, 70 a bug of ours, 130 interrupted.
+    5 pipeline failed, 6 promotion refused, 8 the data cannot decide a gate that says
+    `inconclusive: fail` (or `incomparable: fail`), 70 a bug of ours, 130 interrupted.
     """  # noqa: D301 - click's own paragraph mark
     ctx.obj = App(folder.resolve(), quiet=quiet)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.options import verdict_code
 from modelci.errors import PipelineError
 from modelci.wiring import App
 
@@ -67,7 +68,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
         raise done.refused
     if not done.run.is_ok:
         raise _failure(done.run)
-    ctx.exit(0 if done.report.is_ok else 1)
+    ctx.exit(verdict_code(done.report))
 
 
 def _failure(run: "Run") -> PipelineError:

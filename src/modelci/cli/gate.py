@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import read_report, report_option, terminal_size
+from modelci.cli.options import read_report, report_option, terminal_size, verdict_code
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(ctx: click.Context, report_file: Path | None) -> None:
     """Exit with the report's verdict: 0 passed, 1 blocked, 5 the pipeline had failed.
+
+    8 says that nothing blocks but gates which the data cannot decide, and which are set to
+    `inconclusive: fail` or `incomparable: fail`.
 
     \b
     Examples:
@@ -33,7 +36,7 @@ def command(ctx: click.Context, report_file: Path | None) -> None:
         _warn_if_old(app, report)
     if report.run is not None and not report.run.is_ok:
         ctx.exit(PipelineError.exit_code)
-    ctx.exit(0 if report.is_ok else 1)
+    ctx.exit(verdict_code(report))
 
 
 def _warn_if_old(app: App, report: "Report") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from modelci.adapters.ci import wants_no_colour
+from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -40,3 +41,10 @@ def terminal_size() -> TerminalSize:
     """Return stdout's width in columns, and whether it is a terminal that wants colours."""
     width = shutil.get_terminal_size((100, 24)).columns
     return TerminalSize(width=width, colour=sys.stdout.isatty() and not wants_no_colour())
+
+
+def verdict_code(report: "Report") -> int:
+    """Return the exit code that says what the gates came to."""
+    if not report.verdict.blocked:
+        return 0 if report.is_ok else BLOCKED_EXIT_CODE
+    return UNCLEAR_EXIT_CODE if report.verdict.unclear else BLOCKED_EXIT_CODE

@@ -1,9 +1,11 @@
 """Gates: what a change must not do to the model, and what came of it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from functools import partial
+from typing import Protocol
 
 from modelci.domain.evaluation import Mode
 from modelci.domain.evidence import Evidence
@@ -189,9 +191,44 @@ class Verdict:
     missing: int = 0
 
 
-def judge_all(gates: Iterable[Gate], deltas: Sequence[MetricDelta]) -> tuple[GateResult, ...]:
-    """Judge every gate on every metric that it means; none is an outcome too."""
-    return tuple(result for gate in gates for result in _judge_gate(gate, deltas))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What an evaluation knows of a metric: evidence, or the ``reason`` why it has none.
+
+    ``incomparable``: the two sides were tested on different rows, so that their values do not
+    mean the same. ``base`` is the base's value on the head's rows, where it was scored anew.
+    ``p_value`` takes a worsening in the metric's unit and returns the one-sided p-value of "the
+    head is worse by no more than that".
+    """
+
+    mode: Mode = Mode.EVIDENCE
+    evidence: Evidence | None = None
+    reason: str = ""
+    incomparable: bool = False
+    base: float | None = None
+    p_value: Callable[[float], float] | None = None
+
+
+_NOTHING: Mapping[MetricKey, Grounds] = {}
+
+
+def judge_all(
+    gates: Iterable[Gate],
+    deltas: Sequence[MetricDelta],
+    grounds: Mapping[MetricKey, Grounds] = _NOTHING,
+    *,
+    subject: Subject = Subject.METRIC,
+) -> tuple[GateResult, ...]:
+    """Judge every gate on every metric that it means; none is an outcome too.
+
+    A gate that compares with the base is judged by the ``grounds`` of its metric, in its own mode
+    or theirs; without any, two numbers are compared.
+    """
+    return tuple(
+        replace(result, subject=subject)
+        for gate in gates
+        for result in _judge_gate(gate, deltas, grounds)
+    )
 
 
 def reach_verdict(results: Iterable[GateResult]) -> Verdict:
@@ -212,7 +249,9 @@ def reach_verdict(results: Iterable[GateResult]) -> Verdict:
 _UNCLEAR = frozenset({Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE})
 
 
-def _judge_gate(gate: Gate, deltas: Sequence[MetricDelta]) -> Iterable[GateResult]:
+def _judge_gate(
+    gate: Gate, deltas: Sequence[MetricDelta], grounds: Mapping[MetricKey, Grounds]
+) -> Iterable[GateResult]:
     meant = [delta for delta in deltas if matches(gate.metric, delta.key)]
     if not meant:
         if gate.missing is not WhenMissing.IGNORE:
@@ -220,7 +259,7 @@ def _judge_gate(gate: Gate, deltas: Sequence[MetricDelta]) -> Iterable[GateResul
         return
     for delta in meant:
         if delta.head is not None:
-            yield _judge(gate, delta)
+            yield _judge(gate, delta, grounds.get(delta.key))
         elif gate.missing is not WhenMissing.IGNORE:
             yield _missing(gate, delta, "the base has it, the head does not")
 
@@ -235,25 +274,45 @@ def _missing(gate: Gate, delta: MetricDelta | None, reason: str) -> GateResult:
     )
 
 
-def _judge(gate: Gate, delta: MetricDelta) -> GateResult:
-    outcome, reason = _compare(gate, delta)
-    if outcome is Outcome.FAILED and gate.severity is Severity.WARN:
-        outcome = Outcome.WARNED
-    return GateResult(gate=gate, outcome=outcome, reason=reason, key=delta.key, delta=delta)
+def _judge(gate: Gate, delta: MetricDelta, grounds: Grounds | None) -> GateResult:
+    if grounds is not None and grounds.base is not None and gate.rule.is_relative_to_base:
+        delta = replace(delta, base=grounds.base)
+    result = _compare(gate, delta, grounds)
+    if result.outcome is Outcome.FAILED and gate.severity is Severity.WARN:
+        return replace(result, outcome=Outcome.WARNED)
+    return result
 
 
-def _compare(gate: Gate, delta: MetricDelta) -> tuple[Outcome, str]:
+def _compare(gate: Gate, delta: MetricDelta, grounds: Grounds | None) -> GateResult:
+    result = partial(GateResult, gate=gate, key=delta.key, delta=delta)
     if not isinstance(delta.head, float):
-        return Outcome.FAILED, f"the head's value is {delta.head}"
+        return result(outcome=Outcome.FAILED, reason=f"the head's value is {delta.head}")
     if not gate.rule.is_relative_to_base:
-        return _compare_bound(gate, delta.head)
+        outcome, reason = _compare_bound(gate, delta.head)
+        return result(outcome=outcome, reason=reason)
     if delta.base is None:
-        return Outcome.INCOMPARABLE, "the base does not have it: nothing to compare with"
+        reason = "the base does not have it: nothing to compare with"
+        return result(outcome=Outcome.INCOMPARABLE, reason=reason)
     if not isinstance(delta.base, float):
-        return Outcome.INCOMPARABLE, f"the base's value is {delta.base}"
-    if gate.rule is Rule.MAX_INCREASE:
-        return _compare_increase(gate, delta.head - delta.base, delta.base)
-    return _compare_gain(gate, delta, delta.base)
+        return result(outcome=Outcome.INCOMPARABLE, reason=f"the base's value is {delta.base}")
+    change = _change(gate, delta, delta.head - delta.base, delta.base)
+    return _compare_change(result, gate, change, grounds)
+
+
+def _compare_change(
+    result: "_MakeResult", gate: Gate, change: "_Change | str", grounds: Grounds | None
+) -> GateResult:
+    if isinstance(change, str):
+        return result(outcome=Outcome.FAILED, reason=change)
+    mode = gate.mode or (grounds.mode if grounds else Mode.POINT)
+    if mode is Mode.POINT:
+        return result(outcome=_held(change.holds), reason=change.text)
+    if grounds is None or grounds.evidence is None:
+        return _without_evidence(result, mode, change, grounds or _UNKNOWN)
+    return _by_evidence(result, mode, change, grounds.evidence, grounds.p_value)
+
+
+_UNKNOWN = Grounds(reason="no evaluation reproduces this metric")
 
 
 def _compare_bound(gate: Gate, head: float) -> tuple[Outcome, str]:
@@ -263,39 +322,152 @@ def _compare_bound(gate: Gate, head: float) -> tuple[Outcome, str]:
     return _held(holds), f"{shown} must be {sign} {bound}"
 
 
-def _compare_increase(gate: Gate, change: float, base: float) -> tuple[Outcome, str]:
+def _no_direction(key: MetricKey) -> str:
+    name = key.name.rsplit(".", 1)[-1]
+    return (
+        "whether higher or lower is better is not known: "
+        f"set metrics: {{{name}: higher}} (or lower) in modelci.yaml"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A change on a scale where more is better: ``gain`` must be ``required`` at least.
+
+    A tolerance is a negative requirement. ``sign`` turns head minus base into the gain, ``scale``
+    is the size of the numbers behind it.
+    """
+
+    rule: Rule
+    gain: float
+    required: float
+    sign: int
+    scale: float
+    text: str
+
+    @property
+    def holds(self) -> bool:
+        return _at_most(self.required, self.gain, scale=self.scale)
+
+
+def _change(gate: Gate, delta: MetricDelta, difference: float, base: float) -> _Change | str:
+    """Return the change, or why it is neither for the better nor for the worse."""
+    if gate.rule is not Rule.MAX_INCREASE and delta.direction is Direction.UNKNOWN:
+        return _no_direction(delta.key)
     limit = gate.threshold.against(base)
-    holds = _at_most(change, limit, scale=_scale(base, base + change))
+    higher = gate.rule is not Rule.MAX_INCREASE and delta.direction is Direction.HIGHER
+    sign = 1 if higher else -1
+    gain = sign * difference
+    return _Change(
+        rule=gate.rule,
+        gain=gain,
+        required=limit if gate.rule is Rule.MIN_GAIN else -limit,
+        sign=sign,
+        scale=max(abs(base), abs(base + difference)),
+        text=_increase_text(difference, limit)
+        if gate.rule is Rule.MAX_INCREASE
+        else _gain_text(gate.rule, gain, limit),
+    )
+
+
+def _increase_text(change: float, limit: float) -> str:
     shown, bound = _show(change, limit)
     sign = "+" if change > 0 else ""
-    return _held(holds), f"{sign}{shown}, allowed {'+' if limit > 0 else ''}{bound}"
+    return f"{sign}{shown}, allowed {'+' if limit > 0 else ''}{bound}"
 
 
-def _compare_gain(gate: Gate, delta: MetricDelta, base: float) -> tuple[Outcome, str]:
-    if delta.direction is Direction.UNKNOWN:
-        name = delta.key.name.rsplit(".", 1)[-1]
-        return Outcome.FAILED, (
-            "whether higher or lower is better is not known: "
-            f"set metrics: {{{name}: higher}} (or lower) in modelci.yaml"
-        )
-    gain = delta.gain or 0.0
-    limit = gate.threshold.against(base)
+def _gain_text(rule: Rule, gain: float, limit: float) -> str:
     shown, bound = _show(abs(gain), limit)
     better = f"better by {shown}" if gain > 0 else f"worse by {shown}" if gain else "equal"
-    scale = _scale(base, base + (delta.change or 0.0))
-    if gate.rule is Rule.MAX_DROP:
-        return _held(_at_most(-gain, limit, scale=scale)), f"{better}, allowed drop {bound}"
-    return _held(_at_most(limit, gain, scale=scale)), f"{better}, required gain {bound}"
+    return f"{better}, {'allowed drop' if rule is Rule.MAX_DROP else 'required gain'} {bound}"
+
+
+class _MakeResult(Protocol):
+    def __call__(
+        self,
+        *,
+        outcome: Outcome,
+        reason: str,
+        mode: Mode = ...,
+        evidence: Evidence | None = ...,
+    ) -> GateResult: ...
+
+
+def _without_evidence(
+    result: _MakeResult, mode: Mode, change: _Change, grounds: Grounds
+) -> GateResult:
+    """Compare two numbers, where they mean the same; a proof that is demanded is still owed."""
+    if grounds.incomparable:
+        return result(outcome=Outcome.INCOMPARABLE, reason=grounds.reason, mode=mode)
+    if change.holds and mode in {Mode.NONINFERIOR, Mode.SUPERIOR}:
+        reason = f"{change.text}; not proven: {grounds.reason}"
+        return result(outcome=Outcome.INCONCLUSIVE, reason=reason, mode=mode)
+    reason = f"{change.text}; no evidence: {grounds.reason}"
+    return result(outcome=_held(change.holds), reason=reason)
+
+
+def _by_evidence(
+    result: _MakeResult,
+    mode: Mode,
+    change: _Change,
+    evidence: Evidence,
+    p_value: Callable[[float], float] | None,
+) -> GateResult:
+    required, outcome = _decide(mode, change, evidence)
+    # The p-value is of "worse by no more than allowed", whatever the mode: what more is demanded
+    # is read off the interval.
+    if p_value is not None and change.rule is not Rule.MAX_INCREASE:
+        evidence = replace(evidence, p_value=p_value(-required))
+    return result(
+        outcome=outcome,
+        reason=_reason(outcome, mode, change, evidence),
+        mode=mode,
+        evidence=evidence,
+    )
+
+
+def _decide(mode: Mode, change: _Change, evidence: Evidence) -> tuple[float, Outcome]:
+    """Return what the gain must be, and the outcome; bounds are one-sided, each at ``alpha``."""
+    low, high = sorted((change.sign * evidence.low, change.sign * evidence.high))
+    required, scale = change.required, change.scale
+    if mode is Mode.NONINFERIOR:
+        return required, _held(_at_most(required, low, scale=scale))
+    if mode is Mode.SUPERIOR:
+        required = max(0.0, required)
+        return required, _held(low > required + 1e-12 * scale)
+    if change.holds:
+        return required, Outcome.PASSED
+    refuted = not _at_most(required, high, scale=scale)
+    return required, Outcome.FAILED if refuted else Outcome.INCONCLUSIVE
+
+
+def _reason(outcome: Outcome, mode: Mode, change: _Change, evidence: Evidence) -> str:
+    low, high = _digits(evidence.low, 3), _digits(evidence.high, 3)
+    level = f"{(1 - 2 * evidence.alpha) * 100:.4g}%"
+    interval = f"{level} interval of the change {low} to {high}, {evidence.rows:,} rows"
+    if outcome is Outcome.INCONCLUSIVE:
+        return f"{change.text}, but not proven: {interval}; {_power(change, evidence)}"
+    if outcome is Outcome.FAILED and mode is Mode.NONINFERIOR:
+        return f"{change.text}; not proven to hold: {interval}"
+    if outcome is Outcome.FAILED and mode is Mode.SUPERIOR:
+        return f"{change.text}; not proven to be better: {interval}"
+    return f"{change.text}; {interval}"
+
+
+def _power(change: _Change, evidence: Evidence) -> str:
+    """Say what a test set of this size would have found (level alpha, power 0.8)."""
+    if change.rule is Rule.MIN_GAIN:
+        found = f"one that is {_digits(evidence.detectable, 3)} short of it"
+    else:
+        name = "drop" if change.rule is Rule.MAX_DROP else "rise"
+        found = f"a {name} of {_digits(evidence.detectable - change.required, 3)}"
+    return f"so many rows find {found} 8 times in 10"
 
 
 def _at_most(value: float, limit: float, *, scale: float) -> bool:
     # 0.8 - 0.79 is 0.010000000000000009: a change of just the tolerance is within it. What a
     # subtraction loses grows with what is subtracted (``scale``), not with the difference.
     return value <= limit + 1e-12 * scale
-
-
-def _scale(one: float, other: float) -> float:
-    return max(abs(one), abs(other))
 
 
 def _held(holds: bool) -> Outcome:  # noqa: FBT001
