@@ -1,9 +1,21 @@
 """A forge in memory, held to the same contract as the real ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelci.adapters.forge.sticky import has_marker, mark, normalize
-from modelci.ports import PostedComment, PostedRelease
+from modelci.adapters.forge.failures import LookAgainError
+from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, post, retire
+from modelci.config.model import CommentMode
+from modelci.errors import ForgeDeniedError, ForgeError, UsageError
+from modelci.ports import (
+    Check,
+    PostedCheck,
+    PostedComment,
+    PostedRelease,
+    PullRequest,
+    Writer,
+)
 
 
 @dataclass(kw_only=True)
@@ -11,37 +23,135 @@ class FakeComment:
     number: int
     author: str
     body: str
+    is_hidden: bool = False
+    is_deleted: bool = False
 
 
 @dataclass(kw_only=True)
 class FakeForge:
-    """Comments in the order written; releases (title, body) and tags (commit, message) by name."""
+    """Comments in the order written; releases (title, body) and tags (commit, message) by name.
+
+    Put in what the world has (``pulls`` by number, ``artifacts`` as {path: bytes} by run and
+    name), name in ``denied`` the methods that a token may not use, and look at what was posted:
+    ``checks`` in the order set, ``pictures`` by file name. Without ``has_checks`` a commit status
+    is set instead.
+    """
 
     name: str = "the fake forge"
     login: str = "modelci"
     comments: list[FakeComment] = field(default_factory=list)
     releases: dict[str, tuple[str, str]] = field(default_factory=dict)
     tags: dict[str, tuple[str, str]] = field(default_factory=dict)
+    pulls: dict[int, PullRequest] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    has_checks: bool = True
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    keep_days: int | None = None
+    artifacts: dict[tuple[int, str], dict[str, bytes]] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
 
-    def upsert_comment(self, number: int, body: str, *, marker: str) -> PostedComment:
-        body = mark(body, marker)
-        for index, comment in enumerate(self.comments):
-            mine = (comment.number, comment.author) == (number, self.login)
-            if not mine or not has_marker(comment.body, marker):
-                continue
-            action = "unchanged" if normalize(comment.body) == normalize(body) else "updated"
-            comment.body = body
-            return PostedComment(url=_url(number, index), action=action)
-        self.comments.append(FakeComment(number=number, author=self.login, body=body))
-        return PostedComment(url=_url(number, len(self.comments) - 1), action="created")
+    def upsert_comment(
+        self,
+        number: int,
+        body: str,
+        *,
+        marker: str,
+        writer: Writer = NOBODY,
+        mode: CommentMode = CommentMode.UPDATE,
+        create: bool = True,
+    ) -> PostedComment | None:
+        self._refuse("upsert_comment")
+        store = _Comments(forge=self, number=number)
+        return post(store, body, marker=marker, writer=writer, mode=mode, create=create)
+
+    def pull_request(self, number: int) -> PullRequest:
+        self._refuse("pull_request")
+        if number not in self.pulls:
+            raise UsageError(f"There is no pull request {number}.", hint="Check the number.")
+        return self.pulls[number]
+
+    def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
+        self._refuse("find_pull_request")
+        for _, pull in sorted(self.pulls.items(), reverse=True):
+            theirs = (pull.head_repository or "").partition("/")[0] == owner
+            if pull.is_open and theirs and (pull.head_branch, pull.head_sha) == (branch, sha):
+                return pull
+        return None
+
+    def set_check(self, check: Check) -> PostedCheck:
+        self._refuse("set_check")
+        self.checks.append(check)
+        kind = "check run" if self.has_checks else "commit status"
+        return PostedCheck(kind=kind, url=f"https://forge.example/checks/{len(self.checks)}")
+
+    def store_pictures(self, pictures: Mapping[str, bytes], *, keep_days: int) -> Mapping[str, str]:
+        self._refuse("store_pictures")
+        self.keep_days = keep_days
+        names = name_pictures(pictures)
+        self.pictures.update({names[name]: data for name, data in pictures.items()})
+        return {name: f"https://forge.example/pictures/{file}" for name, file in names.items()}
+
+    def read_artifact(self, run_id: int, name: str, path: str, *, max_bytes: int) -> bytes:
+        self._refuse("read_artifact")
+        data = self.artifacts.get((run_id, name), {}).get(path)
+        if data is None or len(data) > max_bytes:
+            what = "no" if data is None else "too large a"
+            raise ForgeError(f"Run {run_id} has {what} {path!r} in its artifact {name!r}.")
+        return data
 
     def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
+        self._refuse("publish_release")
         self.releases[tag] = (title, body)
         return PostedRelease(tag=tag, url=f"https://forge.example/releases/{tag}")
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         self.tags[tag] = (commit, message)
 
+    def _refuse(self, method: str) -> None:
+        if method in self.denied:
+            raise ForgeDeniedError(
+                f"The fake forge refused {method}.",
+                hint="Write `fake: write` below `permissions:`.",
+            )
 
-def _url(number: int, index: int) -> str:
-    return f"https://forge.example/pull/{number}#comment-{index}"
+
+@dataclass(frozen=True, kw_only=True)
+class _Comments:
+    forge: FakeForge
+    number: int
+
+    def check(self, body: str) -> None: ...
+
+    def list_ours(self, marker: str) -> list[StickyComment]:
+        return [
+            StickyComment(key=index, url=self._url(index), body=one.body)
+            for index, one in enumerate(self.forge.comments)
+            if (one.number, one.author) == (self.number, self.forge.login)
+            and not one.is_deleted
+            and has_marker(one.body, marker)
+        ]
+
+    def create(self, body: str) -> str:
+        comment = FakeComment(number=self.number, author=self.forge.login, body=body)
+        self.forge.comments.append(comment)
+        return self._url(len(self.forge.comments) - 1)
+
+    def update(self, comment: StickyComment, body: str) -> str:
+        self.forge.comments[int(comment.key)].body = body
+        return comment.url
+
+    def delete(self, comment: StickyComment) -> None:
+        self.forge.comments[int(comment.key)].is_deleted = True
+
+    def hide(self, comment: StickyComment, *, marker: str) -> None:
+        hidden = self.forge.comments[int(comment.key)]
+        hidden.is_hidden, hidden.body = True, retire(comment.body, marker, collapse=False)
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None: ...
+
+    def warn(self, text: str) -> None:
+        self.forge.warnings.append(text)
+
+    def _url(self, index: int) -> str:
+        return f"https://forge.example/pull/{self.number}#comment-{index}"

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.github_replies import judge
-from modelci.adapters.forge.http import ForgeClient, LookAgainError, NotFoundError
+from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import has_marker, mark, normalize
 from modelci.errors import ConfigError, ForgeDeniedError, ForgeError

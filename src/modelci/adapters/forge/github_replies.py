@@ -5,7 +5,8 @@ import re
 import httpx
 import msgspec
 
-from modelci.adapters.forge.http import Exchange, Failure, NotFoundError, Retry
+from modelci.adapters.forge.failures import NotFoundError
+from modelci.adapters.forge.http import Exchange, Failure, Retry
 from modelci.errors import ForgeDeniedError, ForgeError
 
 SECONDARY_LIMIT_SECONDS = 60.0

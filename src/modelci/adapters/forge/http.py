@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from modelci import __version__
+from modelci.adapters.forge.failures import LookAgainError
 from modelci.errors import ConfigError, ForgeDeniedError, ForgeError
 from modelci.ports import Progress
 
@@ -25,14 +26,6 @@ T = TypeVar("T")
 TIMEOUT = httpx.Timeout(20, connect=10)
 MAX_REDIRECTS = 3
 MAX_PAUSE_SECONDS = 16
-
-
-class NotFoundError(ForgeError):
-    """The forge has no such thing, or does not show it to us."""
-
-
-class LookAgainError(ForgeError):
-    """The request may have done its work: look before sending it again."""
 
 
 class Retry(Enum):

@@ -1,19 +1,45 @@
 """A forge that is a folder, for demos and for work without a network.
 
-It holds ``comments/pr-7-SLUG.md``, ``releases/TAG.md`` and ``tags/TAG.md``, to be read by people.
+It holds, to be read by people, ``comments/pr-7-SLUG.md``, ``checks/SHA/NAME.md``,
+``pictures/HASH.png``, ``releases/TAG.md`` and ``tags/TAG.md``. A pull request and a run's artifact
+exist where somebody puts them: ``pulls/7.json`` (``{"head_sha": …, "head_branch": …}``) and
+``artifacts/RUN/NAME/PATH``.
 """
 
 import os
 import re
 import tempfile
+import time
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+import msgspec
+
+from modelci.adapters.forge.failures import LookAgainError
+from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.settings import ForgeSettings
-from modelci.adapters.forge.sticky import mark, normalize
-from modelci.errors import ConfigError, ForgeError
-from modelci.ports import PostedComment, PostedRelease
+from modelci.adapters.forge.sticky import (
+    NOBODY,
+    StickyComment,
+    has_marker,
+    normalize,
+    post,
+    retire,
+)
+from modelci.config.model import CommentMode
+from modelci.errors import ConfigError, ForgeError, UsageError
+from modelci.ports import (
+    Check,
+    PostedCheck,
+    PostedComment,
+    PostedRelease,
+    Progress,
+    PullRequest,
+    Writer,
+)
 
 MAX_NAME_CHARACTERS = 120
 
@@ -24,40 +50,131 @@ def connect(settings: ForgeSettings) -> "LocalForge":
         raise ConfigError(
             "The local forge has no folder.", hint="Set `forge.path` in modelci.yaml."
         )
-    return LocalForge(settings.folder)
+    return LocalForge(settings.folder, progress=settings.progress)
+
+
+class _PullRequest(msgspec.Struct, forbid_unknown_fields=True):
+    head_sha: str
+    head_branch: str = ""
+    head_repository: str | None = None
+    base_branch: str = ""
+    is_open: bool = True
 
 
 class LocalForge:
-    """A folder of Markdown files; a file's path is its URL. Files are replaced whole."""
+    """A folder of files; a file's path is its URL. Files are replaced whole.
+
+    ``clock`` gives Unix time, by which old pictures are removed.
+    """
 
     name = "the local forge"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        progress: Progress | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder.absolute()
+        self._progress = progress
+        self._clock = clock
 
-    def upsert_comment(self, number: int, body: str, *, marker: str) -> PostedComment:
-        """Write the comment's file, one for each pull request and marker."""
-        text = normalize(mark(body, marker)) + "\n"
-        path = self._folder / "comments" / f"pr-{number}-{_slug(marker)}.md"
-        known = self._read(path)
-        if known is not None and normalize(known) == normalize(text):
-            return PostedComment(url=str(path), action="unchanged")
-        self._write(path, text)
-        return PostedComment(url=str(path), action="created" if known is None else "updated")
+    def upsert_comment(
+        self,
+        number: int,
+        body: str,
+        *,
+        marker: str,
+        writer: Writer = NOBODY,
+        mode: CommentMode = CommentMode.UPDATE,
+        create: bool = True,
+    ) -> PostedComment | None:
+        """Write the comment's file; further ones of the marker have ``-2``, ``-3``, … behind."""
+        stem = f"pr-{number}-{_slug(marker)}"
+        store = _Comments(self, self._folder / "comments", stem, self._progress)
+        return post(store, body, marker=marker, writer=writer, mode=mode, create=create)
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Read ``pulls/NUMBER.json``."""
+        path = self._folder / "pulls" / f"{number}.json"
+        data = self.read(path)
+        if data is None:
+            raise UsageError(
+                f"The local forge has no pull request {number}.",
+                hint=f'Describe it in {path}: {{"head_sha": "…"}}',
+            )
+        try:
+            known = msgspec.json.decode(data, type=_PullRequest)
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise ForgeError(f"{path} describes no pull request: {error}.") from error
+        return PullRequest(number=number, **msgspec.structs.asdict(known))
+
+    def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
+        """Look through ``pulls/``; of several the greatest number is taken."""
+        numbers = [path.stem for path in (self._folder / "pulls").glob("*.json")]
+        for number in sorted((int(one) for one in numbers if one.isdecimal()), reverse=True):
+            pull = self.pull_request(number)
+            theirs = (pull.head_repository or "").partition("/")[0] == owner
+            if pull.is_open and theirs and (pull.head_branch, pull.head_sha) == (branch, sha):
+                return pull
+        return None
+
+    def set_check(self, check: Check) -> PostedCheck:
+        """Write the check's file, one for each commit and name."""
+        path = self._folder / "checks" / _file_name(check.sha) / f"{_file_name(check.name)}.md"
+        link = f"\n\n{check.url}" if check.url else ""
+        text = f"# {check.title}\n\n{check.name}: {check.status}{link}\n\n{check.summary}"
+        self.write(path, f"{normalize(text)}\n".encode("utf-8", "replace"))
+        return PostedCheck(kind="check run", url=str(path))
+
+    def store_pictures(self, pictures: Mapping[str, bytes], *, keep_days: int) -> Mapping[str, str]:
+        """Write ``pictures/HASH.EXT``; the addresses are relative to the comments' folder."""
+        folder = self._folder / "pictures"
+        names = name_pictures(pictures)
+        for name, data in pictures.items():
+            self.write(folder / names[name], data)
+        self._remove_older(folder, self._clock() - keep_days * 86_400, frozenset(names.values()))
+        return {name: f"../pictures/{file}" for name, file in names.items()}
+
+    def read_artifact(self, run_id: int, name: str, path: str, *, max_bytes: int) -> bytes:
+        """Read ``artifacts/RUN/NAME/PATH``, a plain file that no link leads away from."""
+        top = self._folder / "artifacts" / str(run_id) / _file_name(name)
+        parts = PurePosixPath(path).parts
+        here = top.joinpath(*parts)
+        if not parts or ".." in parts or here.resolve() != top.resolve().joinpath(*parts):
+            raise ForgeError(f"{path!r} is no file of the artifact {name!r}.")
+        try:
+            with here.open("rb") as file:
+                data = file.read(max_bytes + 1)
+        except FileNotFoundError as error:
+            raise ForgeError(
+                f"The local forge has no {path!r} in the artifact {name!r} of run {run_id}.",
+                hint=f"Put it at {here}.",
+            ) from error
+        except (OSError, ValueError) as error:
+            raise _unusable(here, error) from error
+        if len(data) > max_bytes:
+            raise ForgeError(
+                f"{path!r} in the artifact {name!r} is larger than {max_bytes:,} bytes."
+            )
+        return data
 
     def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
         """Write the release's file."""
         path = self._folder / "releases" / f"{_file_name(tag)}.md"
-        self._write(path, f"# {title}\n\n{normalize(body)}\n")
+        self.write(path, f"# {title}\n\n{normalize(body)}\n".encode("utf-8", "replace"))
         return PostedRelease(tag=tag, url=str(path))
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Write the tag's file: its name, its commit, its message."""
         path = self._folder / "tags" / f"{_file_name(tag)}.md"
         quoted = "\n".join(f"    {line}".rstrip() for line in normalize(message).split("\n"))
-        self._write(path, f"# {tag}\n\nCommit: `{commit}`\n\n{quoted}\n")
+        text = f"# {tag}\n\nCommit: `{commit}`\n\n{quoted}\n"
+        self.write(path, text.encode("utf-8", "replace"))
 
-    def _read(self, path: Path) -> str | None:
+    def read(self, path: Path) -> str | None:
+        """Return a file's text, or None where there is none."""
         try:
             return path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -65,12 +182,81 @@ class LocalForge:
         except OSError as error:
             raise _unusable(path, error) from error
 
-    def _write(self, path: Path, text: str) -> None:
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file whole, with the folders that it lacks."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text.encode("utf-8", "replace"))
+            _replace(path, data)
         except OSError as error:
             raise _unusable(path, error) from error
+
+    def _remove_older(self, folder: Path, seconds: float, kept: AbstractSet[str]) -> None:
+        try:
+            for path in folder.iterdir():
+                if path.name not in kept and path.stat().st_mtime < seconds:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(folder, error) from error
+
+
+class _Comments:
+    """The files of one pull request's comments with one marker."""
+
+    def __init__(
+        self, forge: LocalForge, folder: Path, stem: str, progress: Progress | None
+    ) -> None:
+        self._forge = forge
+        self._folder = folder
+        self._stem = stem
+        self._progress = progress
+
+    def check(self, body: str) -> None:
+        """Take any text."""
+
+    def list_ours(self, marker: str) -> list[StickyComment]:
+        read = ((path, self._forge.read(path) or "") for _, path in self._numbered())
+        return [
+            StickyComment(key=path.name, url=str(path), body=text)
+            for path, text in read
+            if has_marker(text, marker)
+        ]
+
+    def create(self, body: str) -> str:
+        last = max((number for number, _ in self._numbered()), default=0)
+        name = f"{self._stem}-{last + 1}.md" if last else f"{self._stem}.md"
+        return self._write(self._folder / name, body)
+
+    def update(self, comment: StickyComment, body: str) -> str:
+        return self._write(self._folder / str(comment.key), body)
+
+    def delete(self, comment: StickyComment) -> None:
+        path = self._folder / str(comment.key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(path, error) from error
+
+    def hide(self, comment: StickyComment, *, marker: str) -> None:
+        self.update(comment, retire(comment.body, marker, collapse=True))
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None:  # noqa: ARG002
+        raise error  # a file is written or it is not
+
+    def warn(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.warn(text)
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        found = []
+        for path in self._folder.glob(f"{self._stem}*.md"):
+            rest = path.stem.removeprefix(self._stem)
+            if not rest or re.fullmatch(r"-[1-9][0-9]{0,8}", rest):
+                found.append((int(rest[1:] or "1"), path))
+        return sorted(found)
+
+    def _write(self, path: Path, body: str) -> str:
+        self._forge.write(path, f"{normalize(body)}\n".encode("utf-8", "replace"))
+        return str(path)
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -87,9 +273,10 @@ def _replace(path: Path, data: bytes) -> None:
         raise
 
 
-def _unusable(path: Path, error: OSError) -> ForgeError:
+def _unusable(path: Path, error: OSError | ValueError) -> ForgeError:
+    reason = getattr(error, "strerror", None) or error
     return ForgeError(
-        f"The local forge cannot use {path}: {error.strerror}.",
+        f"The local forge cannot use {path}: {reason}.",
         hint="`forge.path` in modelci.yaml names a folder that can be written to.",
     )
 
