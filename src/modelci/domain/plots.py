@@ -77,6 +77,28 @@ class Gallery:
     notes: tuple[str, ...] = field(default=())
 
 
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", PictureKind.PNG),
+    (b"\xff\xd8\xff", PictureKind.JPEG),
+    (b"GIF87a", PictureKind.GIF),
+    (b"GIF89a", PictureKind.GIF),
+)
+_SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*|<!DOCTYPE\s+svg[^>]*>\s*)*<svg[\s>/]",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def picture_kind(data: bytes) -> PictureKind | None:
+    """Return the format that an image's first bytes show, whatever its name says."""
+    for magic, kind in _MAGIC:
+        if data.startswith(magic):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return PictureKind.WEBP
+    return PictureKind.SVG if _SVG.match(data[:16_384]) else None
+
+
 def thin_out(rows: Sequence[T], most: int = MOST_POINTS) -> list[T]:
     """Return at most ``most`` (2 or more) of ``rows``, evenly spaced; the first and last stay."""
     if len(rows) <= most:

@@ -10,11 +10,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelci.domain.plots import Picture, PictureKind, Plot, Row, Side, name_files
 from modelci.domain.report import Report
 from modelci.render.escape import clean
+
+if TYPE_CHECKING:
+    from dvc_render.vega_templates import Template
 
 Spec = dict[str, Any]
 
@@ -31,6 +34,25 @@ _COLOURS = {
 }
 _INK = {False: "#24292f", True: "#d7dde4"}
 _LINES = {False: "#d8dee4", True: "#39424d"}
+DARK = {
+    **{_COLOURS[False][side]: _COLOURS[True][side] for side in Side},
+    _INK[False]: _INK[True],
+    _LINES[False]: _LINES[True],
+    "white": "transparent",
+}
+"""What each colour of a light plot is in a dark one."""
+
+STYLE = """\
+.modelci-plot svg{max-width:100%;height:auto}
+.modelci-plot .vega-bindings label{display:inline-flex;gap:.5em;align-items:center;font-size:.8rem}
+.modelci-tip{position:fixed;z-index:9;max-width:24rem;padding:.35rem .5rem;border-radius:4px;\
+font:12px/1.4 system-ui,sans-serif;background:#24292f;color:#fff;pointer-events:none;\
+overflow-wrap:anywhere}
+.modelci-tip[hidden]{display:none}
+.modelci-tip b{font-weight:600;margin-right:.5em}
+"""
+"""What a page with interactive plots adds to its own style sheet."""
+
 _MAX_DEPTH = 60
 _MAX_TITLE = 120
 _MAX_NAME = 60
@@ -115,11 +137,11 @@ class _Names:
         return f"{safe}_" if safe in {"", "field", "filename"} else safe
 
 
-def _template(plot: Plot) -> Any:
+def _template(plot: Plot) -> "Template":
     return _own_template(plot.template) if plot.spec is None else _custom_template(plot.spec)
 
 
-def _own_template(name: str) -> Any:
+def _own_template(name: str) -> "Template":
     from dvc_render.vega_templates import TEMPLATES  # noqa: PLC0415 - 60 ms, where plots are
 
     for template in TEMPLATES:
@@ -128,7 +150,7 @@ def _own_template(name: str) -> Any:
     raise _UnusableError("DVC has no template of that name")
 
 
-def _custom_template(text: str) -> Any:
+def _custom_template(text: str) -> "Template":
     from dvc_render.vega_templates import Template  # noqa: PLC0415 - as above
 
     try:
@@ -146,7 +168,7 @@ def _custom_template(text: str) -> Any:
     return template
 
 
-def _fill(template: Any, plot: Plot, names: _Names) -> Spec:
+def _fill(template: "Template", plot: Plot, names: _Names) -> Spec:
     from dvc_render.vega import VegaRenderer  # noqa: PLC0415 - as above
 
     rows = [names.row(row) for row in plot.rows]
@@ -173,7 +195,7 @@ def _label(text: str) -> str:
     return clean(text.replace(_ANCHOR, ""), _MAX_TITLE)
 
 
-def _purge(value: Any, depth: int = 0) -> Any:
+def _purge(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any part of a JSON text
     """Return ``value`` without what loads, links or leaves the drawing.
 
     Rows (``values``) are data and stay as they are.
@@ -193,8 +215,8 @@ def _purge(value: Any, depth: int = 0) -> Any:
     }
 
 
-def _drop_unfilled(value: Any) -> Any:
-    """Return ``value`` without what the plot had nothing for: Vega-Lite warns of an empty part."""
+def _drop_unfilled(value: Any) -> Any:  # noqa: ANN401 - any part of a JSON text
+    """Return ``value`` without the anchors that the plot had nothing for."""
     if isinstance(value, list):
         return [_drop_unfilled(item) for item in value if not _is_unfilled(item)]
     if not isinstance(value, dict):
@@ -206,7 +228,7 @@ def _drop_unfilled(value: Any) -> Any:
     }
 
 
-def _is_unfilled(item: Any) -> bool:
+def _is_unfilled(item: object) -> bool:
     return item == {} or (isinstance(item, str) and item.startswith(_ANCHOR))
 
 
@@ -223,7 +245,7 @@ def _colour(spec: Spec, rows: Sequence[Row], *, dark: bool) -> None:
             encoding.setdefault("title", None)
 
 
-def _encodings(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _encodings(value: object) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every channel's definition, at any depth."""
     if isinstance(value, list):
         for item in value:
@@ -260,7 +282,7 @@ def _title(plot: Plot, remark: str | None) -> dict[str, Any]:
     return title
 
 
-def _config(own: Any, *, dark: bool) -> dict[str, Any]:
+def _config(own: object, *, dark: bool) -> dict[str, Any]:
     ink, lines = _INK[dark], _LINES[dark]
     words = {"labelColor": ink, "titleColor": ink}
     return {
@@ -314,8 +336,13 @@ def _no_params(spec: Spec) -> None:
     spec.pop("params", None)
 
 
-def _leave(spec: Spec) -> None:
-    """Leave a template as it is."""
+def _jitter(spec: Spec) -> None:
+    """Scatter by row number, not at random: a picture that did not change is the same bytes."""
+    spec["transform"] = [
+        {"window": [{"op": "row_number", "as": "row"}]},
+        {"calculate": "(datum.row * 0.618034) % 1", "as": "randomX"},
+        {"calculate": "(datum.row * 0.754878) % 1", "as": "randomY"},
+    ]
 
 
 _ADJUST: Mapping[str, Callable[[Spec], None]] = {
@@ -325,7 +352,7 @@ _ADJUST: Mapping[str, Callable[[Spec], None]] = {
     "confusion_normalized": _confusion,
     "linear": _plain_line,
     "scatter": _no_params,
-    "scatter_jitter": _leave,
+    "scatter_jitter": _jitter,
     "simple": _no_params,
     "smooth": _smooth_line,
 }
