@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from modelci.config.checks import find_problems
 from modelci.config.model import CommentMode, Config, ForgeKind
 from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
 from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
@@ -154,12 +155,8 @@ def _convert(
         raise ConfigError(
             f"{place}: {where.lstrip('.') or 'the file'}: {what}.", hint=_wanted(what, path)
         ) from error
-    for index, entry in enumerate(config.gates):
-        try:
-            entry.gates()
-        except ValueError as error:
-            place = _at(text, ("gates", index), source)
-            raise ConfigError(f"{place}: the gate on {entry.metric!r}: {error}.") from error
+    for path, problem in find_problems(config):
+        raise ConfigError(f"{_at(text, path, source)}: {problem}.")
     return config
 
 

@@ -1,6 +1,7 @@
 """What ``modelci.yaml`` may say, as frozen values; the field docs reach the JSON Schema."""
 
 import math
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -13,6 +14,7 @@ from modelci.domain.gates import (
     Limit,
     Rule,
     Severity,
+    Threshold,
     Waiver,
     WhenMissing,
     WhenUnclear,
@@ -85,6 +87,15 @@ class SlicesConfig:
     alpha: float = 0.05
     severity: Severity = Severity.BLOCK
 
+    def gate(self, measure: str) -> Gate:
+        """Return the gate that all slices share for a measure; ValueError for a wrong limit."""
+        return Gate(
+            metric=f"{measure} on slices",
+            rule=Rule.MAX_DROP,
+            threshold=_tolerance(self.max_drop),
+            severity=self.severity,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FairnessConfig:
@@ -96,6 +107,16 @@ class FairnessConfig:
     min_rows: int = 30
     mode: Mode = Mode.EVIDENCE
     severity: Severity = Severity.BLOCK
+
+    def gate(self) -> Gate:
+        """Return the gate."""
+        return Gate(
+            metric=f"{self.metric} of {self.column}",
+            rule=Rule.MAX,
+            threshold=Threshold(value=self.max),
+            severity=self.severity,
+            mode=self.mode,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +130,41 @@ class BudgetConfig:
     max_increase: Limit | None = None
     severity: Severity = Severity.BLOCK
 
+    def gates(self) -> tuple[Gate, ...]:
+        """Return a gate for each limit; ValueError where what it says means nothing.
+
+        A path's size is judged as the metric ``bytes`` of that file.
+        """
+        if (self.path is None) == (self.metric is None):
+            raise ValueError("it takes either a path or a metric")
+        if self.path is not None and self.max is not None:
+            raise ValueError("what a path's bytes may be is max_bytes")
+        if self.metric is not None and self.max_bytes is not None:
+            raise ValueError("max_bytes is for a path; a metric has max")
+        most = self.max if self.max_bytes is None else parse_bytes(self.max_bytes)
+        found = []
+        if most is not None:
+            found.append(self._gate(Rule.MAX, Threshold(value=_finite(most))))
+        if self.max_increase is not None:
+            found.append(self._gate(Rule.MAX_INCREASE, _tolerance(self.max_increase)))
+        if not found:
+            limit = "max_bytes" if self.metric is None else "max"
+            raise ValueError(f"it has no limit: give {limit} or max_increase")
+        return tuple(found)
+
+    def _gate(self, rule: Rule, threshold: Threshold) -> Gate:
+        return Gate(
+            metric=self.metric or f"{self.path}:{BYTES}",
+            rule=rule,
+            threshold=threshold,
+            severity=self.severity,
+            mode=Mode.POINT if rule.is_relative_to_base else None,
+        )
+
+
+BYTES = "bytes"
+"""What the size of a file is called among its metrics."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineConfig:
@@ -117,6 +173,15 @@ class BaselineConfig:
     metrics: tuple[str, ...] = ()
     min_gain: float = 0.0
     severity: Severity = Severity.BLOCK
+
+    def gate(self, measure: str) -> Gate:
+        """Return the gate of a measure."""
+        return Gate(
+            metric=f"{measure} against a dummy",
+            rule=Rule.MIN_GAIN,
+            threshold=Threshold(value=self.min_gain),
+            severity=self.severity,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +199,44 @@ class DataConfig:
     only_these_columns: bool = False
     disjoint_from: tuple[str, ...] = ()
     severity: Severity = Severity.BLOCK
+
+    def gate(self, check: str) -> Gate:
+        """Return the gate of one check: no row may break it."""
+        return Gate(
+            metric=f"{self.path}: {check}",
+            rule=Rule.MAX,
+            threshold=Threshold(value=0.0),
+            severity=self.severity,
+        )
+
+
+def parse_bytes(size: float | str) -> float:
+    """Return a number of bytes: ``5000``, ``"5 MB"`` (5,000,000) or ``"5 MiB"`` (5,242,880)."""
+    if not isinstance(size, str):
+        return float(size)
+    found = _SIZE.fullmatch(size.strip())
+    if found is None:
+        raise ValueError(f"{size!r} is no size such as 5 MB or 5 MiB")
+    power = "kmgt".find(found["unit"].lower()) + 1 if found["unit"] else 0
+    return float(found["number"]) * (1024.0 if found["binary"] else 1000.0) ** power
+
+
+_SIZE = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?) *(?:(?P<unit>[kmgt])(?P<binary>i)?)?(?:b|bytes)?", re.IGNORECASE
+)
+
+
+def _tolerance(limit: Limit) -> Threshold:
+    threshold = parse_limit(limit)
+    if _finite(threshold.value) < 0:
+        raise ValueError("a change's limit is never negative: 0.01 allows 0.01 worse")
+    return threshold
+
+
+def _finite(limit: float) -> float:
+    if not math.isfinite(limit):
+        raise ValueError("a limit must be a finite number")
+    return limit
 
 
 class CommentMode(StrEnum):

@@ -446,22 +446,12 @@ def _reason(outcome: Outcome, mode: Mode, change: _Change, evidence: Evidence) -
     level = f"{(1 - 2 * evidence.alpha) * 100:.4g}%"
     interval = f"{level} interval of the change {low} to {high}, {evidence.rows:,} rows"
     if outcome is Outcome.INCONCLUSIVE:
-        return f"{change.text}, but not proven: {interval}; {_power(change, evidence)}"
+        return f"{change.text}, but that may be chance: {interval}"
     if outcome is Outcome.FAILED and mode is Mode.NONINFERIOR:
         return f"{change.text}; not proven to hold: {interval}"
     if outcome is Outcome.FAILED and mode is Mode.SUPERIOR:
         return f"{change.text}; not proven to be better: {interval}"
     return f"{change.text}; {interval}"
-
-
-def _power(change: _Change, evidence: Evidence) -> str:
-    """Say what a test set of this size would have found (level alpha, power 0.8)."""
-    if change.rule is Rule.MIN_GAIN:
-        found = f"one that is {_digits(evidence.detectable, 3)} short of it"
-    else:
-        name = "drop" if change.rule is Rule.MAX_DROP else "rise"
-        found = f"a {name} of {_digits(evidence.detectable - change.required, 3)}"
-    return f"so many rows find {found} 8 times in 10"
 
 
 def _at_most(value: float, limit: float, *, scale: float) -> bool:

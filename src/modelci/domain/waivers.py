@@ -4,14 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
-from modelci.domain.gates import Gate, GateResult, Subject, Waiver
+from modelci.domain.gates import GateResult, Waiver
 from modelci.domain.pipeline import ChangeKind
 from modelci.domain.report import WaiverChange
-
-
-def gate_name(gate: Gate, subject: Subject) -> str:
-    """Return what a waiver calls a gate: its metric, behind ``slice:``, ``data:``, … or nothing."""
-    return gate.metric if subject is Subject.METRIC else f"{subject}:{gate.metric}"
 
 
 def waive(
@@ -20,17 +15,15 @@ def waive(
     """Give those results that would block the first waiver that holds today."""
     valid = {waiver.gate: waiver for waiver in reversed(waivers) if today <= waiver.expires}
     return tuple(
-        replace(result, waiver=valid[name])
-        if result.blocks and (name := gate_name(result.gate, result.subject)) in valid
+        replace(result, waiver=valid[result.gate.metric])
+        if result.blocks and result.gate.metric in valid
         else result
         for result in results
     )
 
 
-def notes_on(
-    waivers: Iterable[Waiver], names: Collection[str], today: date
-) -> tuple[str, ...]:
-    """Say which waivers have expired, and which mean none of the gates (by ``gate_name``)."""
+def notes_on(waivers: Iterable[Waiver], names: Collection[str], today: date) -> tuple[str, ...]:
+    """Say which waivers have expired, and which mean no gate (``names``: the gates' metrics)."""
     notes = []
     for waiver in waivers:
         if waiver.gate not in names:

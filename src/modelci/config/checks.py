@@ -1,0 +1,154 @@
+"""What ``modelci.yaml`` must not say although its types are right."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from math import isfinite
+from typing import TypeVar
+
+from modelci.config.model import (
+    BaselineConfig,
+    Config,
+    DataConfig,
+    FairnessConfig,
+    SlicesConfig,
+)
+from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
+from modelci.domain.gates import Waiver
+
+Path = tuple[str | int, ...]
+Problem = tuple[Path, str]
+"""Where it stands, and what is wrong with it."""
+
+T = TypeVar("T")
+
+
+def find_problems(config: Config) -> Iterator[Problem]:
+    """Yield what is wrong, section by section."""
+    for index, entry in enumerate(config.gates):
+        yield from _check(("gates", index), f"the gate on {entry.metric!r}", entry.gates)
+    yield from _each("evaluation", config.evaluation, _check_evaluation)
+    yield from _check(("slices",), "slices", partial(_check_slices, config.slices))
+    for index, by in enumerate(config.slices.by):
+        if isinstance(by, SliceBy):
+            yield from _check(("slices", "by", index), "slices", partial(_check_slice, by))
+    yield from _each("fairness", config.fairness, _check_fairness)
+    yield from _each("budget", config.budget, lambda entry: entry.gates())
+    yield from _check(("baseline",), "baseline", partial(_check_baseline, config.baseline))
+    yield from _each("data", config.data, _check_data)
+    yield from _each("waivers", config.waivers, _check_waiver)
+    if not config.evaluation:
+        yield from _without_evaluation(config)
+
+
+def _check(path: Path, what: str, check: Callable[[], object]) -> Iterator[Problem]:
+    try:
+        check()
+    except ValueError as error:
+        yield path, f"{what}: {error}"
+
+
+def _each(key: str, entries: Sequence[T], check: Callable[[T], object]) -> Iterator[Problem]:
+    for index, entry in enumerate(entries):
+        yield from _check((key, index), key, partial(check, entry))
+
+
+def _without_evaluation(config: Config) -> Iterator[Problem]:
+    wanting = {
+        "slices": config.slices.by,
+        "fairness": config.fairness,
+        "baseline": config.baseline.metrics,
+    }
+    for key, value in wanting.items():
+        if value:
+            yield (key,), f"{key}: it takes predictions; name them under `evaluation:`"
+
+
+def _check_evaluation(evaluation: Evaluation) -> None:
+    _refuse(not evaluation.predictions, "predictions must name a file")
+    _check_alpha(evaluation.alpha)
+    _refuse(not 100 <= evaluation.resamples <= 100_000, "resamples must be 100 to 100000")
+    _refuse(evaluation.seed < 0, "seed must be 0 or more")
+    _refuse(not 2 <= evaluation.bins <= 1000, "bins must be 2 to 1000")
+    _refuse(not 0 <= evaluation.threshold <= 1, "threshold must be 0 to 1")
+    for name, deviation in evaluation.retrain_sd.items():
+        _refuse(not 0 <= deviation < float("inf"), f"retrain_sd of {name} must be 0 or more")
+    _check_score(evaluation)
+    if evaluation.cost is not None:
+        _refuse(evaluation.task is not Task.BINARY, "a cost matrix is for task: binary")
+    if evaluation.rescore is not None:
+        _refuse(not evaluation.rescore.cmd.strip(), "rescore.cmd must be a command")
+        _refuse(not evaluation.rescore.files, "rescore.files must name what the base's model is")
+
+
+def _check_score(evaluation: Evaluation) -> None:
+    by_class = isinstance(evaluation.score, Mapping)
+    if evaluation.task is Task.MULTICLASS:
+        _refuse(
+            not by_class or len(evaluation.score) < 2,
+            "score must name a column for each class, such as {cat: p_cat, dog: p_dog}",
+        )
+    if evaluation.task is Task.REGRESSION:
+        _refuse(by_class, "the score of a regression is one column")
+
+
+def _check_slices(slices: SlicesConfig) -> None:
+    slices.gate("")
+    _check_alpha(slices.alpha)
+    _refuse(slices.min_rows < 1, "min_rows must be 1 or more")
+
+
+def _check_slice(by: SliceBy) -> None:
+    _refuse((by.column is None) == (by.query is None), "each takes either a column or a query")
+    if by.bins is None:
+        return
+    _refuse(by.column is None, "bins are for a column")
+    if isinstance(by.bins, int):
+        _refuse(by.bins < 2, "a number of bins must be 2 or more")
+        return
+    _refuse(not by.bins or not all(map(isfinite, by.bins)), "bins must hold finite edges")
+    _refuse(any(one >= two for one, two in pairwise(by.bins)), "the edges of bins must grow")
+
+
+def _check_fairness(fairness: FairnessConfig) -> None:
+    _refuse(not 0 <= fairness.max <= 1, "max must be 0 to 1: it bounds a difference of rates")
+    _refuse(fairness.min_rows < 1, "min_rows must be 1 or more")
+    _refuse(fairness.mode is Mode.SUPERIOR, "mode superior compares two models; this is one's gap")
+
+
+def _check_baseline(baseline: BaselineConfig) -> None:
+    _refuse(not 0 <= baseline.min_gain < float("inf"), "min_gain must be 0 or more")
+
+
+def _check_data(data: DataConfig) -> None:
+    for name in ("min_rows", "max_rows"):
+        rows = getattr(data, name)
+        _refuse(rows is not None and rows < 0, f"{name} must be 0 or more")
+    if data.min_rows is not None and data.max_rows is not None:
+        _refuse(data.min_rows > data.max_rows, "min_rows is above max_rows")
+    _refuse(bool(data.disjoint_from) and data.id is None, "disjoint_from compares ids: name the id")
+    for name, rule in data.columns.items():
+        _check_column(name, rule)
+    anything = (data.id, data.min_rows, data.max_rows, data.columns or None)
+    _refuse(all(one is None for one in anything), "it checks nothing: give columns, id or min_rows")
+
+
+def _check_column(name: str, rule: ColumnRule) -> None:
+    if rule.min is not None and rule.max is not None:
+        _refuse(not rule.min <= rule.max, f"column {name}: min is above max")
+    if rule.max_missing is not None:
+        _refuse(not 0 <= rule.max_missing <= 1, f"column {name}: max_missing is a share, 0 to 1")
+
+
+def _check_waiver(waiver: Waiver) -> None:
+    for name in ("gate", "reason", "author"):
+        _refuse(not getattr(waiver, name).strip(), f"{name} must not be empty")
+
+
+def _check_alpha(alpha: float) -> None:
+    _refuse(not 0 < alpha < 0.5, "alpha must be above 0 and below 0.5; 0.05 is usual")
+
+
+def _refuse(wrong: bool, why: str) -> None:  # noqa: FBT001
+    if wrong:
+        raise ValueError(why)
