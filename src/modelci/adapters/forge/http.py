@@ -67,6 +67,14 @@ class Failure:
 Judge = Callable[[httpx.Response, Exchange], Failure | None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawBody:
+    """A body that is sent as it is, where JSON will not do."""
+
+    data: bytes
+    content_type: str
+
+
 class ForgeClient:
     """Sends requests to one origin, which alone ever sees the token.
 
@@ -178,13 +186,14 @@ class ForgeClient:
         self._sleep(pause)
 
     def _try(self, exchange: Exchange, url: httpx.URL, body: object) -> httpx.Response | Failure:
+        content, content_type = _encode(body)
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 reply = self._client.request(
                     exchange.method,
                     url,
-                    content=None if body is None else msgspec.json.encode(body),
-                    headers=self._headers(has_body=body is not None),
+                    content=content,
+                    headers=self._headers(content_type),
                 )
             except httpx.RequestError as error:
                 self._left -= min(self._left, max(0.0, self._clock() - exchange.now))
@@ -194,9 +203,9 @@ class ForgeClient:
             url = self._redirected(exchange, reply)
         raise ForgeError(f"{self.name} sends {exchange} round in circles.")
 
-    def _headers(self, *, has_body: bool) -> dict[str, str]:
+    def _headers(self, content_type: str | None) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {self._token}"}
-        return headers | ({"Content-Type": "application/json"} if has_body else {})
+        return headers | ({"Content-Type": content_type} if content_type else {})
 
     def _redirected(self, exchange: Exchange, reply: httpx.Response) -> httpx.URL:
         if exchange.method == "GET":
@@ -217,6 +226,15 @@ class ForgeClient:
         failure = ForgeError(f"{self.name} did not answer {exchange}: {reason}.", hint=hint)
         failure.__cause__ = error
         return Failure(error=failure, retry=retry)
+
+
+def _encode(body: object) -> tuple[bytes | None, str | None]:
+    """Return what is sent for a body, and its media type."""
+    if body is None:
+        return None, None
+    if isinstance(body, RawBody):
+        return body.data, body.content_type
+    return msgspec.json.encode(body), "application/json"
 
 
 def _parse_root(name: str, api_url: str) -> httpx.URL:
