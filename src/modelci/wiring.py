@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from modelci.domain.events import CIContext
     from modelci.domain.report import Report
     from modelci.ports import Forge, Progress, StageExecutor
+    from modelci.workflows.comment import Desk
+
+_CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
 
 
 class App:
@@ -134,7 +137,7 @@ class App:
                 progress=self.progress,
                 repository=choice.repository,
                 api_url=choice.api_url,
-                token=forge_token(),
+                token=forge_token(kind=choice.kind),
                 folder=self.git.root / settings.path,
             )
         )
@@ -190,16 +193,57 @@ class App:
         """Return the time, UTC in ISO 8601."""
         return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    def render_comment(self, report: "Report", marker: str) -> str:
+    def render_comment(
+        self,
+        report: "Report",
+        marker: str,
+        *,
+        pictures: Mapping[str, str] | None = None,
+        elsewhere: str | None = None,
+    ) -> str:
         """Return the comment's Markdown, within the configured size."""
         from modelci.render.markdown import render_comment
 
         settings = self.configuration.config.report
         try:
             return render_comment(
-                report, title=settings.title, marker=marker, max_bytes=settings.max_bytes
+                report,
+                title=settings.title,
+                marker=marker,
+                max_bytes=settings.max_bytes,
+                pictures=pictures,
+                elsewhere=elsewhere,
             )
         except ValueError as error:
             raise ConfigError(
                 f"report.max_bytes is too small. {error}", hint="16384 bytes hold any verdict."
             ) from error
+
+    def draw(self, report: "Report") -> Mapping[str, bytes]:
+        """Return a report's plots and pictures as images, by the name that a comment uses."""
+        from modelci.render.pictures import draw
+
+        return draw(report)
+
+    def describe(self, report: "Report") -> tuple[str, str]:
+        """Return the verdict in a sentence, and a short page of Markdown, for a check."""
+        from modelci.render.digest import digest, sentence
+        from modelci.render.markdown import render_summary
+
+        title = self.configuration.config.report.title
+        page = render_summary(report, title=title, max_bytes=_CHECK_BYTES)
+        return sentence(digest(report).headline), page
+
+    def desk(self, forge: "Forge", identity: str | None) -> "Desk":
+        """Return what it takes to write a comment."""
+        from modelci.workflows.comment import Desk
+
+        return Desk(
+            forge=forge,
+            settings=self.configuration.config.comment,
+            context=self.context,
+            render=self.render_comment,
+            draw=self.draw,
+            progress=self.progress,
+            identity=identity,
+        )

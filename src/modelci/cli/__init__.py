@@ -15,6 +15,7 @@ from modelci.errors import ConfigError, ModelCIError
 from modelci.wiring import App
 
 _COMMANDS = {
+    "check": "Show the verdict as a check beside the commit.",
     "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
     "comment": "Post the report on its pull request.",
     "config": "Show the configuration, or its JSON Schema.",

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     """Do what the CI event calls for.
 
-    On a pull request: run, report, comment, job summary, outputs and annotations. On a push to
-    the default branch: run, gate and promote. Else: run, report and gate. The exit code is the
+    On a pull request: run, report, comment, check, job summary, outputs and annotations. On a push
+    to the default branch: run, gate and promote. Else: run, report and gate. The exit code is the
     verdict's. Documents are left in .modelci/: run.json, report.json, report.html,
     promotion.json and, where a run wrote results into Git's files, results.bundle.
 
     \b
     Examples:
       modelci ci
-      modelci ci --no-write     # then, in a job with the write token: modelci comment
+      modelci ci --no-write     # then, in a workflow with the write token: modelci comment
     """  # noqa: D301
     from modelci.cli.output import print_document, publish_promotion
     from modelci.workflows.ci import run_ci
@@ -49,6 +49,8 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             forge=app.forge,
             records=app.records,
             render=app.render_comment,
+            draw=app.draw,
+            describe=app.describe,
             progress=app.progress,
             now=app.now,
             version=app.version,
@@ -98,7 +100,7 @@ def _publish(app: App, done: "Done") -> None:
             "verdict": _verdict(done.report),
             "report": str(app.folder / "report.json"),
             "page": str(page),
-            "comment-url": done.comment.url if done.comment else "",
+            "comment-url": (done.comment.url if done.comment else None) or "",
         }
     )
 

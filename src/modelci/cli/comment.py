@@ -1,37 +1,62 @@
 """``modelci comment``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import read_report, report_option
+from modelci.cli.options import artifact_options, read_report, refuse_both, report_option
+from modelci.config.model import CommentMode
 from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from modelci.workflows.comment import Posting
 
 
 @click.command()
 @report_option
+@artifact_options
 @click.option("--pr", "number", type=click.IntRange(min=1), help="The pull request's number.")
 @click.option("--id", "identity", help="Which comment to keep (default: one per workflow and job).")
+@click.option(
+    "--mode",
+    type=click.Choice([str(mode) for mode in CommentMode]),
+    help="What becomes of an earlier comment (default: update).",
+)
+@click.option(
+    "--on-change-only/--always",
+    default=None,
+    help="Begin no comment where nothing changed; one that is there is updated.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the comment instead of posting it.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_obj
 def command(
     app: App,
     report_file: Path | None,
+    artifact: str | None,
+    artifact_file: str,
     number: int | None,
     identity: str | None,
+    mode: str | None,
+    on_change_only: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Post the report on its pull request, in one comment that is updated in place.
 
     The pull request is the event's or --pr's, never the document's. An equal comment is left
-    alone. GitHub needs GITHUB_TOKEN and, in Actions, `permissions: pull-requests: write`.
+    alone, and so is one of a newer run; a report of a head that is no longer the pull request's
+    is not posted. GitHub needs GITHUB_TOKEN and, in Actions, `permissions: pull-requests: write`.
+
+    With --artifact, in a workflow on `workflow_run`, the report is read from the run that caused
+    it, and the pull request found by that run's branch and commit (`actions: read` too).
 
     \b
     Examples:
       modelci comment
       modelci comment --pr 17 --report report.json
+      modelci comment --artifact modelci
       modelci comment --dry-run
     """  # noqa: D301
     import json
@@ -39,23 +64,57 @@ def command(
     from modelci.adapters.ci import write_outputs
     from modelci.workflows import comment
 
-    report = read_report(app, report_file)
-    marker = comment.marker(app.context, identity)
-    body = app.render_comment(report, marker)
-    if dry_run:
-        click.echo(body)
+    refuse_both({"--artifact": artifact is not None, "--report": report_file is not None})
+    refuse_both({"--artifact": artifact is not None, "--pr": number is not None})
+    app.set_flags({"comment.mode": mode, "comment.on_change_only": on_change_only})
+    if artifact is None and dry_run:
+        report = read_report(app, report_file)
+        click.echo(app.render_comment(report, comment.marker(app.context, identity)))
         return
-    posted = comment.post(
-        report,
-        body,
-        number=comment.find_number(app.context, number),
-        marker=marker,
-        context=app.context,
-        forge=app.forge(),
-    )
+    if artifact is not None:
+        posted = _hand_over(app, artifact, artifact_file, identity, dry_run=dry_run)
+    else:
+        report = read_report(app, report_file)
+        found = comment.find_number(app.context, number)
+        forge = app.forge()
+        pull = comment.find_pull_request(forge, app.context, found)
+        posted = comment.post(report, pull, app.desk(forge, identity))
     if posted is None:
-        click.echo(json.dumps(None) if as_json else "Nothing changed: no comment was posted.")
         return
-    write_outputs({"comment-url": posted.url})
-    shown = {"action": posted.action, "url": posted.url}
-    click.echo(json.dumps(shown) if as_json else f"Comment {posted.action}: {posted.url}")
+    if posted.url:
+        write_outputs({"comment-url": posted.url})
+    shown = {"action": posted.action, "url": posted.url, "reason": posted.reason or None}
+    click.echo(json.dumps(shown) if as_json else _say(posted))
+
+
+def _hand_over(
+    app: App, artifact: str, file: str, identity: str | None, *, dry_run: bool
+) -> "Posting | None":
+    """Post what the run that caused this job left; None where it was only shown."""
+    from modelci.workflows import handover
+    from modelci.workflows.comment import Posting, marker, post
+
+    cause = handover.find_cause(app.context)
+    forge = app.forge()
+    pull = handover.find_pull_request(forge, cause)
+    if pull is None:
+        return Posting(
+            action="none",
+            reason=f"No open pull request has the head {cause.head_sha[:7]} that run "
+            f"{cause.run_id} was for.",
+        )
+    report = handover.take_report(forge, app.context, artifact, file)
+    if dry_run:
+        click.echo(app.render_comment(report, marker(app.context, identity)))
+        return None
+    return post(report, pull, app.desk(forge, identity))
+
+
+def _say(posted: "Posting") -> str:
+    match posted.action:
+        case "none":
+            return f"No comment was posted. {posted.reason}"
+        case "outdated":
+            return f"Outdated, so nothing was posted. {posted.reason}"
+        case _:
+            return f"Comment {posted.action}: {posted.url}"

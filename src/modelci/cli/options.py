@@ -2,8 +2,9 @@
 
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
@@ -20,6 +21,34 @@ report_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The report document (default: .modelci/report.json).",
 )
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def artifact_options(command: F) -> F:
+    """Let a command read the report of the run that caused this job."""
+    named = click.option(
+        "--artifact",
+        is_flag=False,
+        flag_value="modelci",
+        metavar="NAME",
+        help="Read the report from this artifact of the run that caused this one.",
+    )
+    file = click.option(
+        "--file",
+        "artifact_file",
+        default="report.json",
+        show_default=True,
+        help="The report's path in the artifact.",
+    )
+    return named(file(command))
+
+
+def refuse_both(given: Mapping[str, bool]) -> None:
+    """Refuse options that exclude each other."""
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} exclude each other.")
 
 
 def read_report(app: App, path: Path | None) -> "Report":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from modelci.config.model import Config
@@ -15,12 +16,13 @@ from modelci.ports import (
     Forge,
     Git,
     Pipeline,
-    PostedComment,
     Progress,
     SnapshotReader,
     StageExecutor,
 )
-from modelci.workflows import comment, promote
+from modelci.workflows import promote
+from modelci.workflows.check import Describe, KeptCheck, Subject, find_subject
+from modelci.workflows.comment import Desk, Draw, Posting, Render, find_pull_request, post
 from modelci.workflows.report import make_report
 from modelci.workflows.run import run_options, run_pipeline
 
@@ -32,7 +34,7 @@ class Done:
     job: Job
     run: Run
     report: Report
-    comment: PostedComment | None = None
+    comment: Posting | None = None
     promotion: Promotion | None = None
     refused: ModelCIError | None = None
 
@@ -46,7 +48,9 @@ def run_ci(
     context: CIContext,
     forge: Callable[[], Forge],
     records: Callable[[], Forge | None],
-    render: Callable[[Report, str], str],
+    render: Render,
+    draw: Draw,
+    describe: Describe,
     progress: Progress,
     now: Callable[[], str],
     version: str,
@@ -66,35 +70,51 @@ def run_ci(
     known = config.default_branch or context.default_branch or (default[0] if default else None)
     job = choose_job(context, known)
     settings = config.run.for_event(context, fixed=fixed)
-    run = run_pipeline(
-        git=git,
-        pipeline=pipeline,
-        progress=progress,
-        now=now,
-        version=version,
-        options=replace(run_options(settings), keep_going=True),
-        executor=executor,
-    )
-    codec.write(run, folder / "run.json")
-    if job is Job.MERGE and run.is_ok and config.promote.commit_results:
-        _record_results(git, reader, folder)
-    report = make_report(
-        git=git,
-        reader=reader,
-        config=config,
-        context=context,
-        progress=progress,
-        now=now,
-        version=version,
-        run=run,
-        pull=settings.pull,
-    )
-    codec.write(report, folder / "report.json")
+    forge = cache(forge)
+    subject = _checked(context, job, config) if write else None
+    with KeptCheck(subject, forge=forge, describe=describe, progress=progress) as check:
+        run = run_pipeline(
+            git=git,
+            pipeline=pipeline,
+            progress=progress,
+            now=now,
+            version=version,
+            options=replace(run_options(settings), keep_going=True),
+            executor=executor,
+        )
+        codec.write(run, folder / "run.json")
+        if job is Job.MERGE and run.is_ok and config.promote.commit_results:
+            _record_results(git, reader, folder)
+        report = make_report(
+            git=git,
+            reader=reader,
+            config=config,
+            context=context,
+            progress=progress,
+            now=now,
+            version=version,
+            run=run,
+            pull=settings.pull,
+        )
+        codec.write(report, folder / "report.json")
+        check.conclude(report)
     done = Done(job=job, run=run, report=report)
     if not write:
         return done
     if job is Job.PULL_REQUEST:
-        return _comment(done, context, forge, render, progress)
+        return _comment(
+            done,
+            number=context.pull_request,
+            desk=lambda: Desk(
+                forge=forge(),
+                settings=config.comment,
+                context=context,
+                render=render,
+                draw=draw,
+                progress=progress,
+            ),
+            progress=progress,
+        )
     if job is Job.MERGE:
         return _promote(
             done,
@@ -117,29 +137,27 @@ def _record_results(git: Git, reader: SnapshotReader, folder: Path) -> None:
         git.bundle(folder / "results.bundle", sha=sha, since=before.sha)
 
 
+def _checked(context: CIContext, job: Job, config: Config) -> Subject | None:
+    """Return what gets a check: a pull request's head, unless its token cannot write anyway."""
+    if job is not Job.PULL_REQUEST or context.from_fork or not config.comment.check:
+        return None
+    return find_subject(context, config.comment.check) if context.head_sha else None
+
+
 def _comment(
-    done: Done,
-    context: CIContext,
-    forge: Callable[[], Forge],
-    render: Callable[[Report, str], str],
-    progress: Progress,
+    done: Done, *, number: int | None, desk: Callable[[], Desk], progress: Progress
 ) -> Done:
     """Post the report; a forge that refuses costs the comment, never the verdict."""
-    if context.pull_request is None:
+    if number is None:
         return done
-    mark = comment.marker(context)
     try:
-        posted = comment.post(
-            done.report,
-            render(done.report, mark),
-            number=context.pull_request,
-            marker=mark,
-            context=context,
-            forge=forge(),
-        )
+        ready = desk()
+        posted = post(done.report, find_pull_request(ready.forge, ready.context, number), ready)
     except ModelCIError as error:
         progress.warn(f"No comment was posted: {error} {error.hint or ''}".strip())
         return done
+    if posted.reason:
+        progress.note(f"Comment: {posted.action}. {posted.reason}")
     return replace(done, comment=posted)
 
 

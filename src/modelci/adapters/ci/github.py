@@ -1,15 +1,17 @@
 """GitHub Actions: its variables and the event that started the job."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelci.domain.events import CIContext, EventKind
+from modelci.domain.events import Cause, CIContext, EventKind
 from modelci.errors import ConfigError
 
 _NO_COMMIT = "0" * 40
 _MAX_EVENT_BYTES = 32 * 1024 * 1024
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def detect(environ: Mapping[str, str]) -> CIContext | None:
@@ -38,11 +40,41 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         from_fork=_is_fork(pull, repository),
         default_branch=_text(_dict(event.get("repository")).get("default_branch")),
         run_id=run_id,
+        attempt=_whole(environ.get("GITHUB_RUN_ATTEMPT")),
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if repository and run_id else None,
         workflow=environ.get("GITHUB_WORKFLOW"),
         job=environ.get("GITHUB_JOB"),
         server_url=server,
         api_url=environ.get("GITHUB_API_URL", "https://api.github.com"),
+        cause=_cause(event) if name == "workflow_run" else None,
+    )
+
+
+def _cause(event: Mapping[str, Any]) -> Cause:
+    """Return the run that the event speaks of; ConfigError where a field that decides is not there.
+
+    A fork that was deleted leaves a run without repository: then nobody owns its branch.
+    """
+    run = _dict(event.get("workflow_run"))
+    head = _dict(run.get("head_repository"))
+    run_id, sha = _number(run.get("id")), _text(run.get("head_sha"))
+    if run_id is None or sha is None or not _SHA.fullmatch(sha):
+        raise ConfigError(
+            "The workflow_run event names no run, or no commit that it was for.",
+            hint="GITHUB_EVENT_PATH is to be the event as GitHub sends it.",
+        )
+    return Cause(
+        run_id=run_id,
+        attempt=_number(run.get("run_attempt")) or 1,
+        action=_text(event.get("action")) or "",
+        event_name=_text(run.get("event")) or "",
+        workflow=_text(run.get("name")) or "",
+        head_owner=_text(_dict(head.get("owner")).get("login")) or "",
+        head_repository=_text(head.get("full_name")) or "",
+        head_branch=_text(run.get("head_branch")) or "",
+        head_sha=sha,
+        conclusion=_text(run.get("conclusion")),
+        run_url=_text(run.get("html_url")),
     )
 
 
@@ -57,6 +89,8 @@ def _branch(environ: Mapping[str, str]) -> str | None:
 def _kind(name: str, *, is_branch: bool) -> EventKind:
     if name in {"pull_request", "pull_request_target"}:
         return EventKind.PULL_REQUEST
+    if name == "workflow_run":
+        return EventKind.WORKFLOW_RUN
     return EventKind.PUSH if name == "push" and is_branch else EventKind.OTHER
 
 
@@ -89,7 +123,13 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value > 0 else None
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() else None
 
 
 def _commit(value: object) -> str | None:
