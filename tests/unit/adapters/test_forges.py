@@ -9,8 +9,10 @@ import pytest
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.forge import FORGES, ForgeSettings
+from modelci.adapters.forge.gitea import GiteaForge
 from modelci.adapters.forge.github import GitHubForge
 from modelci.adapters.forge.github_replies import judge
+from modelci.adapters.forge.gitlab import GitLabForge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.local import LocalForge
 from modelci.errors import ConfigError, ForgeError
@@ -18,10 +20,16 @@ from modelci.errors import ConfigError, ForgeError
 
 def test_a_forge_is_opened_by_kind(tmp_path: Path) -> None:
     settings = ForgeSettings(
-        progress=RecordedProgress(), repository="acme/credit", token="x", folder=tmp_path
+        progress=RecordedProgress(),
+        repository="acme/credit",
+        api_url="https://forge.example/api/v4",
+        token="x",
+        folder=tmp_path,
     )
     assert {kind: type(forge(settings)) for kind, forge in FORGES.items()} == {
+        "gitea": GiteaForge,
         "github": GitHubForge,
+        "gitlab": GitLabForge,
         "local": LocalForge,
     }
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from modelci.adapters.ci import github
+from modelci.adapters.ci import gitea, github, gitlab
 from modelci.domain.events import CIContext
 
 _MAX_SUMMARY_BYTES = 1024 * 1024
@@ -14,8 +14,8 @@ _SECRETS = frozenset(
     """ACTIONS_CACHE_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_ID_TOKEN_REQUEST_URL
     ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
-    CI_REGISTRY_PASSWORD CI_REPOSITORY_URL GH_ENTERPRISE_TOKEN GH_TOKEN GITEA_TOKEN
-    GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN""".split()
+    CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
+    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -33,9 +33,22 @@ def overrides(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name.startswith("MODELCI_")}
 
 
-def forge_token(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return the token to talk to GitHub with, None where there is none."""
-    return environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN") or None
+_TOKENS = {
+    "github": ("GITHUB_TOKEN", "GH_TOKEN"),
+    "gitlab": ("GITLAB_TOKEN",),
+    "gitea": ("GITEA_TOKEN", "FORGEJO_TOKEN"),
+}
+
+
+def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github") -> str | None:
+    """Return the token to talk to that kind of forge with, None where there is none.
+
+    One forge's token is never another's, but Gitea's runners call theirs GITHUB_TOKEN too.
+    """
+    names = _TOKENS.get(kind, ())
+    if kind == "gitea" and gitea.runs_us(environ):
+        names = (*names, "GITHUB_TOKEN")
+    return next((environ[name] for name in names if environ.get(name)), None)
 
 
 def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
@@ -49,7 +62,11 @@ def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
     return next((context for context in found if context is not None), CIContext())
 
 
-SYSTEMS: tuple[Callable[[Mapping[str, str]], CIContext | None], ...] = (github.detect,)
+SYSTEMS: tuple[Callable[[Mapping[str, str]], CIContext | None], ...] = (
+    gitlab.detect,
+    gitea.detect,  # before GitHub, which Gitea's runners claim to be
+    github.detect,
+)
 """The CI systems, each a module with ``detect``; the first that knows itself is believed."""
 
 

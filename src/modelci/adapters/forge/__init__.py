@@ -18,7 +18,9 @@ def _from(module: str) -> Factory:
 
 
 FORGES: dict[str, Factory] = {
+    "gitea": _from("modelci.adapters.forge.gitea"),
     "github": _from("modelci.adapters.forge.github"),
+    "gitlab": _from("modelci.adapters.forge.gitlab"),
     "local": _from("modelci.adapters.forge.local"),
 }
 """A new forge is a module with ``connect(settings)``, and a line here."""

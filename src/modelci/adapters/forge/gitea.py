@@ -1,0 +1,377 @@
+"""Comments, commit statuses and releases on Gitea and Forgejo, over their REST API."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from modelci.adapters.forge.failures import LookAgainError, NotFoundError
+from modelci.adapters.forge.gitea_replies import ADVICE, judge
+from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.settings import ForgeSettings
+from modelci.adapters.forge.sticky import (
+    NOBODY,
+    StickyComment,
+    has_marker,
+    normalize,
+    post,
+    retire,
+)
+from modelci.config.model import CommentMode
+from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, UsageError
+from modelci.ports import (
+    Check,
+    CheckStatus,
+    PostedCheck,
+    PostedComment,
+    PostedRelease,
+    Progress,
+    PullRequest,
+    Writer,
+)
+
+NAME = "Gitea"
+PAGE = 50
+MAX_PAGES = 200
+MAX_DESCRIPTION_CHARACTERS = 255
+RUNNERS = frozenset({"gitea-actions", "forgejo-actions"})
+"""Whose a workflow's own token is; both names are reserved."""
+
+_STATES = {
+    CheckStatus.IN_PROGRESS: "pending",
+    CheckStatus.SUCCESS: "success",
+    CheckStatus.FAILURE: "failure",
+    CheckStatus.NEUTRAL: "success",  # a warning would block where the check is required
+}
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+N = TypeVar("N", bound=_Numbered)
+
+
+class _User(msgspec.Struct):
+    login: str
+
+
+class _Comment(msgspec.Struct):
+    id: int
+    html_url: str
+    body: str = ""
+    user: _User | None = None
+
+
+class _Repository(msgspec.Struct):
+    full_name: str
+
+
+class _Branch(msgspec.Struct):
+    ref: str
+    sha: str
+    repo: _Repository | None = None  # a deleted fork is null
+
+
+class _Pull(msgspec.Struct):
+    id: int
+    number: int
+    state: str
+    head: _Branch
+    base: _Branch
+
+
+class _Release(msgspec.Struct):
+    id: int
+    html_url: str
+    name: str | None = None
+    body: str | None = None
+
+
+def connect(settings: ForgeSettings) -> "GiteaForge":
+    """Return the repository's forge, without asking it anything yet."""
+    if not settings.token:
+        raise ForgeDeniedError("There is no token for Gitea.", hint=ADVICE)
+    client = ForgeClient(
+        NAME,
+        settings.api_url,
+        settings.token,
+        judge=judge,
+        progress=settings.progress,
+        headers={"Accept": "application/json"},
+        budget_seconds=settings.wait_seconds,
+    )
+    return GiteaForge(
+        client, settings.repository or "", progress=settings.progress, login=settings.login
+    )
+
+
+class GiteaForge:
+    """One repository on Gitea or Forgejo.
+
+    ``login`` is the name that our comments bear; without it Gitea is asked, once, and only when a
+    comment holds the marker.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        client: ForgeClient,
+        repository: str,
+        *,
+        progress: Progress,
+        login: str | None = None,
+    ) -> None:
+        if not re.fullmatch(r"[\w.-]+/(?!\.{1,2}$)[\w.-]+", repository, re.ASCII):
+            raise ConfigError(
+                f"{repository!r} is no repository on Gitea.",
+                hint="It looks like OWNER/NAME; a workflow finds it in GITHUB_REPOSITORY.",
+            )
+        self._client = client
+        self._progress = progress
+        self._root = f"/repos/{repository}"
+        self._logins = frozenset({login.casefold()}) if login else None
+
+    def upsert_comment(
+        self,
+        number: int,
+        body: str,
+        *,
+        marker: str,
+        writer: Writer = NOBODY,
+        mode: CommentMode = CommentMode.UPDATE,
+        create: bool = True,
+    ) -> PostedComment | None:
+        """Keep the rules of ``sticky.post``."""
+        store = _Comments(self, self._client, f"{self._root}/issues", number, self._progress)
+        return post(store, body, marker=marker, writer=writer, mode=mode, create=create)
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Return a pull request."""
+        try:
+            reply = self._client.send("GET", f"{self._root}/pulls/{number}")
+        except NotFoundError as error:
+            raise UsageError(
+                f"Gitea shows no pull request #{number} of {self._root.removeprefix('/repos/')}.",
+                hint=error.hint,
+            ) from error
+        return _describe(self._client.decode(reply, _Pull))
+
+    def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
+        """Return the open pull request from that owner's branch whose head is ``sha``."""
+        path = f"{self._root}/pulls?state=open&sort=recentupdate"
+        for found in _walk(self._client, path, _Pull):
+            pull = _describe(found)
+            theirs = (pull.head_repository or "").partition("/")[0]
+            if (pull.head_branch, pull.head_sha) == (branch, sha) and _is_same(theirs, owner):
+                return pull
+        return None
+
+    def set_check(self, check: Check) -> PostedCheck:
+        """Set a commit status, the newest of whose context counts; there are no check runs."""
+        body = {
+            "state": _STATES[check.status],
+            "context": check.name,
+            "description": _clip(check.title),
+            **({"target_url": check.url} if check.url else {}),
+        }
+        path = f"{self._root}/statuses/{quote(check.sha, safe='')}"
+        self._client.send("POST", path, body, repeatable=True)
+        return PostedCheck(kind="commit status", url=check.url)
+
+    def store_pictures(
+        self,
+        pictures: Mapping[str, bytes],
+        *,
+        keep_days: int,  # noqa: ARG002
+    ) -> Mapping[str, str]:
+        """Refuse: Gitea keeps files only with a comment, a release or on a branch."""
+        raise ForgeDeniedError(
+            f"Gitea has no place for a comment's pictures ({len(pictures)} here).",
+            hint="They are in the report's page: .modelci/report.html, kept as an artifact.",
+        )
+
+    def read_artifact(
+        self,
+        run_id: int,
+        name: str,
+        path: str,
+        *,
+        max_bytes: int,  # noqa: ARG002
+    ) -> bytes:
+        """Refuse: what a workflow_run event would need is not in every Gitea and Forgejo."""
+        raise ForgeError(
+            f"{path} of {name} cannot be read from run {run_id}: on Gitea no other run's "
+            "artifacts are read.",
+            hint="Comment in a job of the same run, with the report handed over by "
+            "actions/download-artifact.",
+        )
+
+    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
+        """Create the release of a tag that Gitea has, or bring its title and text up to date."""
+        wanted = {"name": title, "body": body}
+        for tries in count():
+            known = self._find_release(tag)
+            if known is not None:
+                return PostedRelease(tag=tag, url=self._update_release(known, wanted).html_url)
+            self._require_tag(tag)
+            try:
+                new = {"tag_name": tag, **wanted}
+                made = self._client.send("POST", f"{self._root}/releases", new)
+            except LookAgainError as error:
+                self._client.wait(error, tries=tries)
+            else:
+                return PostedRelease(tag=tag, url=self._client.decode(made, _Release).html_url)
+        raise AssertionError  # unreachable: count() never ends
+
+    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
+        """Do nothing: Gitea has the tag since it was pushed."""
+
+    def is_us(self, user: _User | None) -> bool:
+        """Whether a user is the token's."""
+        if user is None:
+            return False
+        if self._logins is None:
+            self._logins = self._ask_logins()
+        return user.login.casefold() in self._logins
+
+    def _ask_logins(self) -> frozenset[str]:
+        try:
+            reply = self._client.send("GET", "/user")
+        except (NotFoundError, ForgeDeniedError) as error:
+            if "does not accept the token" in str(error):
+                raise
+            return RUNNERS  # some versions do not tell a workflow's token who it is
+        return frozenset({self._client.decode(reply, _User).login.casefold()})
+
+    def _find_release(self, tag: str) -> _Release | None:
+        path = f"{self._root}/releases/tags/{quote(tag, safe='')}"
+        try:
+            reply = self._client.send("GET", path)
+        except NotFoundError:
+            return None
+        return self._client.decode(reply, _Release)
+
+    def _update_release(self, known: _Release, wanted: dict[str, str]) -> _Release:
+        if (known.name, normalize(known.body or "")) == (wanted["name"], normalize(wanted["body"])):
+            return known
+        reply = self._client.send("PATCH", f"{self._root}/releases/{known.id}", wanted)
+        return self._client.decode(reply, _Release)
+
+    def _require_tag(self, tag: str) -> None:
+        """Refuse a missing tag: Gitea would make a light one, on the default branch."""
+        try:
+            self._client.send("GET", f"{self._root}/tags/{quote(tag, safe='')}")
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"Gitea has no tag {tag} to release, or hides the repository from this token.",
+                hint=f"Push it first: git push origin {tag}",
+            ) from error
+
+
+class _Comments:
+    """The comments of one pull request, as ``sticky.post`` wants them."""
+
+    def __init__(
+        self, forge: GiteaForge, client: ForgeClient, issues: str, number: int, progress: Progress
+    ) -> None:
+        self._forge = forge
+        self._client = client
+        self._issues = issues
+        self._number = number
+        self._progress = progress
+
+    def check(self, body: str) -> None:
+        """Take any text: Gitea's column holds more than a report may have."""
+
+    def list_ours(self, marker: str) -> Sequence[StickyComment]:
+        """Return our own comments with the marker, the oldest first."""
+        return [
+            StickyComment(key=one.id, url=one.html_url, body=one.body)
+            for one in _walk(self._client, self._path, _Comment)
+            if has_marker(one.body, marker) and self._forge.is_us(one.user)
+        ]
+
+    def create(self, body: str) -> str:
+        """Create a comment."""
+        made = self._client.send("POST", self._path, {"body": body})
+        return self._client.decode(made, _Comment).html_url
+
+    def update(self, comment: StickyComment, body: str) -> str:
+        """Replace a comment's text."""
+        self._client.send("PATCH", f"{self._issues}/comments/{comment.key}", {"body": body})
+        return comment.url
+
+    def delete(self, comment: StickyComment) -> None:
+        """Delete a comment."""
+        try:
+            self._client.send("DELETE", f"{self._issues}/comments/{comment.key}")
+        except NotFoundError:
+            return
+
+    def hide(self, comment: StickyComment, *, marker: str) -> None:
+        """Fold a comment's text: the API has nothing to hide one by."""
+        self.update(comment, retire(comment.body, marker, collapse=True))
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None:
+        """Pause, out of the time for waiting."""
+        self._client.wait(error, tries=tries)
+
+    def warn(self, text: str) -> None:
+        """Say what did not work."""
+        self._progress.warn(text)
+
+    @property
+    def _path(self) -> str:
+        return f"{self._issues}/{self._number}/comments"
+
+
+def _walk(client: ForgeClient, path: str, kind: type[N]) -> Iterator[N]:
+    """Return the items of a list, page after page as they are asked for, none twice.
+
+    Comments have no pages before Gitea 1.27 or so: the same reply comes whatever page is asked
+    for. So a page ends the list that brings nothing new.
+    """
+    seen: set[int] = set()
+    joint = "&" if "?" in path else "?"
+    for page in range(1, MAX_PAGES + 1):
+        query = urlencode({"limit": PAGE, "page": page})
+        reply = client.send("GET", f"{path}{joint}{query}")
+        items: list[N] = client.decode(reply, list[kind])  # type: ignore[valid-type]
+        new = [item for item in items if item.id not in seen]
+        yield from new
+        seen.update(item.id for item in new)
+        if not new or _saw_all(reply.headers.get("x-total-count", ""), len(seen)):
+            return
+    raise ForgeError(f"Gitea lists more than {MAX_PAGES} pages at {path}.")
+
+
+def _saw_all(total: str, seen: int) -> bool:
+    """Whether no further page is to be asked for."""
+    return total.isascii() and total.isdigit() and seen >= int(total)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two names are one account's."""
+    return one.casefold() == other.casefold()
+
+
+def _describe(found: _Pull) -> PullRequest:
+    return PullRequest(
+        number=found.number,
+        head_sha=found.head.sha,
+        head_branch=found.head.ref,
+        head_repository=found.head.repo.full_name if found.head.repo else None,
+        base_branch=found.base.ref,
+        is_open=found.state == "open",
+    )
+
+
+def _clip(text: str) -> str:
+    limit = MAX_DESCRIPTION_CHARACTERS
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,426 @@
+"""Notes, commit statuses, uploads and releases on GitLab, through python-gitlab."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import count, islice
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from modelci.config.model import CommentMode
+from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, UsageError
+
+try:
+    import gitlab
+    from gitlab.exceptions import GitlabError
+except ImportError as error:
+    raise ConfigError(
+        "GitLab is talked to through python-gitlab, which is not installed.",
+        hint="pip install 'modelci[gitlab]'",
+    ) from error
+
+from modelci.adapters.forge.failures import LookAgainError, NotFoundError
+from modelci.adapters.forge.gitlab_carrier import Carrier
+from modelci.adapters.forge.gitlab_replies import ADVICE, judge
+from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.settings import ForgeSettings
+from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, post, retire
+from modelci.ports import (
+    Check,
+    CheckStatus,
+    PostedCheck,
+    PostedComment,
+    PostedRelease,
+    Progress,
+    PullRequest,
+    Writer,
+)
+
+NAME = "GitLab"
+MAX_NOTE_CHARACTERS = 1_000_000
+MAX_DESCRIPTION_CHARACTERS = 255
+MAX_NOTES = 10_000
+API = "/api/v4"
+
+_JOBS_OWN = "glcbt-"
+_PROJECT = re.compile(r"[\w.-]+(?:/(?!\.{1,2}(?:/|$))[\w.-]+)+", re.ASCII)
+_STATES = {
+    CheckStatus.IN_PROGRESS: "running",
+    CheckStatus.SUCCESS: "success",
+    CheckStatus.FAILURE: "failed",
+    CheckStatus.NEUTRAL: "success",
+}
+
+T = TypeVar("T")
+
+
+class _User(msgspec.Struct):
+    id: int
+
+
+class _Note(msgspec.Struct):
+    id: int
+    body: str = ""
+    author: _User | None = None
+    system: bool = False
+
+
+class _MergeRequest(msgspec.Struct):
+    iid: int
+    state: str
+    source_branch: str
+    target_branch: str
+    source_project_id: int | None = None
+    target_project_id: int | None = None
+    sha: str | None = None  # None until GitLab has worked out the diff
+
+
+class _Project(msgspec.Struct):
+    path_with_namespace: str
+
+
+class _Upload(msgspec.Struct):
+    url: str
+    full_path: str | None = None
+
+
+class _Links(msgspec.Struct):
+    self: str
+
+
+class _Release(msgspec.Struct):
+    name: str | None = None
+    description: str | None = None
+    links: _Links | None = msgspec.field(default=None, name="_links")
+
+
+def connect(settings: ForgeSettings) -> "GitLabForge":
+    """Return the project's forge, without asking it anything yet."""
+    token = (settings.token or "").strip()
+    if not token or token.startswith(_JOBS_OWN):
+        raise ForgeDeniedError(
+            "There is no token for GitLab."
+            if not token
+            else "The token for GitLab is a job's own, which may not write comments.",
+            hint=ADVICE,
+        )
+    root = settings.api_url.rstrip("/")
+    if not root.endswith(API):
+        raise ConfigError(
+            "The URL of GitLab's API does not end in /api/v4.",
+            hint="It looks like https://gitlab.com/api/v4; CI_API_V4_URL has it in a job.",
+        )
+    client = ForgeClient(
+        NAME,
+        root,
+        token,
+        judge=judge,
+        progress=settings.progress,
+        budget_seconds=settings.wait_seconds,
+    )
+    return GitLabForge(client, root, settings.repository or "", progress=settings.progress)
+
+
+class GitLabForge:
+    """One project on one GitLab; ``api_url`` ends in /api/v4, below a path if GitLab is."""
+
+    name = NAME
+
+    def __init__(
+        self, client: ForgeClient, api_url: str, project: str, *, progress: Progress
+    ) -> None:
+        if not _PROJECT.fullmatch(project):
+            raise ConfigError(
+                f"{project!r} is no project on GitLab.",
+                hint="It looks like GROUP/NAME; a job finds it in CI_PROJECT_PATH.",
+            )
+        self._client = client
+        self._progress = progress
+        self._site = api_url.removesuffix(API)
+        self._project = project
+        self._root = f"/projects/{quote(project, safe='')}"
+        # Pages are asked for where we ask for the first, whatever GitLab thinks its name is.
+        self._api = gitlab.Gitlab(
+            self._site, backend=Carrier, carrier=client, keep_base_url=True, timeout=None
+        )
+        self._user: int | None = None
+
+    def upsert_comment(
+        self,
+        number: int,
+        body: str,
+        *,
+        marker: str,
+        writer: Writer = NOBODY,
+        mode: CommentMode = CommentMode.UPDATE,
+        create: bool = True,
+    ) -> PostedComment | None:
+        """Keep the rules of ``sticky.post``; a line never starts with what GitLab obeys."""
+        store = _Notes(self, number)
+        return post(store, _tame(body), marker=marker, writer=writer, mode=mode, create=create)
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Return a merge request by the number that the project gives it."""
+        try:
+            found = self.ask("get", f"{self._root}/merge_requests/{number}", _MergeRequest)
+        except NotFoundError as error:
+            if "404 Project Not Found" in str(error):
+                raise
+            raise UsageError(
+                f"{self._project} has no merge request !{number}.", hint=error.hint
+            ) from error
+        return self._describe(found)
+
+    def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
+        """Return the open merge request from that namespace's branch whose head is ``sha``."""
+        query = {"state": "opened", "source_branch": branch, "per_page": 100}
+        for found in self.walk(f"{self._root}/merge_requests", _MergeRequest, query):
+            if found.sha != sha or found.source_branch != branch:
+                continue
+            pull = self._describe(found)
+            if (pull.head_repository or "").rpartition("/")[0].casefold() == owner.casefold():
+                return pull
+        return None
+
+    def set_check(self, check: Check) -> PostedCheck:
+        """Set a commit status; GitLab's checks are pipelines."""
+        body = {
+            "state": _STATES[check.status],
+            "name": check.name,
+            "description": _clip(check.title),
+            **({"target_url": check.url} if check.url else {}),
+        }
+        try:
+            self.send("post", f"{self._root}/statuses/{quote(check.sha, safe='')}", body)
+        except ForgeError as error:
+            # Older versions refuse to set a status to what it is.
+            if "Cannot transition status" not in str(error) or body["state"] != "running":
+                raise
+        url = f"{self._site}/{self._project}/-/commit/{check.sha}"
+        return PostedCheck(kind="commit status", url=check.url or url)
+
+    def store_pictures(
+        self,
+        pictures: Mapping[str, bytes],
+        *,
+        keep_days: int,  # noqa: ARG002
+    ) -> Mapping[str, str]:
+        """Upload the pictures to the project, equal ones once.
+
+        Nothing is pruned: GitLab lets only maintainers list and delete uploads.
+        """
+        names = name_pictures(pictures)
+        data = {names[name]: pictures[name] for name in pictures}
+        addresses = {file: self._upload(file, data[file]) for file in data}
+        return {name: addresses[names[name]] for name in pictures}
+
+    def read_artifact(
+        self,
+        run_id: int,
+        name: str,
+        path: str,
+        *,
+        max_bytes: int,  # noqa: ARG002
+    ) -> bytes:
+        """Refuse: on GitLab a report reaches the job that comments within its own pipeline."""
+        raise ForgeError(
+            f"{path} of {name} cannot be read from pipeline {run_id}: on GitLab no other "
+            "pipeline's artifacts are read.",
+            hint="Let the job that comments have `needs: [{job: model, artifacts: true}]`, and "
+            "give it --report .modelci/report.json.",
+        )
+
+    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
+        """Create the release of a tag that GitLab has, or bring its title and text up to date."""
+        wanted = {"name": title, "description": body}
+        path = f"{self._root}/releases/{quote(tag, safe='')}"
+        for tries in count():
+            known = self._find_release(path)
+            try:
+                if known is None:
+                    self._require_tag(tag)
+                    new = {"tag_name": tag, **wanted}
+                    known = self.ask("post", f"{self._root}/releases", _Release, new)
+                elif (known.name, known.description) != (title, body):
+                    known = self.ask("put", path, _Release, wanted)
+            except LookAgainError as error:
+                self._client.wait(error, tries=tries)
+                continue
+            page = f"{self._site}/{self._project}/-/releases/{quote(tag, safe='')}"
+            return PostedRelease(tag=tag, url=known.links.self if known.links else page)
+        raise AssertionError  # unreachable: count() never ends
+
+    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
+        """Do nothing: GitLab has the tag since it was pushed."""
+
+    def ask(self, verb: str, path: str, kind: type[T], body: object = None) -> T:
+        """Send a request below the API's URL and return its reply as ``kind``."""
+        answer = self.send(verb, path, body)
+        with _translated():
+            return msgspec.convert(answer, type=kind)
+
+    def send(self, verb: str, path: str, body: object = None) -> object:
+        """Send a request below the API's URL."""
+        call = getattr(self._api, f"http_{verb}")
+        with _translated():
+            return call(path) if body is None else call(path, post_data=body)
+
+    def walk(self, path: str, kind: type[T], query: dict[str, Any]) -> Iterator[T]:
+        """Return all items of a list, page after page as they are asked for."""
+        with _translated():
+            pages = self._api.http_list(path, query_data=query, iterator=True)
+            for item in islice(pages, MAX_NOTES):
+                yield msgspec.convert(item, type=kind)
+            if next(iter(pages), None) is not None:
+                raise ForgeError(f"GitLab lists more than {MAX_NOTES:,} items at {path}.")
+
+    def notes_path(self, number: int) -> str:
+        """Return where the notes of a merge request are."""
+        return f"{self._root}/merge_requests/{number}/notes"
+
+    def note_url(self, number: int, note: int) -> str:
+        """Return the page that shows a note."""
+        return f"{self._site}/{self._project}/-/merge_requests/{number}#note_{note}"
+
+    def is_us(self, user: _User | None) -> bool:
+        """Whether a user is the token's; GitLab is asked once, and only if need be."""
+        if user is None:
+            return False
+        if self._user is None:
+            self._user = self.ask("get", "/user", _User).id
+        return user.id == self._user
+
+    def wait(self, error: ForgeError, *, tries: int) -> None:
+        """Pause, out of the time for waiting."""
+        self._client.wait(error, tries=tries)
+
+    def warn(self, text: str) -> None:
+        """Say what did not work."""
+        self._progress.warn(text)
+
+    def _describe(self, found: _MergeRequest) -> PullRequest:
+        return PullRequest(
+            number=found.iid,
+            head_sha=found.sha or "",
+            head_branch=found.source_branch,
+            head_repository=self._find_head(found),
+            base_branch=found.target_branch,
+            is_open=found.state == "opened",
+        )
+
+    def _find_head(self, found: _MergeRequest) -> str | None:
+        if found.source_project_id is None:
+            return None
+        if found.source_project_id == found.target_project_id:
+            return self._project
+        try:
+            fork = self.ask("get", f"/projects/{found.source_project_id}", _Project)
+        except (NotFoundError, ForgeDeniedError):
+            return None  # a private fork is as good as none
+        return fork.path_with_namespace
+
+    def _upload(self, name: str, data: bytes) -> str:
+        with _translated():
+            answer = self._api.http_post(f"{self._root}/uploads", files={"file": (name, data)})
+            made = msgspec.convert(answer, type=_Upload)
+        if made.full_path is None:  # before GitLab 12
+            return f"{self._site}/{self._project}{made.url}"
+        parts = urlsplit(self._site)
+        return f"{parts.scheme}://{parts.netloc}{made.full_path}"
+
+    def _find_release(self, path: str) -> _Release | None:
+        try:
+            return self.ask("get", path, _Release)
+        except NotFoundError:
+            return None
+
+    def _require_tag(self, tag: str) -> None:
+        try:
+            self.send("get", f"{self._root}/repository/tags/{quote(tag, safe='')}")
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"GitLab has no tag {tag} to release, or hides the project from this token.",
+                hint=f"Push it first: git push origin {tag}",
+            ) from error
+
+
+class _Notes:
+    """The notes of one merge request, as ``sticky.post`` wants them."""
+
+    def __init__(self, forge: GitLabForge, number: int) -> None:
+        self._forge = forge
+        self._number = number
+        self._path = forge.notes_path(number)
+
+    def check(self, body: str) -> None:
+        """Refuse what is too long."""
+        if len(body) > MAX_NOTE_CHARACTERS:
+            raise ForgeError(
+                f"The comment has {len(body):,} characters; GitLab takes {MAX_NOTE_CHARACTERS:,}.",
+                hint="Lower `report.max_bytes` in modelci.yaml.",
+            )
+
+    def list_ours(self, marker: str) -> Sequence[StickyComment]:
+        """Return our own notes with the marker; a system's notes are nobody's."""
+        query = {"sort": "asc", "order_by": "created_at", "per_page": 100}
+        return [
+            StickyComment(
+                key=note.id, url=self._forge.note_url(self._number, note.id), body=note.body
+            )
+            for note in self._forge.walk(self._path, _Note, query)
+            if not note.system and has_marker(note.body, marker) and self._forge.is_us(note.author)
+        ]
+
+    def create(self, body: str) -> str:
+        """Create a note."""
+        made = self._forge.ask("post", self._path, _Note, {"body": body})
+        return self._forge.note_url(self._number, made.id)
+
+    def update(self, comment: StickyComment, body: str) -> str:
+        """Replace a note's text."""
+        self._forge.ask("put", f"{self._path}/{comment.key}", _Note, {"body": body})
+        return comment.url
+
+    def delete(self, comment: StickyComment) -> None:
+        """Delete a note."""
+        try:
+            self._forge.send("delete", f"{self._path}/{comment.key}")
+        except NotFoundError:
+            return
+
+    def hide(self, comment: StickyComment, *, marker: str) -> None:
+        """Fold a note's text: GitLab has nothing to hide one by."""
+        self.update(comment, retire(comment.body, marker, collapse=True))
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None:
+        """Pause, out of the time for waiting."""
+        self._forge.wait(error, tries=tries)
+
+    def warn(self, text: str) -> None:
+        """Say what did not work."""
+        self._forge.warn(text)
+
+
+_tame = partial(re.compile(r"^/", re.MULTILINE).sub, " /")
+"""GitLab obeys a line that begins with ``/merge``; Markdown does not see the blank."""
+
+
+def _clip(text: str) -> str:
+    limit = MAX_DESCRIPTION_CHARACTERS
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (GitlabError, msgspec.ValidationError, LookupError, TypeError) as error:
+        # python-gitlab takes what should be a list for one.
+        raise ForgeError(
+            f"GitLab answered with something unexpected: {error}.",
+            hint="Is the API's URL right? CI_API_V4_URL has it in a job.",
+        ) from error
