@@ -19,7 +19,7 @@ WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench check format-check lint types imports docs-check workflows \
+.PHONY: help setup browser demo test bench check format-check lint types imports docs-check workflows \
 	registries format docs lock clean
 
 help: ## list these targets
@@ -46,7 +46,17 @@ $(READY): PIP = $(PYTHON) -m pip --python $(BIN)/python --quiet --disable-pip-ve
 demo: $(READY) ## play a pull request, its merge and its promotion in a scratch directory
 	@$(RUN) examples/demo.py
 
-test: $(READY) ## run all tests; PYTEST_ARGS=... chooses
+browser: ## install the browser that tests look at pages with (Debian's chromium), if there is none
+	@for name in chromium chromium-browser google-chrome; do \
+		command -v $$name >/dev/null && exit 0; \
+	done; \
+	echo "Installing chromium ..."; \
+	test "$$(id -u)" = 0 || sudo="sudo -n"; \
+	{ $$sudo apt-get update && $$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; } >/dev/null 2>&1 || \
+	echo "There is no Chromium and none can be installed here: tests of pages are skipped." >&2
+
+test: $(READY) browser ## run all tests; PYTEST_ARGS=... chooses
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(READY) ## measure against dvc and gto

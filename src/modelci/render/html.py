@@ -1,36 +1,44 @@
 """A report as one HTML page that needs nothing but itself: no network, no other file."""
 
-import hashlib
+import json
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
-from modelci.domain.metrics import MetricDelta, MetricValue
+from modelci.domain.gates import GateResult
+from modelci.domain.history import MetricHistory
+from modelci.domain.metrics import MetricDelta, MetricKey, MetricValue
 from modelci.domain.pipeline import Run, StageRun
+from modelci.domain.plots import Picture, PictureKind, picture_kind
 from modelci.domain.report import Report, Revision
-from modelci.render import quantities
-from modelci.render.digest import digest, revision_label, run_counts, short_sha
+from modelci.errors import ConfigError
+from modelci.render import page, pictures, quantities, vega
+from modelci.render.charts import spark, whisker
+from modelci.render.digest import FROM_FORK, digest, revision_label, run_counts, short_sha
 from modelci.render.escape import PROSE_LIMIT, clean, log_lines, web_address
 from modelci.render.rows import (
+    Heat,
+    SliceRow,
     data_row,
+    evaluation_row,
+    fairness_row,
     gate_row,
+    heat,
     line_counts,
     metric_row,
     relative_change,
     stage_fields,
     stage_row,
     value_pair,
+    waiver_edit,
 )
+from modelci.render.timeline import chart
 
 _MOST_METRICS = 5_000
 _MOST_ROWS = 2_000
+_MOST_SLICES = 500
 _NAME_LIMIT = 300
-_TEMPLATES = files("modelci.render") / "templates"
 
 T = TypeVar("T")
 
@@ -49,27 +57,47 @@ class Listing(Generic[T]):
 
 
 def render_page(report: Report, *, title: str) -> str:
-    """Return the page. Of more than 5,000 metrics it shows those that changed most."""
-    style, script = _asset("report.css"), _asset("report.js")
-    environment = Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"name": _name, "prose": _prose}
-    template = environment.from_string(_asset("report.html.j2"))
-    policy = (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
-    )
-    return template.render(
+    """Return the page. Of more than 5,000 metrics it shows those that changed most.
+
+    Plots are drawn by the reader's browser, from a script that the page brings along; without
+    vl-convert, which has it, the page says what to install.
+    """
+    script, bundle = page.asset("report.js"), _bundle(report)
+    style = page.asset("report.css") + page.asset("chart.css") + (vega.STYLE if bundle else "")
+    environment = page.environment()
+    context = _context(report)
+    environment.filters |= {
+        "name": _name,
+        "prose": _prose,
+        "percent": _percent,
+        "heat": _heater(context["heat"]),
+    }
+    return environment.get_template("report.html.j2").render(
         title=clean(title, 200),
-        policy=policy,
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        **_context(report),
+        policy=page.policy(style=style, scripts=(script, bundle) if bundle else (script,)),
+        style=page.trusted(style),
+        script=page.trusted(script),
+        draws=bool(bundle),
+        bundle=page.trusted(bundle),
+        specs=page.trusted(_specs(report)) if bundle else "",
+        **context,
     )
+
+
+def _bundle(report: Report) -> str:
+    """Return the script that draws plots; nothing where none are, or none can be."""
+    if not report.plots:
+        return ""
+    try:
+        return pictures.bundle()
+    except ConfigError:
+        return ""
+
+
+def _specs(report: Report) -> str:
+    """Return each plot's specification, as JSON that cannot end its element."""
+    specs = [vega.vega_lite(plot) for plot in report.plots]
+    return json.dumps(specs, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _context(report: Report) -> dict[str, Any]:
@@ -79,10 +107,22 @@ def _context(report: Report) -> dict[str, Any]:
         "verdict": view.headline.phrases,
         "has_base": report.base is not None,
         "shows_files": view.shows_files,
-        "gates": _listing(view.troubled + view.passed, gate_row),
+        "from_fork": FROM_FORK if report.from_fork else "",
+        "gates": _listing(view.troubled + view.passed, lambda one: (gate_row(one), whisker(one))),
+        "level": _level(report.gates),
+        "waiver_changes": [waiver_edit(one) for one in report.waiver_changes[:_MOST_ROWS]],
+        "heat": heat(view.slices),
+        "bad_slices": len(view.bad_slices),
+        "most_slices": _MOST_SLICES,
+        "fairness": _listing(report.fairness, fairness_row),
+        "evaluations": _listing(report.evaluations, evaluation_row),
+        "plots": report.plots,
+        "pictures": [_picture(one) for one in report.pictures],
+        "has_history": bool(view.trends),
+        "contents": _contents(report),
         "gate_changes": report.gate_changes[:_MOST_ROWS],
         "notes": [note for note in report.notes[:_MOST_ROWS] if note.strip()],
-        "metrics": _metrics(report.metrics),
+        "metrics": _metrics(report.metrics, view.trends),
         "changed": len(view.changed),
         "texts": _listing(report.texts, lambda one: (one.key, one.kind, value_pair(one))),
         "params": _listing(report.params, lambda one: (one.key, one.kind, value_pair(one))),
@@ -96,18 +136,83 @@ def _context(report: Report) -> dict[str, Any]:
     }
 
 
-def _metrics(deltas: Sequence[MetricDelta]) -> Listing[dict[str, Any]]:
+_SECTIONS = {
+    "gates": ("gates", "Gates"),
+    "slices": ("slices", "Slices"),
+    "fairness": ("fairness", "Fairness"),
+    "metrics": ("metrics", "Metrics"),
+    "plots": ("plots", "Plots"),
+    "pictures": ("plots", "Plots"),
+    "texts": ("texts", "Texts"),
+    "params": ("params", "Parameters"),
+    "data": ("data", "Data and models"),
+    "run": ("run", "Run"),
+    "stages": ("stages", "Stages"),
+    "files": ("files", "Files"),
+    "evaluations": ("predictions", "Predictions"),
+}
+"""By the report's fields, in the page's order: a section's id and what the contents call it."""
+
+
+def _contents(report: Report) -> list[tuple[str, str]]:
+    shown = (place for name, place in _SECTIONS.items() if getattr(report, name))
+    return list(dict.fromkeys(shown))
+
+
+def _level(results: Sequence[GateResult]) -> str:
+    """Return the level of the gates' intervals, if there are any."""
+    return next((quantities.level(one.evidence.alpha) for one in results if one.evidence), "")
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    sides = {"base": picture.base, "head": picture.head}
+    return {
+        "path": picture.path,
+        "sides": [(side, _address(data) if data else "") for side, data in sides.items()],
+    }
+
+
+def _address(data: bytes) -> str:
+    """Return a picture as an address that holds it; in an img no script of an SVG runs."""
+    kind = picture_kind(data)
+    mime = "svg+xml" if kind is PictureKind.SVG else kind
+    return f"data:image/{mime};base64,{b64encode(data).decode()}" if mime else ""
+
+
+def _heater(table: Heat) -> Callable[[SliceRow], str]:
+    """Return what gives a cell its colour: its gain, among those of its measure."""
+    reach: dict[str, float] = {}
+    for cell in (cell for row in table.rows for cell in row.cells if cell and cell.gain):
+        reach[cell.measure] = max(reach.get(cell.measure, 0.0), abs(cell.gain or 0.0))
+
+    def colour(cell: SliceRow) -> str:
+        if not cell.gain:
+            return ""
+        depth = min(3, 1 + int(3 * abs(cell.gain) / reach[cell.measure]))
+        return f"{'good' if cell.gain > 0 else 'bad'}-{depth}"
+
+    return colour
+
+
+def _percent(share: float) -> str:
+    return f"{100 * min(1.0, max(0.0, share)):.1f}"
+
+
+def _metrics(
+    deltas: Sequence[MetricDelta], trends: Mapping[MetricKey, MetricHistory]
+) -> Listing[dict[str, Any]]:
     shown = deltas
     if len(deltas) > _MOST_METRICS:
         places = sorted(range(len(deltas)), key=lambda place: -relative_change(deltas[place]))
         shown = [deltas[place] for place in sorted(places[:_MOST_METRICS])]
-    return Listing([_metric(delta) for delta in shown], len(deltas))
+    return Listing([_metric(delta, trends.get(delta.key)) for delta in shown], len(deltas))
 
 
-def _metric(delta: MetricDelta) -> dict[str, Any]:
+def _metric(delta: MetricDelta, trend: MetricHistory | None) -> dict[str, Any]:
     """Return a metric's row with what the page sorts and filters by."""
     gain = delta.gain
     return asdict(metric_row(delta)) | {
+        "spark": spark(trend) if trend else None,
         "is_changed": delta.is_changed,
         "base_sort": _sort_value(delta.base),
         "head_sort": _sort_value(delta.head),
@@ -131,6 +236,7 @@ def _run(run: Run) -> dict[str, Any]:
         "counts": run_counts(run),
         "time": quantities.duration(run.seconds),
         "stages": _listing(run.stages, row),
+        "chart": chart(run),
     }
 
 
@@ -159,11 +265,3 @@ def _name(text: str) -> str:
 
 def _prose(text: str) -> str:
     return clean(text, PROSE_LIMIT)
-
-
-def _asset(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

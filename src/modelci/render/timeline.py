@@ -4,19 +4,13 @@ Each stage stands in a lane, the first that is free when it starts: there are as
 stages ran at a time. A stage that was neither run nor restored took no time and has no bar.
 """
 
-import hashlib
 import json
 import math
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from modelci.domain.pipeline import Run, StageRun, StageStatus
-from modelci.render import quantities
+from modelci.render import page, quantities
 from modelci.render.digest import run_counts, short_sha
 from modelci.render.escape import clean
 
@@ -26,7 +20,6 @@ _MOST_NAMES = 500
 _LANE = 30  # pixels
 _BAR = 22
 _RULER = 22
-_TEMPLATES = files("modelci.render") / "templates"
 _COLOURS = {StageStatus.RESTORED: "grey", StageStatus.FAILED: "terrible"}  # the viewer's names
 
 
@@ -117,36 +110,41 @@ def _event(bar: Bar) -> dict[str, object]:
 
 def render_timeline(run: Run) -> str:
     """Return the page; of more than 5,000 bars it shows those of the longest stages."""
+    names = {bar.stage.name for bar in bars(run.stages)}
+    rest = [stage for stage in run.stages if stage.name not in names]
+    style = page.asset("timeline.css") + page.asset("chart.css")
+    return (
+        page.environment()
+        .get_template("timeline.html.j2")
+        .render(
+            policy=page.policy(style=style),
+            style=page.trusted(style),
+            counts=run_counts(run),
+            time=quantities.duration(run.seconds),
+            started=clean(run.started),
+            revision=short_sha(run.revision) if run.revision else "",
+            error=clean(run.error, 400) if run.error else "",
+            rest=[(clean(stage.name), _word(stage.status)) for stage in rest[:_MOST_NAMES]],
+            rest_total=len(rest),
+            chart=chart(run),
+        )
+    )
+
+
+def chart(run: Run) -> dict[str, object]:
+    """Return what ``chart.html.j2`` draws; no lanes where no stage took time."""
     placed = bars(run.stages)
     lanes = 1 + max((bar.lane for bar in placed), default=-1)
     length = _length(run, placed)
     longest = sorted(placed, key=lambda bar: bar.start - bar.end)[:_MOST_BARS]
-    names = {bar.stage.name for bar in placed}
-    rest = [stage for stage in run.stages if stage.name not in names]
-    style = (_TEMPLATES / "timeline.css").read_text(encoding="utf-8")
-    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    page = environment.from_string((_TEMPLATES / "timeline.html.j2").read_text(encoding="utf-8"))
-    return page.render(
-        policy=f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{digest}'",
-        style=Markup(style),  # noqa: S704 - our own file
-        counts=run_counts(run),
-        time=quantities.duration(run.seconds),
-        started=clean(run.started),
-        revision=short_sha(run.revision) if run.revision else "",
-        error=clean(run.error, 400) if run.error else "",
-        lanes=lanes,
-        height=_RULER + _LANE * lanes,
-        ruler=_RULER,
-        ticks=[(_share(at, length), _seconds(at)) for at in _ticks(length)],
-        bars=[_drawn(bar, length) for bar in sorted(longest, key=lambda bar: bar.start)],
-        hidden=len(placed) - len(longest),
-        rest=[(clean(stage.name), _word(stage.status)) for stage in rest[:_MOST_NAMES]],
-        rest_total=len(rest),
-    )
+    return {
+        "lanes": lanes,
+        "height": _RULER + _LANE * lanes,
+        "ruler": _RULER,
+        "ticks": [(_share(at, length), _seconds(at)) for at in _ticks(length)],
+        "bars": [_drawn(bar, length) for bar in sorted(longest, key=lambda bar: bar.start)],
+        "hidden": len(placed) - len(longest),
+    }
 
 
 def _length(run: Run, placed: Sequence[Bar]) -> float:

@@ -1,9 +1,33 @@
 
 "use strict";
 (() => {
+  function drawPlots() {
+    const specs = document.getElementById("specs");
+    if (!specs) return;
+    const texts = JSON.parse(specs.textContent);
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const holders = Array.from(document.querySelectorAll(".plot"));
+    const drawn = new Map();
+    async function draw(holder, dark = scheme.matches) {
+      const before = drawn.get(holder);
+      drawn.set(holder, modelciPlot(holder, texts[holder.dataset.plot], { dark }));
+      (await before)?.finalize();
+    }
+    // What is far below can wait; the reader should not.
+    const seen = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (isIntersecting && !drawn.has(target)) draw(target);
+      }
+    }, { rootMargin: "600px" });
+    for (const holder of holders) seen.observe(holder);
+    scheme.addEventListener("change", () => holders.filter((one) => drawn.has(one)).forEach((one) => draw(one)));
+    addEventListener("beforeprint", () => holders.forEach((one) => draw(one, false)));
+    addEventListener("afterprint", () => holders.forEach((one) => draw(one)));
+  }
   for (const details of document.querySelectorAll("details")) {
     addEventListener("beforeprint", () => { details.open = true; });
   }
+  drawPlots();
   const table = document.getElementById("metric-table");
   if (!table) return;
   const body = table.tBodies[0];

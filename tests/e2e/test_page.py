@@ -1,0 +1,163 @@
+"""The page in a real browser: it draws, obeys its own policy, asks for nothing, and can be used."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from tests.golden import samples
+
+from modelci.domain.report import Report
+from modelci.render import html, timeline
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Root may not use Chromium's sandbox; the pages are our own.
+        found = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Visit:
+    """A page that was opened, with what went wrong and what it asked for."""
+
+    def __init__(self, browser: Browser, path: Path, **options: object) -> None:
+        self.context = browser.new_context(offline=True, **options)  # type: ignore[arg-type]
+        self.page = self.context.new_page()
+        self.troubles: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", self._asked)
+        self.page.goto(path.as_uri())
+        self.page.wait_for_load_state("load")
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.troubles.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            self.requests.append(request.url)
+
+
+@pytest.fixture
+def visit(browser: Browser, tmp_path: Path) -> Iterator["Opener"]:
+    opener = Opener(browser, tmp_path)
+    yield opener
+    for one in opener.visits:
+        one.context.close()
+        assert one.troubles == []
+        assert one.requests == []
+
+
+class Opener:
+    """Opens pages; what they complain of fails the test at its end."""
+
+    def __init__(self, browser: Browser, folder: Path) -> None:
+        self._browser = browser
+        self._folder = folder
+        self.visits: list[Visit] = []
+
+    def report(self, report: Report, **options: object) -> Page:
+        return self.text(html.render_page(report, title="Credit model"), **options)
+
+    def text(self, text: str, **options: object) -> Page:
+        path = self._folder / f"page-{len(self.visits)}.html"
+        path.write_text(text, encoding="utf-8")
+        self.visits.append(Visit(self._browser, path, **options))
+        return self.visits[-1].page
+
+
+def draw_all(page: Page, count: int) -> None:
+    for holder in page.locator(".plot").all():
+        holder.scroll_into_view_if_needed()
+    page.wait_for_function(f"document.querySelectorAll('.plot svg').length === {count}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("case", samples.CASES)
+def test_every_page_is_quiet(case: str, scheme: str, visit: Opener) -> None:
+    page = visit.report(samples.CASES[case](), color_scheme=scheme)
+    assert page.locator("h1").inner_text() == "Credit model"
+    assert page.locator(".verdict strong").first.is_visible()
+
+
+def test_metrics_are_filtered_and_sorted(visit: Opener) -> None:
+    page = visit.report(samples.good())
+    rows = page.locator("#metric-table tbody tr:visible")
+    everything = page.locator("#metric-table tbody tr")
+    assert rows.count() < everything.count()  # only what changed, at first
+    page.get_by_label("changed only").uncheck()
+    assert rows.count() == everything.count()
+    page.get_by_label("Filter").fill("auc")
+    names = rows.locator("th code").all_inner_texts()
+    assert names
+    assert all("auc" in name for name in names)
+    page.get_by_label("Filter").fill("")
+    page.get_by_role("button", name="Head").click()
+    values = [float(row.get_attribute("data-head") or "nan") for row in rows.all()]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_keyboard_reaches_and_turns_everything(visit: Opener) -> None:
+    page = visit.report(samples.good())
+    button = page.get_by_role("button", name="Metric")
+    button.focus()
+    page.keyboard.press("Enter")
+    header = page.locator("#metric-table thead th").first
+    assert header.get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "descending"
+
+
+@pytest.mark.parametrize("case", ["proven", "hostile", "blocked"])
+def test_a_phone_needs_no_sideways_scrolling(case: str, visit: Opener) -> None:
+    page = visit.report(samples.CASES[case](), viewport={"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_whiskers_show_the_interval_and_the_limit(visit: Opener) -> None:
+    page = visit.report(samples.proven())
+    judged = [
+        one for one in samples.proven().gates if one.evidence and one.gate.rule.is_relative_to_base
+    ]
+    whiskers = page.locator(".whisker")
+    assert whiskers.count() == len(judged) > 0
+    first = whiskers.first
+    assert "interval" in (first.get_attribute("aria-label") or "")
+    bar, dot = (first.locator(name).bounding_box() for name in ("rect", "circle"))
+    assert bar
+    assert dot
+    centre = dot["x"] + dot["width"] / 2
+    assert bar["x"] <= centre <= bar["x"] + bar["width"]
+
+
+def test_slices_are_a_heat_table(visit: Opener) -> None:
+    page = visit.report(samples.proven())
+    cells = page.locator(".heat td.bad-1, .heat td.bad-2, .heat td.bad-3")
+    assert cells.count() > 0
+    tint = cells.first.evaluate("cell => getComputedStyle(cell).backgroundColor")
+    assert tint not in {"rgba(0, 0, 0, 0)", "transparent"}
+
+
+def test_it_prints(visit: Opener) -> None:
+    page = visit.report(samples.proven())
+    page.emulate_media(media="print")
+    assert not page.locator("nav").first.is_visible()
+    assert len(page.pdf(format="A4")) > 10_000
+
+
+def test_a_timeline_is_quiet_too(visit: Opener) -> None:
+    run = samples.good().run
+    assert run
+    page = visit.text(timeline.render_timeline(run))
+    assert page.locator("h1").is_visible()
