@@ -1,17 +1,11 @@
 """``modelci check``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from modelci.cli.options import artifact_options, read_report, refuse_both, report_option
-from modelci.errors import ConfigError, ForgeDeniedError, ForgeError
 from modelci.wiring import App
-
-if TYPE_CHECKING:
-    from modelci.domain.report import Report
-    from modelci.ports import Forge
 
 
 @click.command()
@@ -50,6 +44,7 @@ def command(
     import json
 
     from modelci.workflows import check
+    from modelci.workflows.handover import find_cause, take_report
 
     refuse_both({"--start": start, "--failed": failed})
     refuse_both({"--report": report_file is not None, "--artifact": artifact is not None})
@@ -59,16 +54,24 @@ def command(
         click.echo("null" if as_json else "comment.check is empty: no check is wanted.")
         return
     subject = check.find_subject(app.context, label, sha)
+    if artifact is not None:
+        find_cause(app.context)  # a usage error is not the pipeline's crash
     forge = app.forge()
     if start:
         found = check.started(subject)
+    elif failed:
+        found = check.crashed(subject)
     else:
-        report = None if failed else _read(app, forge, report_file, artifact, artifact_file)
-        conclusion = app.context.cause.conclusion if app.context.cause else None
-        found = (
-            check.crashed(subject, conclusion)
-            if report is None
-            else check.concluded(subject, report, app.describe)
+        found = check.ended(
+            subject,
+            lambda: (
+                take_report(forge, app.context, artifact, artifact_file)
+                if artifact is not None
+                else read_report(app, report_file)
+            ),
+            cause=app.context.cause,
+            describe=app.describe,
+            progress=app.progress,
         )
     posted = forge.set_check(found)
     shown = {
@@ -81,22 +84,3 @@ def command(
     status = str(found.status).replace("_", " ")
     where = f" ({posted.url})" if posted.url else ""
     click.echo(json.dumps(shown) if as_json else f"{found.name}: {status}. {found.title}{where}")
-
-
-def _read(
-    app: App, forge: "Forge", path: Path | None, artifact: str | None, file: str
-) -> "Report | None":
-    """Return the report; None, and a word on why, where none can be read."""
-    from modelci.workflows.handover import find_cause, take_report
-
-    if artifact is not None:
-        find_cause(app.context)  # a usage error is not the pipeline's crash
-    try:
-        if artifact is not None:
-            return take_report(forge, app.context, artifact, file)
-        return read_report(app, path)
-    except ForgeDeniedError:
-        raise
-    except (ConfigError, ForgeError) as error:
-        app.progress.warn(str(error))
-        return None

@@ -10,6 +10,7 @@ from modelci.config.model import CommentMode
 from modelci.wiring import App
 
 if TYPE_CHECKING:
+    from modelci.domain.report import Report
     from modelci.workflows.comment import Posting
 
 
@@ -59,55 +60,48 @@ def command(
       modelci comment --artifact modelci
       modelci comment --dry-run
     """  # noqa: D301
-    import json
-
     from modelci.adapters.ci import write_outputs
     from modelci.workflows import comment
+    from modelci.workflows.handover import NothingToPostError, receive
 
     refuse_both({"--artifact": artifact is not None, "--report": report_file is not None})
     refuse_both({"--artifact": artifact is not None, "--pr": number is not None})
     app.set_flags({"comment.mode": mode, "comment.on_change_only": on_change_only})
-    if artifact is None and dry_run:
-        report = read_report(app, report_file)
-        click.echo(app.render_comment(report, comment.marker(app.context, identity)))
+    if dry_run and artifact is None:
+        click.echo(_body(app, read_report(app, report_file), identity))
         return
-    if artifact is not None:
-        posted = _hand_over(app, artifact, artifact_file, identity, dry_run=dry_run)
-    else:
+    if artifact is None:
         report = read_report(app, report_file)
         found = comment.find_number(app.context, number)
         forge = app.forge()
         pull = comment.find_pull_request(forge, app.context, found)
-        posted = comment.post(report, pull, app.desk(forge, identity))
-    if posted is None:
+    else:
+        forge = app.forge()
+        try:
+            report, pull = receive(forge, app.context, artifact, artifact_file)
+        except NothingToPostError as nothing:
+            _present(comment.Posting(action="none", reason=str(nothing)), as_json=as_json)
+            return
+    if dry_run:
+        click.echo(_body(app, report, identity))
         return
+    posted = comment.post(report, pull, app.desk(forge, identity))
     if posted.url:
         write_outputs({"comment-url": posted.url})
+    _present(posted, as_json=as_json)
+
+
+def _body(app: App, report: "Report", identity: str | None) -> str:
+    from modelci.workflows.comment import marker
+
+    return app.render_comment(report, marker(app.context, identity))
+
+
+def _present(posted: "Posting", *, as_json: bool) -> None:
+    import json
+
     shown = {"action": posted.action, "url": posted.url, "reason": posted.reason or None}
     click.echo(json.dumps(shown) if as_json else _say(posted))
-
-
-def _hand_over(
-    app: App, artifact: str, file: str, identity: str | None, *, dry_run: bool
-) -> "Posting | None":
-    """Post what the run that caused this job left; None where it was only shown."""
-    from modelci.workflows import handover
-    from modelci.workflows.comment import Posting, marker, post
-
-    cause = handover.find_cause(app.context)
-    forge = app.forge()
-    pull = handover.find_pull_request(forge, cause)
-    if pull is None:
-        return Posting(
-            action="none",
-            reason=f"No open pull request has the head {cause.head_sha[:7]} that run "
-            f"{cause.run_id} was for.",
-        )
-    report = handover.take_report(forge, app.context, artifact, file)
-    if dry_run:
-        click.echo(app.render_comment(report, marker(app.context, identity)))
-        return None
-    return post(report, pull, app.desk(forge, identity))
 
 
 def _say(posted: "Posting") -> str:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from modelci.domain.events import CIContext
+from modelci.domain.events import Cause, CIContext
 from modelci.domain.report import Report
-from modelci.errors import ForgeDeniedError, ModelCIError, UsageError
+from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, ModelCIError, UsageError
 from modelci.ports import Check, CheckStatus, Forge, Progress
+from modelci.workflows.handover import is_judged
 
 Describe = Callable[[Report], tuple[str, str]]
 """Returns a report's verdict in a sentence, and a page of Markdown about it."""
 
 _MAX_TITLE = 140  # characters, as a commit status has them
-_UNJUDGED = frozenset({"cancelled", "skipped", "stale", "neutral", "action_required"})
 _NO_VERDICT = "There is no verdict: see the run's log."
 
 
@@ -75,16 +75,50 @@ def concluded(subject: Subject, report: Report, describe: Describe) -> Check:
     )
 
 
-def crashed(subject: Subject, conclusion: str | None = None) -> Check:
-    """Return the check of a run that left no report; ``conclusion`` is the forge's word for it."""
-    unjudged = conclusion in _UNJUDGED
+def ended(
+    subject: Subject,
+    read: Callable[[], Report],
+    *,
+    cause: Cause | None,
+    describe: Describe,
+    progress: Progress,
+) -> Check:
+    """Return the check of a run that has ended and whose report ``read`` returns.
+
+    Where none can be read it has failed, unless it was cancelled or the like. Raises what
+    ``concluded`` raises, and ForgeDeniedError where the token may not read.
+    """
+    if cause is not None and not is_judged(cause):
+        return _cancelled(subject, cause)
+    try:
+        report = read()
+    except ForgeDeniedError:
+        raise
+    except (ConfigError, ForgeError) as error:
+        progress.warn(str(error))
+        return crashed(subject)
+    return concluded(subject, report, describe)
+
+
+def crashed(subject: Subject) -> Check:
+    """Return the check of a run that left no report."""
     return Check(
         name=subject.name,
         sha=subject.sha,
-        status=CheckStatus.NEUTRAL if unjudged else CheckStatus.FAILURE,
-        title=f"The run ended as {str(conclusion).replace('_', ' ')}: no report"
-        if unjudged
-        else "The pipeline crashed: no report",
+        status=CheckStatus.FAILURE,
+        title="The pipeline crashed: no report",
+        summary=_NO_VERDICT,
+        url=subject.url,
+    )
+
+
+def _cancelled(subject: Subject, cause: Cause) -> Check:
+    """Return the check of a run that nobody let come to its end."""
+    return Check(
+        name=subject.name,
+        sha=subject.sha,
+        status=CheckStatus.NEUTRAL,
+        title=f"The run ended as {str(cause.conclusion).replace('_', ' ')}",
         summary=_NO_VERDICT,
         url=subject.url,
     )

@@ -198,17 +198,20 @@ def _check_workflows(world: _World) -> Iterator[Check]:
     ]
     ours = {path: data for path, data in tree.read(paths).items() if b"modelci " in data}
     if not ours:
-        yield _warning("workflows", "none calls modelci", "`modelci init` writes two.")
+        yield _warning("workflows", "none calls modelci", "`modelci init` writes three.")
     for path, data in ours.items():
         yield from _check_workflow(path, parse_yaml(data, path))
 
 
 _NEEDS = (
-    # event ("" is any), command, what it must not be called with, scope
-    ("", "comment", "--dry-run", "pull-requests"),
-    ("", "promote", "--dry-run", "contents"),
-    ("pull_request", "ci", "--no-write", "pull-requests"),
-    ("push", "ci", "--no-write", "contents"),
+    # event ("" is any), command, what it must not be called with, permission
+    ("", "comment", "--dry-run", "pull-requests: write"),
+    ("", "comment --artifact", "--dry-run", "actions: read"),
+    ("", "check", None, "checks: write"),
+    ("", "check --artifact", None, "actions: read"),
+    ("", "promote", "--dry-run", "contents: write"),
+    ("pull_request", "ci", "--no-write", "pull-requests: write"),
+    ("push", "ci", "--no-write", "contents: write"),
 )
 
 
@@ -219,11 +222,11 @@ def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
     events = workflow.get("on")
     events = events if isinstance(events, (dict, list)) else [events]
     lacking = [
-        f"job {name} calls `modelci {verb}` without `permissions: {scope}: write`"
+        f"job {name} calls `modelci {verb}` without `permissions: {needed}`"
         for name, job in workflow["jobs"].items()
-        for event, verb, harmless, scope in _NEEDS
+        for event, verb, harmless, needed in _NEEDS
         if isinstance(job, dict) and (not event or event in events) and _calls(job, verb, harmless)
-        if not _grants(job.get("permissions", workflow.get("permissions")), scope)
+        if not _grants(job.get("permissions", workflow.get("permissions")), needed)
     ]
     for text in lacking:
         yield _problem(path, text, "Add that line to the job.")
@@ -231,19 +234,23 @@ def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
         yield _ok(path, "its jobs have the permissions they need")
 
 
-def _calls(job: dict[str, Any], verb: str, harmless: str) -> bool:
+def _calls(job: dict[str, Any], verb: str, harmless: str | None) -> bool:
     steps = job.get("steps")
     listed = steps if isinstance(steps, list) else []
     runs = [step.get("run") for step in listed if isinstance(step, dict)]
     lines = [line for run in runs if isinstance(run, str) for line in run.splitlines()]
-    return any(f"modelci {verb}" in line and harmless not in line for line in lines)
+    return any(
+        f"modelci {verb}" in line and (harmless is None or harmless not in line) for line in lines
+    )
 
 
-def _grants(permissions: Any, scope: str) -> bool:
+def _grants(permissions: Any, needed: str) -> bool:
+    scope, _, level = needed.partition(": ")
+    enough = ["write"] if level == "write" else ["read", "write"]
     if isinstance(permissions, dict):
-        return bool(permissions.get(scope) == "write")
+        return permissions.get(scope) in enough
     # Nothing said: the repository's default, which may be read-only.
-    return bool(permissions == "write-all")
+    return permissions in [f"{one}-all" for one in enough]
 
 
 @dataclass(frozen=True, slots=True)

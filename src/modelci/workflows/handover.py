@@ -15,6 +15,11 @@ from modelci.ports import Forge, PullRequest
 ARTIFACT = "modelci"
 FILE = "report.json"
 MAX_BYTES = 16 * 1024 * 1024
+_UNJUDGED = frozenset({"cancelled", "skipped", "stale", "neutral", "action_required"})
+
+
+class NothingToPostError(Exception):
+    """There is no pull request to write to, or nothing to say: no failure, but the end."""
 
 
 def find_cause(context: CIContext) -> Cause:
@@ -25,6 +30,26 @@ def find_cause(context: CIContext) -> Cause:
             hint="--artifact is for a workflow on `workflow_run`; elsewhere --report names a file.",
         )
     return context.cause
+
+
+def is_judged(cause: Cause) -> bool:
+    """Whether the run came to an end of its own, so that it should have left a report."""
+    return cause.conclusion not in _UNJUDGED
+
+
+def receive(forge: Forge, context: CIContext, name: str, path: str) -> tuple[Report, PullRequest]:
+    """Return the report and where it belongs; NothingToPostError where that is nowhere."""
+    cause = find_cause(context)
+    if not is_judged(cause):
+        ended = str(cause.conclusion).replace("_", " ")
+        raise NothingToPostError(f"Run {cause.run_id} ended as {ended}.")
+    pull = find_pull_request(forge, cause)
+    if pull is None:
+        raise NothingToPostError(
+            f"No open pull request has the head {cause.head_sha[:7]} that run {cause.run_id} "
+            "was for."
+        )
+    return take_report(forge, context, name, path), pull
 
 
 def take_report(forge: Forge, context: CIContext, name: str, path: str) -> Report:

@@ -231,6 +231,7 @@ def test_without_a_workflow_nothing_calls_us(world: World) -> None:
         ("push", "modelci ci", "contents: write"),
         ("push", "modelci promote --dry-run", None),
         ("schedule", "modelci promote", "contents: write"),
+        ("workflow_run", "modelci check --start", "checks: write"),
     ],
 )
 def test_a_job_that_writes_needs_the_permission_for_it(
@@ -242,3 +243,26 @@ def test_a_job_that_writes_needs_the_permission_for_it(
     (check,) = _check_workflow("w.yml", workflow)
     assert (lacks is None) == (check.health is Health.OK)
     assert lacks is None or lacks in check.detail
+
+
+@pytest.mark.parametrize(
+    ("permissions", "lacks"),
+    [
+        ({"checks": "write", "actions": "read"}, []),
+        ({"checks": "write", "actions": "write"}, []),
+        ({"checks": "write"}, ["actions: read"]),
+        ({"checks": "read", "actions": ["read"]}, ["checks: write", "actions: read"]),
+        ("read-all", ["checks: write"]),
+        ("write-all", []),
+        (["checks"], ["checks: write", "actions: read"]),
+    ],
+)
+def test_a_job_that_reads_an_artifact_needs_to_read_runs(
+    permissions: object, lacks: list[str]
+) -> None:
+    from modelci.workflows.doctor import _check_workflow
+
+    job = {"permissions": permissions, "steps": [{"run": "modelci check --artifact modelci"}]}
+    checks = list(_check_workflow("w.yml", {"on": "workflow_run", "jobs": {"a": job}}))
+    said = [check.detail for check in checks if check.health is PROBLEM]
+    assert [text.partition("permissions: ")[2].rstrip("`") for text in said] == lacks
