@@ -1,16 +1,17 @@
 """A report as workflow commands of GitHub Actions: annotations beside the changed files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from modelci.domain.changes import ValueKey
 from modelci.domain.pipeline import StageRun
 from modelci.domain.report import Report
 from modelci.render import quantities
 from modelci.render.digest import digest
 from modelci.render.escape import clean, log_lines
-from modelci.render.rows import metric_of
+from modelci.render.rows import WaiverRow, metric_of, reason_of, value_pair, waiver_edit, waiver_row
 
 _MOST = 10
 """GitHub shows ten annotations of each type per step."""
@@ -25,16 +26,36 @@ _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 class _Annotation:
     title: str
     message: str
+    file: str = ""
+    line: int = 0
 
 
-def render(report: Report) -> list[str]:
-    """Return a line for each failed stage and gate (errors), and each warning and note.
+def render(report: Report, *, lines: Mapping[ValueKey, int] | None = None) -> list[str]:
+    """Return a command for each failed stage and gate, each warning, and each edited parameter.
 
-    At most ten of a type, the last of which says how many more there are. A line holds one
-    command whatever names and logs say.
+    ``lines`` says where in the head's files the parameters stand; those of unknown place are left
+    out. At most ten of a type, the last of which says how many more there are. A command is one
+    line whatever names and logs say.
     """
     errors, warnings = tuple(_errors(report)), tuple(_warnings(report))
-    return [*_lines("error", errors), *_lines("warning", warnings)]
+    notices = tuple(_parameters(report, lines or {}))
+    return [
+        *_lines("error", errors),
+        *_lines("warning", warnings),
+        *_lines("notice", notices),
+    ]
+
+
+def _parameters(report: Report, lines: Mapping[ValueKey, int]) -> Iterator[_Annotation]:
+    for change in report.params:
+        if change.key in lines:
+            base, head = value_pair(change)
+            yield _Annotation(
+                title="Parameter changed",
+                message=f"{change.key.name}: {base} → {head}",
+                file=change.key.path,
+                line=lines[change.key],
+            )
 
 
 def _errors(report: Report) -> Iterator[_Annotation]:
@@ -46,19 +67,28 @@ def _errors(report: Report) -> Iterator[_Annotation]:
     for result in view.troubled:
         if result.blocks:
             title = f"Gate {result.outcome}: {result.gate}"
-            yield _Annotation(title=title, message=f"{metric_of(result)}: {result.reason}")
+            yield _Annotation(title=title, message=f"{metric_of(result)}: {reason_of(result)}")
 
 
 def _warnings(report: Report) -> Iterator[_Annotation]:
     for change in report.gate_changes:
         message = f"This change edits its own gates; {change.kind}: {change.gate}"
         yield _Annotation(title="Gates edited", message=message)
+    for kind, row in map(waiver_edit, report.waiver_changes):
+        message = f"This change edits waivers; {kind}: {row.gate}, {_waiver(row)}"
+        yield _Annotation(title="Waivers edited", message=message)
     for result in digest(report).troubled:
         if not result.blocks:
             title = f"Gate {result.outcome}: {result.gate}"
-            yield _Annotation(title=title, message=f"{metric_of(result)}: {result.reason}")
+            waived = f"; {_waiver(waiver_row(result.waiver))}" if result.waiver else ""
+            message = f"{metric_of(result)}: {reason_of(result)}{waived}"
+            yield _Annotation(title=title, message=message)
     for note in filter(str.strip, report.notes):
         yield _Annotation(title="Note", message=note)
+
+
+def _waiver(row: WaiverRow) -> str:
+    return f"waived until {row.until} by {row.author}: {row.reason}"
 
 
 def _failed_stage(stage: StageRun) -> _Annotation:
@@ -70,7 +100,7 @@ def _failed_stage(stage: StageRun) -> _Annotation:
 
 
 def _lines(
-    kind: Literal["error", "warning"], annotations: tuple[_Annotation, ...]
+    kind: Literal["error", "warning", "notice"], annotations: tuple[_Annotation, ...]
 ) -> Iterator[str]:
     whole = len(annotations) <= _MOST
     for annotation in islice(annotations, _MOST if whole else _MOST - 1):
@@ -85,7 +115,9 @@ def _command(kind: str, annotation: _Annotation) -> str:
     title = _escaped(clean(annotation.title, _TITLE_LIMIT), _PROPERTY)
     lines = (clean(line, 400) for line in annotation.message.split("\n"))
     message = _cut(_DATA.get(one, one) for one in "\n".join(lines))
-    return f"::{kind} title={title}::{message}"
+    file = _escaped(clean(annotation.file, _MESSAGE_LIMIT), _PROPERTY)
+    place = f"file={file},line={annotation.line}," if annotation.file else ""
+    return f"::{kind} {place}title={title}::{message}"
 
 
 def _escaped(text: str, codes: dict[str, str]) -> str:

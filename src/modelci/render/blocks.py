@@ -10,10 +10,11 @@ class Block:
 
     ``rows`` yields (place, line), the most important first; the lines that fit are shown in the
     order of their places, and ``more`` says how many are missing. Blocks of a lower ``rank`` get
-    room first; one of rank 0 is never left out.
+    room first; one of rank 0 is never left out. ``section`` is where a template may place it.
     """
 
     rank: int
+    section: str = ""
     head: str = ""
     opening: str = ""
     rows: Iterable[tuple[int, str]] = ()
@@ -37,13 +38,21 @@ def fit(blocks: Sequence[Block], *, max_bytes: int, missing: Callable[[int], str
     Where not even all frames fit, whole blocks go, and ``missing`` says how many. ValueError
     when the blocks of rank 0 alone are too long.
     """
+    parts = fit_parts(blocks, max_bytes=max_bytes, missing=missing)
+    return "\n\n".join(text for _, text in parts) + "\n"
+
+
+def fit_parts(
+    blocks: Sequence[Block], *, max_bytes: int, missing: Callable[[int], str]
+) -> list[tuple[str, str]]:
+    """Return the blocks' sections and texts, which parted by blank lines are short enough."""
     kept, left = _drop_blocks(blocks, max_bytes, reserve=_bytes(missing(len(blocks))))
     texts: dict[int, str] = {}
     for block in sorted(kept, key=lambda block: block.rank):
         texts[id(block)], left = _fill(block, left)
     lost = len(blocks) - len(kept)
-    parts = [texts[id(block)] for block in kept] + ([missing(lost)] if lost else [])
-    return "\n\n".join(parts) + "\n"
+    parts = [(block.section, texts[id(block)]) for block in kept]
+    return [*parts, *([("footer", missing(lost))] if lost else [])]
 
 
 def _drop_blocks(blocks: Sequence[Block], max_bytes: int, reserve: int) -> tuple[list[Block], int]:

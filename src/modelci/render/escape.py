@@ -23,6 +23,7 @@ _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _BACKTICKS = re.compile("`+")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._~/?#=&%+,;:-]*)?")
+_PATH = re.compile(r"(?:[A-Za-z0-9._~-]+)?(?:/[A-Za-z0-9._~-]+)+(?:\?[A-Za-z0-9._~=&-]*)?")
 
 # What Markdown reads, and what GitHub makes a mention, reference, link or emoji even if escaped.
 _INLINE = re.compile(
@@ -65,6 +66,12 @@ def log_lines(text: str, *, lines: int = 40, width: int = 400) -> tuple[str, ...
 def web_address(text: str | None) -> str | None:
     """Return an address that may stand in a link, or None."""
     return text if text and len(text) <= 500 and _URL.fullmatch(text) else None
+
+
+def picture_address(text: str) -> str | None:
+    """Return an address that may stand in an image: http, https, or a path on the forge."""
+    is_path = bool(_PATH.fullmatch(text)) and not text.startswith("//") and "/../" not in text
+    return text if len(text) <= 500 and (is_path or _URL.fullmatch(text)) else None
 
 
 def code(text: str, limit: int = NAME_LIMIT) -> str:

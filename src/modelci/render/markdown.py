@@ -1,23 +1,35 @@
 """A report as GitHub-flavoured Markdown, for a comment or a job's summary."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from modelci.domain.changes import DataChange, FileChange, ValueChange
+from modelci.domain.evidence import EvaluationResult
 from modelci.domain.gates import GateResult
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.pipeline import StageChange, StageRun
-from modelci.domain.report import GateChange, Report, Revision
-from modelci.render import quantities
-from modelci.render.blocks import Block, fit
-from modelci.render.digest import Digest, Headline, Role, Tone, digest, run_counts, short_sha
+from modelci.domain.report import Report, Revision
+from modelci.domain.slices import FairnessResult, SliceResult
+from modelci.render import mermaid, quantities
+from modelci.render.blocks import Block, fit_parts
+from modelci.render.digest import (
+    FROM_FORK,
+    Digest,
+    Headline,
+    Role,
+    Tone,
+    digest,
+    run_counts,
+    short_sha,
+)
 from modelci.render.escape import (
     clean,
     code,
     inline,
     log_lines,
+    picture_address,
     prose,
     table_row,
     unmark,
@@ -26,21 +38,32 @@ from modelci.render.escape import (
 from modelci.render.quantities import ABSENT, counted
 from modelci.render.rows import (
     Mood,
+    WaiverRow,
     data_row,
+    evaluation_row,
+    fairness_row,
     gate_row,
     line_counts,
     metric_row,
+    proof_of,
     relative_change,
+    slice_row,
     stage_fields,
     stage_row,
     value_pair,
+    waiver_edit,
 )
+from modelci.render.sparkline import sparkline
+from modelci.render.templating import Overrides, render_sections
+from modelci.render.vega import captions
 
 SUMMARY_BYTES = 1_000_000
 """GitHub takes 1 MiB of summary from a step; other lines may stand beside ours."""
 
 _OPEN_ROWS = 30  # of a table that is not folded; the rest of a longer one is
 _LOGS = 3  # of failed stages
+_CHARTS = 3  # of gated metrics
+_GROUPS = 4  # of the lowest rates, and of the highest
 
 _TONES = {
     Tone.GOOD: "✅",
@@ -55,7 +78,8 @@ _STAGE_SIGNS = {Mood.GOOD: "✅", Mood.BAD: "❌", Mood.WARNING: "⏭️", Mood.
 
 # Who gets room first; the verdict and its surroundings have rank 0.
 _RANKS = (
-    "verdict gates edits notes logs metrics run stages data params texts passed unchanged files"
+    "verdict gates edits notes logs bad_slices metrics pictures run stages data params texts "
+    "passed slices fairness evaluations charts unchanged files"
 ).split()
 
 T = TypeVar("T")
@@ -66,42 +90,80 @@ class Table(Generic[T]):
     """Rows of one kind. A title that ends in a colon stands over a column of numbers."""
 
     rank: str
+    section: str
     titles: Sequence[str]
     rows: Sequence[T]
     cells: Callable[[T], list[str]]
 
 
-def render_comment(report: Report, *, title: str, marker: str, max_bytes: int = 65_000) -> str:
+def render_comment(
+    report: Report,
+    *,
+    title: str,
+    marker: str,
+    max_bytes: int = 65_000,
+    pictures: Mapping[str, str] | None = None,
+    elsewhere: str | None = None,
+    overrides: Overrides | None = None,
+) -> str:
     """Return a comment's body: the marker line, a heading, the verdict, and what it rests on.
 
-    At most ``max_bytes`` of UTF-8: whole rows are left out, least important first, and the text
-    says how many. ValueError where not even the verdict fits; 16 KiB hold any.
+    ``pictures`` are addresses by the names of ``vega.captions``; ``elsewhere`` says where the
+    pictures are that have none. At most ``max_bytes`` of UTF-8: whole rows are left out, least
+    important first, and the text says how many. ValueError where not even the verdict fits;
+    16 KiB hold any.
     """
-    return _render(report, title=title, marker=marker, max_bytes=max_bytes)
+    shown = _Pictures(addresses=pictures or {}, elsewhere=elsewhere)
+    head = f"{marker}\n" if marker else ""
+    room = max_bytes - len(head.encode())
+    if overrides is None:
+        return head + _join(_sections(report, title, room, shown))
+    return head + render_sections(
+        lambda left: _sections(report, title, left, shown),
+        report=report,
+        overrides=overrides,
+        max_bytes=room,
+    )
 
 
 def render_summary(report: Report, *, title: str, max_bytes: int = SUMMARY_BYTES) -> str:
     """Return the same for the summary page of a job, where there is more room and no marker."""
-    return _render(report, title=title, marker="", max_bytes=max_bytes)
+    return _join(_sections(report, title, max_bytes, _Pictures()))
 
 
-def _render(report: Report, *, title: str, marker: str, max_bytes: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pictures:
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: str | None = None
+
+
+def _join(parts: Sequence[tuple[str, str]]) -> str:
+    return "\n\n".join(text for _, text in parts) + "\n"
+
+
+def _sections(
+    report: Report, title: str, max_bytes: int, pictures: _Pictures
+) -> list[tuple[str, str]]:
+    """Return the sections' names and texts, in order; a name may come several times."""
     view = digest(report)
-    heading = f"## {prose(title, 200)}\n\n{_verdict(view.headline)}"
+    fork = f"\n\n> [!IMPORTANT]\n> {FROM_FORK}" if report.from_fork else ""
+    heading = f"## {prose(title, 200)}\n\n{_verdict(view.headline)}{fork}"
     blocks = [
-        Block(rank=0, head=f"{marker}\n{heading}" if marker else heading),
+        Block(rank=0, section="headline", head=heading),
         *_attention(report, view),
         *_changes(report, view),
+        *_parts_of_data(report, view),
+        *_pictures(report, view, pictures),
         *_folded(report, view),
-        Block(rank=0, head=_provenance(report)),
+        Block(rank=0, section="footer", head=_provenance(report)),
     ]
-    return fit(blocks, max_bytes=max_bytes, missing=_missing_parts)
+    return fit_parts(blocks, max_bytes=max_bytes, missing=_missing_parts)
 
 
 def _attention(report: Report, view: Digest) -> Iterator[Block]:
     """What a reader has to act on."""
     yield from _open(_gates("gates", view.troubled, view), "gates that do not hold")
-    yield from _gate_edits(report.gate_changes)
+    yield from _edits(report)
     yield from _notes([note for note in report.notes if note.strip()])
     for stage in view.failed[:_LOGS]:
         yield _log(stage)
@@ -115,6 +177,55 @@ def _changes(report: Report, view: Digest) -> Iterator[Block]:
     if len(changed) > _OPEN_ROWS:
         changed.sort(key=relative_change, reverse=True)
     yield from _open(_metrics(changed, view), "changed metrics, the greatest changes first")
+
+
+def _parts_of_data(report: Report, view: Digest) -> Iterator[Block]:
+    """What the predictions say of slices and groups, and whether they could be compared."""
+    bad = len(view.bad_slices)
+    yield from _open(_slices("bad_slices", view.bad_slices), "slices that got worse")
+    yield from _fold(_slices("slices", view.slices[bad:]), "Slices that hold: {:,}, worst first")
+    yield from _fold(_fairness(report), "Gaps between groups: {:,}")
+    lost = sum(not one.comparable for one in report.evaluations)
+    tail = f", {lost:,} not comparable" if lost else ""
+    yield from _fold(_evaluations(report), "Predictions compared: {:,}" + tail)
+
+
+def _pictures(report: Report, view: Digest, pictures: _Pictures) -> Iterator[Block]:
+    found = [
+        (title, address)
+        for name, title in captions(report).items()
+        if (address := picture_address(pictures.addresses.get(name, "")))
+    ]
+    pairs = [found[place : place + 2] for place in range(0, len(found), 2)]
+    table = Table(
+        rank="pictures", section="pictures", titles=["", ""], rows=pairs, cells=_picture_cells
+    )
+    title = f"Pictures: {len(found):,}"
+    yield from (replace(block, head=_summary(title)) for block in _fold(table, "{}"))
+    if pictures.elsewhere:
+        line = f"_{prose(pictures.elsewhere)}_"
+        yield Block(rank=_RANKS.index("pictures"), section="pictures", head=line)
+    yield from _charts(view)
+
+
+def _picture_cells(pair: Sequence[tuple[str, str]]) -> list[str]:
+    cells = [f"![{prose(title)}]({address})<br>{prose(title)}" for title, address in pair]
+    return [*cells, *[""] * (2 - len(cells))]
+
+
+def _charts(view: Digest) -> Iterator[Block]:
+    """Draw how a few gated metrics went, folded, each in a block of its own."""
+    keys = dict.fromkeys(one.key for one in view.troubled + view.passed if one.key)
+    charts = [
+        chart
+        for key in keys
+        if key in view.trends and (chart := mermaid.render_history(view.trends[key]))
+    ][:_CHARTS]
+    if charts:
+        text = "\n\n".join(f"```mermaid\n{chart}```" for chart in charts)
+        head = f"{_summary('History of gated metrics')}\n\n{text}"
+        rank = _RANKS.index("charts")
+        yield Block(rank=rank, section="pictures", head=head, tail="</details>")
 
 
 def _folded(report: Report, view: Digest) -> Iterator[Block]:
@@ -147,31 +258,52 @@ def _phrase(role: Role, text: str) -> str:
 
 
 def _gates(rank: str, results: Sequence[GateResult], view: Digest) -> Table[GateResult]:
+    shows_proof = any(map(proof_of, results))
+
     def cells(result: GateResult) -> list[str]:
         row = gate_row(result)
         pattern = result.gate.metric
         named = {row.metric, str(result.key)}
         gate = code(row.rule) + ("" if pattern in named else f" on {code(pattern)}")
         return [
-            f"{_GATE_SIGNS[row.mood]} {row.outcome}",
+            f"{_GATE_SIGNS[row.mood]} {row.outcome}{', waived' if row.waiver else ''}",
             gate,
             *([code(row.path) if row.path else ""] if view.shows_files else []),
             code(row.metric),
             row.base,
             row.head,
             row.change,
+            *([row.proof] if shows_proof else []),
             row.limit,
-            prose(row.reason),
+            prose(row.reason) + (f"; {_waiver(row.waiver)}" if row.waiver else ""),
         ]
 
-    file = ["File"] if view.shows_files else []
-    titles = ["Outcome", "Gate", *file, "Metric", "Base:", "Head:", "Change:", "Limit:", "Reason"]
-    return Table(rank=rank, titles=titles, rows=results, cells=cells)
+    titles = [
+        *("Outcome", "Gate"),
+        *(["File"] if view.shows_files else []),
+        *("Metric", "Base:", "Head:", "Change:"),
+        *(["Interval:"] if shows_proof else []),
+        *("Limit:", "Reason"),
+    ]
+    return Table(rank=rank, section=_section(rank), titles=titles, rows=results, cells=cells)
+
+
+def _section(rank: str) -> str:
+    """Return the section of what is told apart by rank alone."""
+    parts = {"passed": "gates", "unchanged": "metrics", "texts": "params", "bad_slices": "slices"}
+    return parts.get(rank, rank)
+
+
+def _waiver(row: WaiverRow) -> str:
+    return f"**waived** until {row.until} by {prose(row.author, 80)}: {prose(row.reason)}"
 
 
 def _metrics(deltas: Sequence[MetricDelta], view: Digest) -> Table[MetricDelta]:
+    shows_history = any(delta.key in view.trends for delta in deltas)
+
     def cells(delta: MetricDelta) -> list[str]:
         row = metric_row(delta)
+        trend = view.trends.get(delta.key)
         return [
             *([code(row.path)] if view.shows_files else []),
             code(row.name),
@@ -179,11 +311,68 @@ def _metrics(deltas: Sequence[MetricDelta], view: Digest) -> Table[MetricDelta]:
             row.head,
             f"{row.arrow} {row.change}".strip(),
             f"{_TREND_SIGNS[row.mood]} {row.trend}".strip(),
+            *([code(sparkline(trend)) if trend else ""] if shows_history else []),
         ]
 
     file = ["File"] if view.shows_files else []
     titles = [*file, "Metric", "Base:", "Head:", "Change:", "Trend"]
-    return Table(rank="metrics", titles=titles, rows=deltas, cells=cells)
+    titles += ["History"] if shows_history else []
+    return Table(rank="metrics", section="metrics", titles=titles, rows=deltas, cells=cells)
+
+
+def _slices(rank: str, slices: Sequence[SliceResult]) -> Table[SliceResult]:
+    def cells(result: SliceResult) -> list[str]:
+        row = slice_row(result)
+        return [
+            f"{_TREND_SIGNS[row.mood]} {row.trend}".strip(),
+            code(row.measure),
+            code(row.slice),
+            row.rows,
+            row.base,
+            row.head,
+            row.change,
+            row.interval,
+            row.p,
+            prose(row.reason),
+        ]
+
+    titles = ["Trend", "Measure", "Slice", "Rows:", "Base:", "Head:", "Change:", "Interval:"]
+    titles += ["p, adjusted:", "Reason"]
+    return Table(rank=rank, section="slices", titles=titles, rows=slices, cells=cells)
+
+
+def _fairness(report: Report) -> Table[FairnessResult]:
+    def cells(result: FairnessResult) -> list[str]:
+        row = fairness_row(result)
+        groups = "; ".join(
+            f"{code(group.name, 40)} {group.rate} of {group.rows}"
+            for group in (*row.groups[:_GROUPS], *row.groups[_GROUPS:][-_GROUPS:])
+        )
+        more = len(row.groups) - 2 * _GROUPS
+        rest = f" _and {more:,} more between_" if more > 0 else ""
+        gap = f"{row.metric} ({prose(row.rate, 60)})"
+        return [gap, code(row.column), row.base_gap, row.gap, row.interval, groups + rest]
+
+    titles = ["Gap", "Column", "Base:", "Head:", "Interval:", "Rates by group"]
+    return Table(
+        rank="fairness", section="slices", titles=titles, rows=report.fairness, cells=cells
+    )
+
+
+def _evaluations(report: Report) -> Table[EvaluationResult]:
+    def cells(result: EvaluationResult) -> list[str]:
+        row = evaluation_row(result)
+        state = f"{_GATE_SIGNS[row.mood]} {row.state}"
+        return [code(row.predictions), state, row.rows, row.overlap, prose(row.reason)]
+
+    titles = ["Predictions", "State", "Rows:", "Ids on both sides:", "Why"]
+    return Table(
+        rank="evaluations",
+        section="slices",
+        titles=titles,
+        rows=report.evaluations,
+        cells=cells,
+    )
 
 
 def _values(rank: str, deltas: Sequence[MetricDelta], view: Digest) -> Table[MetricDelta]:
@@ -194,7 +383,8 @@ def _values(rank: str, deltas: Sequence[MetricDelta], view: Digest) -> Table[Met
         return [*file, code(delta.key.name), quantities.number(delta.head)]
 
     file = ["File"] if view.shows_files else []
-    return Table(rank=rank, titles=[*file, "Metric", "Value:"], rows=deltas, cells=cells)
+    titles = [*file, "Metric", "Value:"]
+    return Table(rank=rank, section=_section(rank), titles=titles, rows=deltas, cells=cells)
 
 
 def _stages(report: Report) -> Table[StageRun]:
@@ -205,7 +395,11 @@ def _stages(report: Report) -> Table[StageRun]:
 
     stages = report.run.stages if report.run else ()
     return Table(
-        rank="run", titles=["Stage", "Status", "Time:", "Reason"], rows=stages, cells=cells
+        rank="run",
+        section="stages",
+        titles=["Stage", "Status", "Time:", "Reason"],
+        rows=stages,
+        cells=cells,
     )
 
 
@@ -214,7 +408,11 @@ def _stage_changes(report: Report) -> Table[StageChange]:
         return [code(change.name), str(change.kind), prose(stage_fields(change))]
 
     return Table(
-        rank="stages", titles=["Stage", "Change", "Fields"], rows=report.stages, cells=cells
+        rank="stages",
+        section="stages",
+        titles=["Stage", "Change", "Fields"],
+        rows=report.stages,
+        cells=cells,
     )
 
 
@@ -224,7 +422,7 @@ def _data(report: Report) -> Table[DataChange]:
         return [code(row.path), row.what, row.kind, row.size, row.files]
 
     titles = ["Path", "Kind", "Change", "Size:", "Files:"]
-    return Table(rank="data", titles=titles, rows=report.data, cells=cells)
+    return Table(rank="data", section="data", titles=titles, rows=report.data, cells=cells)
 
 
 def _values_changed(rank: str, changes: Sequence[ValueChange]) -> Table[ValueChange]:
@@ -236,7 +434,8 @@ def _values_changed(rank: str, changes: Sequence[ValueChange]) -> Table[ValueCha
         return [*file, code(change.key.name), *sides]
 
     file = ["File"] if shows_files else []
-    return Table(rank=rank, titles=[*file, "Name", "Base", "Head"], rows=changes, cells=cells)
+    titles = [*file, "Name", "Base", "Head"]
+    return Table(rank=rank, section="params", titles=titles, rows=changes, cells=cells)
 
 
 def _files(report: Report) -> Table[FileChange]:
@@ -244,7 +443,7 @@ def _files(report: Report) -> Table[FileChange]:
         return [code(change.path), str(change.kind), line_counts(change)]
 
     titles = ["File", "Change", "Lines:"]
-    return Table(rank="files", titles=titles, rows=report.files, cells=cells)
+    return Table(rank="files", section="files", titles=titles, rows=report.files, cells=cells)
 
 
 def _open(table: Table[T], what: str) -> Iterator[Block]:
@@ -259,8 +458,11 @@ def _open(table: Table[T], what: str) -> Iterator[Block]:
 def _fold(table: Table[T], summary: str) -> Iterator[Block]:
     if table.rows:
         title = summary.format(len(table.rows))
-        head = f"<details>\n<summary>{title}</summary>"
-        yield replace(_block(table), head=head, tail="</details>")
+        yield replace(_block(table), head=_summary(title), tail="</details>")
+
+
+def _summary(title: str) -> str:
+    return f"<details>\n<summary>{title}</summary>"
 
 
 def _block(table: Table[T]) -> Block:
@@ -269,6 +471,7 @@ def _block(table: Table[T]) -> Block:
     ruler = ["---:" if title.endswith(":") else "---" for title in table.titles]
     return Block(
         rank=_RANKS.index(table.rank),
+        section=table.section,
         opening=f"{table_row(titles)}\n{table_row(ruler)}",
         rows=rows,
         total=len(table.rows),
@@ -276,16 +479,34 @@ def _block(table: Table[T]) -> Block:
     )
 
 
-def _gate_edits(changes: Sequence[GateChange]) -> Iterator[Block]:
-    if changes:
-        lines = (f"> - {one.kind}: {code(str(one.gate))} ({one.gate.severity})" for one in changes)
+def _edits(report: Report) -> Iterator[Block]:
+    """Tell that the head edits what judges it."""
+    gates = [
+        f"{one.kind}: {code(str(one.gate))} ({one.gate.severity})" for one in report.gate_changes
+    ]
+    waivers = [
+        f"{kind}: {code(row.gate)}, {_waiver(row)}"
+        for kind, row in map(waiver_edit, report.waiver_changes)
+    ]
+    yield from _alert(
+        gates,
+        "gates",
+        "**This change edits its own gates.** They were judged as the base has them",
+    )
+    yield from _alert(
+        waivers, "waivers", "**This change edits waivers.** Those that the base has were applied"
+    )
+
+
+def _alert(lines: Sequence[str], what: str, start: str) -> Iterator[Block]:
+    if lines:
         yield Block(
             rank=_RANKS.index("edits"),
-            opening="> [!WARNING]\n> **This change edits its own gates.** They were judged as the "
-            "base has them; the edits apply from the merge on:\n>",
-            rows=enumerate(lines),
-            total=len(changes),
-            more=lambda count: f"_… {counted(count, 'more edit')} of gates_",
+            section="gates",
+            opening=f"> [!WARNING]\n> {start}; the edits apply from the merge on:\n>",
+            rows=enumerate(f"> - {line}" for line in lines),
+            total=len(lines),
+            more=lambda count: f"_… {counted(count, 'more edit')} of {what}_",
         )
 
 
@@ -293,6 +514,7 @@ def _notes(notes: Sequence[str]) -> Iterator[Block]:
     if notes:
         yield Block(
             rank=_RANKS.index("notes"),
+            section="notes",
             opening="> [!NOTE]",
             rows=enumerate(f"> - {prose(note)}" for note in notes),
             total=len(notes),
@@ -308,6 +530,7 @@ def _log(stage: StageRun) -> Block:
     tail = "; the end of its log:" if lines else "; it left no log."
     return Block(
         rank=_RANKS.index("logs"),
+        section="notes",
         head=f"Stage {code(stage.name)} failed{ending}{time}{tail}",
         opening=f"{ticks}text",
         rows=((place, lines[place]) for place in reversed(range(len(lines)))),

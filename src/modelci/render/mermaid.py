@@ -1,5 +1,8 @@
-"""A plan as a Mermaid flowchart, for Markdown that draws ``mermaid`` blocks."""
+"""Mermaid charts, for Markdown that draws ``mermaid`` blocks: a plan's graph, a metric's way."""
 
+import math
+
+from modelci.domain.history import MetricHistory
 from modelci.domain.pipeline import Plan, PlannedStage, PlannedState
 from modelci.render.escape import clean
 
@@ -33,6 +36,46 @@ def render_plan(plan: Plan) -> str:
     used = {stage.state for stage in plan.stages}
     lines += [f"  classDef {state} {style}" for state, style in _CLASSES.items() if state in used]
     return "\n".join(lines) + "\n"
+
+
+def render_history(history: MetricHistory) -> str | None:
+    """Return a line chart's text; None for fewer than five numbers, or ones it cannot write."""
+    points = [
+        (point.name, point.value)
+        for point in history.points
+        if isinstance(point.value, float) and math.isfinite(point.value)
+    ]
+    if len(points) < _FEWEST_POINTS:
+        return None
+    values = [value for _, value in points]
+    low, high = min(values), max(values)
+    room = (high - low) * 0.1 or abs(high) * 0.1 or 1.0
+    if max(abs(low), abs(high)) > _GREATEST or room < _FINEST:
+        return None
+    names = ", ".join(f'"{_plain(name, 12)}"' for name, _ in points)
+    lines = [
+        "xychart-beta",
+        f'  title "{_plain(history.key.name, 60)}"',
+        f"  x-axis [{names}]",
+        f"  y-axis {_decimal(low - room)} --> {_decimal(high + room)}",
+        f"  line [{', '.join(map(_decimal, values))}]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_FEWEST_POINTS = 5
+_GREATEST, _FINEST = 1e12, 1e-9  # the chart's grammar has no exponents
+
+
+def _decimal(value: float) -> str:
+    text = f"{value:.10f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
+
+
+def _plain(text: str, limit: int) -> str:
+    """Keep what a quoted text of a chart may hold: its grammar has no escapes."""
+    kept = (one if one.isalnum() or one in _PLAIN else "_" for one in clean(text, limit))
+    return "".join(kept).strip() or "_"
 
 
 def _node(identifier: str, stage: PlannedStage) -> str:

@@ -5,6 +5,7 @@ shows their difference, and written out in full where rounding would still hide 
 """
 
 import math
+from datetime import UTC, datetime
 
 from modelci.domain.gates import Threshold
 from modelci.domain.metrics import MetricDelta, MetricValue
@@ -50,19 +51,20 @@ def difference(delta: MetricDelta) -> str:
     return _signed(gap, _written(abs(gap), place, tiny=1e-7))
 
 
-def interval(low: float, high: float) -> str:
-    """Return ``−0.0121 … +0.0042``: both bounds of a difference with as many places."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{_bound(low)} … {_bound(high)}"
-    place = _shared_place(low, high) if low != high else _last_place(low)
-    texts = (_signed(one, _written(abs(one), place, tiny=1e-7)) for one in (low, high))
-    return " … ".join(text.removeprefix("±") for text in texts)
+def interval(low: float, high: float, *, signed: bool = True) -> str:
+    """Return ``−0.0121 … +0.0042``: both bounds with two digits of their distance."""
+    gap = high - low
+    if not math.isfinite(gap):
+        return ABSENT
+    place = _leading(gap) - _CHANGE_DIGITS + 1 if gap else _last_place(low)
+    return " … ".join(_bound(one, place, signed=signed) for one in (low, high))
 
 
-def _bound(value: float) -> str:
-    if math.isfinite(value):
-        return _signed(value, number(abs(value)))
-    return ABSENT if math.isnan(value) else f"{'+' if value > 0 else '−'}∞"
+def _bound(value: float, place: int, *, signed: bool) -> str:
+    text = _written(abs(value), place, tiny=1e-7)
+    if not any(digit in text for digit in "123456789"):
+        return "0"
+    return _signed(value, text) if signed or value < 0 else text
 
 
 def level(alpha: float) -> str:
@@ -135,6 +137,14 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def instant(seconds: int) -> str:
+    """Return the day of a Unix time, in UTC."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    except (OverflowError, OSError, ValueError):
+        return ABSENT
 
 
 def counted(count: int, noun: str) -> str:

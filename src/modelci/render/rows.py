@@ -147,14 +147,15 @@ def waiver_edit(change: WaiverChange) -> tuple[str, WaiverRow]:
 def gate_row(result: GateResult) -> GateRow:
     """Return a gate with what it saw and what it allows."""
     delta = result.delta
-    base, head = quantities.pair(delta.base, delta.head) if delta else (ABSENT, ABSENT)
     evidence = result.evidence
+    delta = delta or (_delta_of(evidence) if evidence else None)
+    base, head = quantities.pair(delta.base, delta.head) if delta else (ABSENT, ABSENT)
     return GateRow(
         subject=str(result.subject),
         mode=str(result.mode) if compares(result) else "",
-        interval=quantities.interval(evidence.low, evidence.high) if evidence else "",
+        interval=_interval(evidence) if evidence else "",
         level=quantities.level(evidence.alpha) if evidence else "",
-        proof=_proof(result),
+        proof=proof_of(result),
         rows=f"{evidence.rows:,}" if evidence else "",
         detectable=_detectable(result),
         waiver=waiver_row(result.waiver) if result.waiver else None,
@@ -190,7 +191,8 @@ def _detectable(result: GateResult) -> str:
     return quantities.size_of_change(result.evidence.detectable)
 
 
-def _proof(result: GateResult) -> str:
+def proof_of(result: GateResult) -> str:
+    """Return the interval, or the words "no evidence" where chance was not asked."""
     if result.evidence:
         return _bounds(result.evidence)
     judged = result.outcome not in {Outcome.MISSING, Outcome.INCOMPARABLE}
@@ -198,8 +200,19 @@ def _proof(result: GateResult) -> str:
 
 
 def _bounds(evidence: Evidence) -> str:
-    bounds = quantities.interval(evidence.low, evidence.high)
-    return f"{bounds} ({quantities.level(evidence.alpha)})"
+    return f"{_interval(evidence)} ({quantities.level(evidence.alpha)})"
+
+
+def _interval(evidence: Evidence) -> str:
+    """Return the bounds of a difference, or (unsigned) of what stands for itself."""
+    signed = evidence.base is not None
+    return quantities.interval(evidence.low, evidence.high, signed=signed)
+
+
+def _delta_of(evidence: Evidence) -> MetricDelta:
+    """Return what was measured, for what is no metric of its own: a slice, a gap."""
+    key = MetricKey(path="", name=evidence.measure)
+    return MetricDelta(key=key, base=evidence.base, head=evidence.head)
 
 
 def metric_of(result: GateResult) -> str:
@@ -479,7 +492,7 @@ def fairness_row(result: FairnessResult) -> FairnessRow:
         rate=result.rate,
         gap=head,
         base_gap=base,
-        interval=_gap_bounds(result.evidence) if result.evidence else "",
+        interval=_bounds(result.evidence) if result.evidence else "",
         groups=tuple(
             GroupRow(
                 name=name,
@@ -494,11 +507,6 @@ def fairness_row(result: FairnessResult) -> FairnessRow:
 
 def _gap(rates: Sequence[float]) -> float | None:
     return rates[-1] - rates[0] if rates else None
-
-
-def _gap_bounds(evidence: Evidence) -> str:
-    low, high = quantities.pair(evidence.low, evidence.high)
-    return f"{low} … {high} ({quantities.level(evidence.alpha)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

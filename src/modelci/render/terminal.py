@@ -14,12 +14,15 @@ from rich.text import Text
 from modelci.documents.registry import Registry, StageEntry
 from modelci.domain.checks import Examination, Health
 from modelci.domain.gates import GateResult
-from modelci.domain.metrics import MetricDelta
+from modelci.domain.history import History, MetricHistory
+from modelci.domain.metrics import MetricDelta, MetricValue
 from modelci.domain.pipeline import Plan, PlannedState, Run, StageRun
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report, Revision
+from modelci.domain.slices import FairnessResult, SliceResult
 from modelci.render import quantities
 from modelci.render.digest import (
+    FROM_FORK,
     Digest,
     Headline,
     Role,
@@ -32,16 +35,24 @@ from modelci.render.digest import (
 from modelci.render.escape import PROSE_LIMIT, log_lines, terminal
 from modelci.render.quantities import counted
 from modelci.render.rows import (
+    GateRow,
     Mood,
+    WaiverRow,
     data_row,
+    evaluation_row,
+    fairness_row,
     gate_row,
+    history_row,
     line_counts,
     metric_row,
     relative_change,
+    slice_row,
     stage_fields,
     stage_row,
     value_pair,
+    waiver_edit,
 )
+from modelci.render.sparkline import sparkline
 
 _MOST_ROWS = 100  # of a table; a terminal is no place to read more
 
@@ -75,7 +86,9 @@ _GATE_TITLES = {
     True: ["Outcome", "Gate", "Metric", "Base:", "Head:", "Reason"],
     False: ["Outcome", "Gate", "Metric", "Reason"],
 }
-_SHORT = frozenset({"Change", "Gate", "Kind", "Outcome", "State", "Status", "Trend"})
+_SHORT = frozenset(
+    {"Change", "Date", "Gate", "History", "Kind", "Outcome", "State", "Status", "Trend"}
+)
 """Titles of columns that hold our own short words: they are not broken."""
 
 Cell = Text | str
@@ -154,6 +167,59 @@ def render_verdict(report: Report, *, width: int = 100, colour: bool = False) ->
     return _print([_verdict(view.headline), *gates], width=width, colour=colour)
 
 
+def render_history(history: History, *, width: int = 100, colour: bool = False) -> str:
+    """Return each metric's way as a sparkline; of one metric also every value."""
+    titles = ["Metric", "History", "First:", "Last:", "Best:"]
+    parts: list[RenderableType] = [Text(f"{terminal(history.of, 200)}:")]
+    if not history.metrics:
+        parts.append(Text("No metric of that name is there."))
+    elif len(history.metrics) == 1:
+        parts.extend(_single(history.metrics[0]))
+    else:
+        shows_files = len({one.key.path for one in history.metrics}) > 1
+        rows = (_history_cells(one, shows_files=shows_files) for one in history.metrics)
+        parts.append(_table(titles, rows, most=None))
+    parts.extend(_remarks(history.notes))
+    return _print(parts, width=width, colour=colour)
+
+
+def _history_cells(history: MetricHistory, *, shows_files: bool) -> list[Cell]:
+    row = history_row(history)
+    name = _name(f"{row.path}:{row.name}" if shows_files else row.name)
+    return [name, row.spark, row.first, row.last, terminal(row.best)]
+
+
+def _single(history: MetricHistory) -> Iterator[RenderableType]:
+    row = history_row(history)
+    best = Text(f"  best {terminal(row.best)}" if row.best else "")
+    yield Text.assemble(_name(f"{row.path}:{row.name}"), "  ", row.spark, best)
+    values = [point.value for point in history.points]
+    pairs = zip(history.points, [None, *values], strict=False)
+    rows: Iterator[list[Cell]] = (
+        [
+            _name(point.name),
+            quantities.instant(point.seconds),
+            quantities.number(point.value),
+            *_step(history, before, point.value),
+            _text(point.subject),
+        ]
+        for point, before in pairs
+    )
+    titles = ["Version or commit", "Date", "Value:", "Change:", "Trend", "Subject"]
+    yield _table(titles, rows, most=None)
+
+
+def _step(
+    history: MetricHistory, before: MetricValue | None, value: MetricValue | None
+) -> tuple[Cell, Cell]:
+    """Return how a value differs from the one before it."""
+    delta = MetricDelta(key=history.key, base=before, head=value, direction=history.direction)
+    row = metric_row(delta)
+    sign, style = _MOODS[row.mood]
+    is_step = before is not None and value is not None and delta.is_changed
+    return (row.change, Text(f"{sign} {row.trend}", style)) if is_step else ("", "")
+
+
 def render_examination(examination: Examination, *, width: int = 100, colour: bool = False) -> str:
     """Return every check, and below each that is not well what mends it."""
     lines: list[RenderableType] = []
@@ -175,20 +241,73 @@ def _holder(entry: StageEntry | None) -> str:
 
 def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
     yield _verdict(view.headline)
+    if report.from_fork:
+        yield from _remarks([FROM_FORK])
     yield from _section(
         "Gates", view.troubled + view.passed, _GATE_TITLES[wide], _gate_cells(view, wide=wide)
     )
-    edits = [
-        f"the change edits its own gates; {one.kind}: {one.gate}" for one in report.gate_changes
-    ]
-    yield from _remarks([*edits, *report.notes])
+    yield from _remarks([*_edits(report), *report.notes])
     yield from _logs(view.failed)
     yield from _metrics(report, view, wide=wide)
+    yield from _predictions(report, view, wide=wide)
     if report.run and report.run.stages:
         time = quantities.duration(report.run.seconds)
         yield Group(Text(f"Run: {run_counts(report.run)}, {time}", "bold"), _stages(report.run))
     yield from _differences(report)
     yield _provenance(report)
+
+
+def _edits(report: Report) -> Iterator[str]:
+    for one in report.gate_changes:
+        yield f"the change edits its own gates; {one.kind}: {one.gate}"
+    for kind, row in map(waiver_edit, report.waiver_changes):
+        yield f"the change edits waivers; {kind}: {row.gate}, {_waiver(row)}"
+
+
+def _waiver(row: WaiverRow) -> str:
+    return f"waived until {row.until} by {row.author}: {row.reason}"
+
+
+def _predictions(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
+    """Return what predictions say of slices and groups, and why some say nothing."""
+    titles = ["Trend", "Measure", "Slice", "Rows:", *(["Base:"] if wide else []), "Head:"]
+    titles += ["Change:", "p:"] if wide else []
+    yield from _section("Slices", view.slices, titles, lambda one: _slice_cells(one, wide=wide))
+    titles = ["Gap", "Column", "Base:", "Head:", "Rates by group"]
+    yield from _section("Gaps between groups", report.fairness, titles, _fairness_cells)
+    lost = [evaluation_row(one) for one in report.evaluations if not one.comparable]
+    yield from _section(
+        "Predictions that cannot be compared",
+        lost,
+        ["Predictions", "Rows:", "Ids on both sides:", "Why"],
+        lambda row: [_name(row.predictions), row.rows, row.overlap, _text(row.reason)],
+    )
+
+
+def _slice_cells(result: SliceResult, *, wide: bool) -> list[Cell]:
+    row = slice_row(result)
+    sign, style = _MOODS[row.mood]
+    return [
+        Text(f"{sign} {row.trend}".strip(), style),
+        _name(row.measure),
+        _name(row.slice),
+        row.rows,
+        *([row.base] if wide else []),
+        row.head,
+        *([row.change, row.p] if wide else []),
+    ]
+
+
+def _fairness_cells(result: FairnessResult) -> list[Cell]:
+    row = fairness_row(result)
+    groups = "; ".join(f"{group.name} {group.rate} of {group.rows}" for group in row.groups)
+    return [
+        _text(f"{row.metric} ({row.rate})"),
+        _name(row.column),
+        row.base_gap,
+        row.gap,
+        _text(groups),
+    ]
 
 
 def _metrics(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
@@ -200,6 +319,7 @@ def _metrics(report: Report, view: Digest, *, wide: bool) -> Iterator[Renderable
     if len(changed) > _MOST_ROWS:
         changed = tuple(sorted(changed, key=relative_change, reverse=True))
     titles = ["Metric", "Base:", "Head:", *(["Change:"] if wide else []), "Trend"]
+    titles += ["History"] if wide and view.trends else []
     name = f"Metrics ({len(view.unchanged):,} unchanged)" if view.unchanged else "Metrics"
     yield from _section(name, changed, titles, lambda one: _metric_cells(one, view, wide=wide))
 
@@ -250,14 +370,19 @@ def _gate_cells(view: Digest, *, wide: bool) -> Callable[[GateResult], list[Cell
             row.rule,
             _metric_name(row.path, row.metric, view),
             *([row.base, row.head] if wide else []),
-            _text(row.reason),
+            _text(_why(row)),
         ]
 
     return cells
 
 
+def _why(row: GateRow) -> str:
+    proof = f" [{row.proof}]" if row.proof else ""
+    return f"{row.reason}{proof}{f'; {_waiver(row.waiver)}' if row.waiver else ''}"
+
+
 def _metric_cells(delta: MetricDelta, view: Digest, *, wide: bool) -> list[Cell]:
-    row = metric_row(delta)
+    row, trend = metric_row(delta), view.trends.get(delta.key)
     style = _MOODS[row.mood][1] if row.mood is not Mood.NEUTRAL else ""
     return [
         _metric_name(row.path, row.name, view),
@@ -265,6 +390,7 @@ def _metric_cells(delta: MetricDelta, view: Digest, *, wide: bool) -> list[Cell]
         row.head,
         *([Text(f"{row.arrow} {row.change}".strip(), style)] if wide else []),
         Text(row.trend if wide else f"{row.arrow} {row.trend}".strip(), style),
+        *([sparkline(trend) if trend else ""] if wide and view.trends else []),
     ]
 
 
