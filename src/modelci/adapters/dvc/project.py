@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -41,12 +41,16 @@ class OutKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Out:
-    """An output that a stage declares; one that is not ``cached`` is meant to lie in Git."""
+    """An output that a stage declares; one that is not ``cached`` is meant to lie in Git.
+
+    ``flags`` are all that it declares; those of a plot say how to draw it.
+    """
 
     ref: Ref
     kind: OutKind
     cached: bool = True
     type: str | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +90,17 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A ``dvc.yaml`` with its templates filled in."""
+    """A ``dvc.yaml`` with its templates filled in.
+
+    ``drawn`` are the entries of its top-level ``plots``: an id or a path, and how to draw it.
+    """
 
     file: str
     stages: tuple[Stage, ...] = ()
     metrics: tuple[Ref, ...] = ()
     params: tuple[Ref, ...] = ()
     plots: tuple[Ref, ...] = ()
+    drawn: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     artifacts: tuple[tuple[Artifact, Ref], ...] = ()
 
 
@@ -102,12 +110,14 @@ def read_project(path: str, data: bytes, content: Any, world: World) -> Project:
     with located(path, data):
         sections = mapping(content, ())
         context = Context.of_file(world, folder, sections.get("vars"))
+        drawn = tuple(_drawn(context, sections.get("plots")))
         return Project(
             file=path,
             stages=tuple(_stages(context, sections.get("stages"), path)),
             metrics=tuple(_refs(context, sections, "metrics", folder)),
             params=tuple(_refs(context, sections, "params", folder)),
-            plots=tuple(_plots(context, sections.get("plots"), folder)),
+            plots=tuple(ref for entry in drawn for ref in _drawn_files(entry, folder)),
+            drawn=drawn,
             artifacts=tuple(_artifacts(context, sections.get("artifacts"), folder)),
         )
 
@@ -186,6 +196,7 @@ def _outs(value: Any, kind: OutKind, folder: str, where: Where) -> Iterator[Out]
             kind=kind,
             cached=bool(flags.get("cache", True)),
             type=optional_text(flags.get("type"), (*where, path, "type")),
+            flags=flags,
         )
 
 
@@ -200,15 +211,23 @@ def _refs(context: Context, sections: Mapping[str, Any], name: str, folder: str)
         yield locate(folder, text(_resolved(context, item, where), where))
 
 
-def _plots(context: Context, section: Any, folder: str) -> Iterator[Ref]:
-    """Yield the files that top-level ``plots:`` draw: each one's name, and its ``x`` and ``y``."""
+def _drawn(context: Context, section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the entries of top-level ``plots:``, which may be a list or one mapping."""
     items = [section] if isinstance(section, dict) else sequence(section, ("plots",))
     for index, item in enumerate(items):
         found = _resolved(context, item, ("plots", index))
-        for name, drawn in found.items() if isinstance(found, dict) else [(found, None)]:
-            axes = [drawn.get("x"), drawn.get("y")] if isinstance(drawn, dict) else []
-            files = [name, *(file for axis in axes if isinstance(axis, dict) for file in axis)]
-            yield from (locate(folder, file) for file in files if isinstance(file, str) and file)
+        for name, how in found.items() if isinstance(found, dict) else [(found, None)]:
+            if isinstance(name, str) and name:
+                yield name, how if isinstance(how, dict) else {}
+
+
+def _drawn_files(entry: tuple[str, Mapping[str, Any]], folder: str) -> Iterator[Ref]:
+    """Yield the files that an entry draws: its name may be one, and its ``x`` and ``y``."""
+    name, how = entry
+    axes = [axis for axis in (how.get("x"), how.get("y")) if isinstance(axis, dict)]
+    for file in (name, *(file for axis in axes for file in axis)):
+        if isinstance(file, str) and file:
+            yield locate(folder, file)
 
 
 def _artifacts(context: Context, section: Any, folder: str) -> Iterator[tuple[Artifact, Ref]]:

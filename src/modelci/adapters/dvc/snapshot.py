@@ -2,14 +2,14 @@
 
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from modelci.adapters.dvc.cache import Cache, DvcSettings
-from modelci.adapters.dvc.contents import Contents, Parser
+from modelci.adapters.dvc.contents import Contents, Parser, SharedParser
 from modelci.adapters.dvc.files import Files, Layout, find_layout, submodules
 from modelci.adapters.dvc.numbers import Allowance, TooLargeError, read_metrics, read_params
 from modelci.adapters.dvc.paths import Ref, join, parents
@@ -64,10 +64,10 @@ class DvcSnapshotReader:
         files = Files(tree)
         layout = find_layout(files)
         parser = Parser()
-        notes = _Notes()
-        settings = _Settings(self._root, layout, self._config_folders)
+        notes = Notes()
+        settings = ProjectSettings(self._root, layout, self._config_folders)
         revision = load_revision(files, layout, parser, settings.of)
-        tracked, wrote = _track(revision, notes)
+        tracked, wrote = track(revision, notes)
         contents = Contents(files, tracked, settings.cache_of, layout.ignored)
         values = _Values(files, contents, parser, notes)
         staleness = Staleness(
@@ -103,8 +103,33 @@ class DvcSnapshotReader:
             locks={path: files.blob_id(path) or "" for path in layout.locks},
         )
 
+    def metrics(
+        self, trees: Iterable[FileTree]
+    ) -> Iterator[Mapping[MetricKey, MetricValue] | ConfigError]:
+        """Yield each tree's metrics; a file that several trees share is parsed once."""
+        shared = SharedParser()
+        for tree in trees:
+            try:
+                yield self._metrics_of(tree, shared)
+            except ConfigError as error:
+                yield error
 
-class _Notes(dict[str, None]):
+    def _metrics_of(self, tree: FileTree, parser: Parser) -> Mapping[MetricKey, MetricValue]:
+        files = Files(tree)
+        layout = find_layout(files)
+        notes = Notes()
+        settings = ProjectSettings(self._root, layout, self._config_folders)
+        revision = load_revision(files, layout, parser, settings.of)
+        tracked, _ = track(revision, notes)
+        contents = Contents(files, tracked, settings.cache_of, layout.ignored)
+        values = _Values(files, contents, parser, notes)
+        paths = _metrics_files(revision, notes)
+        values.gather(paths, ())
+        values.take_metrics(paths)
+        return values.metrics
+
+
+class Notes(dict[str, None]):
     """Things left out, and why: each once, in the order met."""
 
     def add(self, text: str) -> None:
@@ -120,7 +145,7 @@ class _Notes(dict[str, None]):
 
 
 @dataclass(slots=True)
-class _Settings:
+class ProjectSettings:
     """DVC's settings and cache, by the DVC project that a path lies in."""
 
     root: Path
@@ -141,7 +166,7 @@ class _Settings:
 class _Values:
     """Metrics and parameters while they are read."""
 
-    def __init__(self, files: Files, contents: Contents, parser: Parser, notes: _Notes) -> None:
+    def __init__(self, files: Files, contents: Contents, parser: Parser, notes: Notes) -> None:
         self._files = files
         self._contents = contents
         self._parser = parser
@@ -224,7 +249,7 @@ class _Values:
         return list(dict.fromkeys(file for path in paths for file in self._contents.expand(path)))
 
 
-def _track(revision: Revision, notes: _Notes) -> tuple[dict[str, TrackedFile], dict[str, str]]:
+def track(revision: Revision, notes: Notes) -> tuple[dict[str, TrackedFile], dict[str, str]]:
     """Return what DVC tracks by path, and who wrote each (for messages)."""
     kinds = _Kinds(revision)
     tracked, wrote = {}, {}
@@ -285,7 +310,7 @@ def _is_model_name(path: str) -> bool:
     )
 
 
-def _metrics_files(revision: Revision, notes: _Notes) -> list[str]:
+def _metrics_files(revision: Revision, notes: Notes) -> list[str]:
     refs = [
         (output.ref, f"which {output.writer}")
         for output in revision.outputs()
@@ -299,7 +324,7 @@ def _metrics_files(revision: Revision, notes: _Notes) -> list[str]:
     return _paths(refs, notes)
 
 
-def _params_files(revision: Revision, files: Files, notes: _Notes) -> list[str]:
+def _params_files(revision: Revision, files: Files, notes: Notes) -> list[str]:
     beside = [join(posixpath.dirname(one.file), DEFAULT_PARAMS) for one in revision.projects]
     refs = [
         (file.ref, f"`params` of `{stage.name}`")
@@ -315,7 +340,7 @@ def _params_files(revision: Revision, files: Files, notes: _Notes) -> list[str]:
     return list(dict.fromkeys([*found, *_paths(refs, notes), *sorted(revision.vars_files)]))
 
 
-def _paths(refs: Iterable[tuple[Ref, str]], notes: _Notes) -> list[str]:
+def _paths(refs: Iterable[tuple[Ref, str]], notes: Notes) -> list[str]:
     found: dict[str, None] = {}
     for ref, of in refs:
         if ref.path is None:
@@ -325,7 +350,7 @@ def _paths(refs: Iterable[tuple[Ref, str]], notes: _Notes) -> list[str]:
     return list(found)
 
 
-def _artifacts(revision: Revision, notes: _Notes) -> Iterator[Artifact]:
+def _artifacts(revision: Revision, notes: Notes) -> Iterator[Artifact]:
     for project in revision.projects:
         for artifact, ref in project.artifacts:
             if ref.path is None:
