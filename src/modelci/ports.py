@@ -1,6 +1,6 @@
 """What the workflows need of the world, as Protocols; adapters and the tests' fakes keep them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +10,7 @@ from modelci.config.model import CommentMode
 from modelci.domain.changes import FileChange
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
+from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
@@ -231,6 +232,14 @@ class SnapshotReader(Protocol):
 
         Metrics and parameters that DVC keeps in its cache are read from there; with ``pull``
         they are fetched from the DVC remote first. What cannot be had becomes a note.
+        """
+
+    def metrics(
+        self, trees: Iterable[FileTree]
+    ) -> Iterator[Mapping[MetricKey, MetricValue] | ConfigError]:
+        """Yield the metrics of each revision, and for one that cannot be read its error.
+
+        Cheap for many revisions; what is not in Git or DVC's cache is left out.
         """
 
 

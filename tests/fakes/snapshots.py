@@ -1,13 +1,15 @@
 """Reads a snapshot from two small JSON files, in place of DVC's own."""
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile, ValueKey
-from modelci.domain.metrics import MetricKey, metric_value
+from modelci.domain.metrics import MetricKey, MetricValue, metric_value
 from modelci.domain.pipeline import PipelineStage
 from modelci.domain.snapshot import Snapshot
+from modelci.errors import ConfigError
 from modelci.ports import FileTree
 
 LOCK, METRICS, PARAMS, MODEL = "dvc.lock", "metrics.json", "params.json", "models/m.skops"
@@ -54,3 +56,17 @@ class FakeSnapshots:
             stale={"train": ("train.py changed",)} if locked.get("stale") else {},
             locks={LOCK: blob} if blob else {},
         )
+
+    def metrics(
+        self, trees: Iterable[FileTree]
+    ) -> Iterator[Mapping[MetricKey, MetricValue] | ConfigError]:
+        for tree in trees:
+            try:
+                values = json.loads(tree.read([METRICS]).get(METRICS, b"{}"))
+            except ValueError:
+                yield ConfigError(f"{METRICS} cannot be read.")
+            else:
+                yield {
+                    MetricKey(path=METRICS, name=name): metric_value(value)
+                    for name, value in values.items()
+                }

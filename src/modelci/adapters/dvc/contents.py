@@ -36,6 +36,26 @@ class Parser:
         return found
 
 
+class SharedParser(Parser):
+    """Parses each content once, in whichever of many revisions it stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_content: dict[tuple[str, bytes], Any] = {}
+
+    def parse(self, path: str, data: bytes) -> Any:
+        """Return a file's values, or raise ConfigError with file and line."""
+        key = (path, data)
+        if key in self._by_content:
+            self._known = {path: self._by_content[key]}
+        else:
+            self._known = {}
+        try:
+            return super().parse(path, data)
+        finally:
+            self._by_content[key] = self._known[path]
+
+
 class Contents:
     """Files by path; those that DVC tracks come from its cache unless they lie on disk.
 
