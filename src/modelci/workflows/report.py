@@ -1,7 +1,8 @@
 """``modelci report``: what a change does to the model, judged by the base's gates."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import accumulate
 
 from modelci.config.load import FILE, load
@@ -9,12 +10,15 @@ from modelci.config.model import Config
 from modelci.domain.changes import FileChange, diff_tracked, diff_values
 from modelci.domain.events import CIContext
 from modelci.domain.gates import judge_all
-from modelci.domain.metrics import diff_metrics
+from modelci.domain.metrics import MetricDelta, diff_metrics
 from modelci.domain.pipeline import Run, diff_stages
 from modelci.domain.report import Report, Revision, diff_gates
 from modelci.domain.snapshot import Snapshot
+from modelci.domain.waivers import diff_waivers, notes_on, waive
 from modelci.errors import ConfigError
-from modelci.ports import FileTree, Git, Progress, SnapshotReader
+from modelci.ports import FileTree, Git, Progress, Rescorer, SnapshotReader, Tables
+from modelci.workflows.budgets import judge_budgets, measure_sizes
+from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
 
 _MOST_STALE = 5
@@ -26,12 +30,18 @@ class Gathered:
 
     base: Revision | None
     head: Revision
-    before: Snapshot
-    after: Snapshot
     files: tuple[FileChange, ...]
     judging: Config
     proposed: Config
     notes: Sequence[str]
+    sides: Sides
+
+    @property
+    def metrics(self) -> tuple[MetricDelta, ...]:
+        """Return both sides' metrics; which is better is said by the judging configuration."""
+        return diff_metrics(
+            self.sides.before.metrics, self.sides.after.metrics, self.judging.metrics
+        )
 
 
 def make_report(
@@ -47,14 +57,19 @@ def make_report(
     head: str | None = None,
     pull: bool = False,
     run: Run | None = None,
+    tables: Callable[[], Tables] | None = None,
+    rescorer: Callable[[], Rescorer] | None = None,
 ) -> Report:
     """Compare two revisions (default: the merge base and the work tree) and judge the change.
 
-    ``config`` is the checkout's own; gates are read anew from both revisions.
+    ``config`` is the checkout's own; gates are read anew from both revisions. Without ``tables``
+    nothing is judged by predictions or data. With a ``rescorer``, which runs the project's code,
+    the base's model may be scored anew on the head's test set.
     """
     gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
     return build_report(
         gathered,
+        _find(gathered, tables=tables, rescorer=rescorer, pull=pull, progress=progress),
         head_sha=_shown_sha(gathered.head, context, given=head is not None),
         created=now(),
         version=version,
@@ -65,6 +80,7 @@ def make_report(
 
 def build_report(
     gathered: Gathered,
+    findings: Findings,
     *,
     head_sha: str | None,
     created: str,
@@ -73,8 +89,12 @@ def build_report(
     run_url: str | None,
 ) -> Report:
     """Decide: values in, the report out."""
-    before, after = gathered.before, gathered.after
-    metrics = diff_metrics(before.metrics, after.metrics, gathered.judging.metrics)
+    before, after, judging = gathered.sides.before, gathered.sides.after, gathered.judging
+    metrics = gathered.metrics
+    judged = (*judge_all(judging.all_gates(), metrics, findings.grounds), *findings.gates)
+    today = date.fromisoformat(created[:10])
+    names = {result.gate.metric for result in judged} | findings.names
+    names |= {gate.metric for gate in judging.all_gates()}
     return Report(
         base=gathered.base,
         head=gathered.head,
@@ -87,11 +107,22 @@ def build_report(
         stages=diff_stages(before.stages, after.stages),
         data=diff_tracked(before.tracked, after.tracked),
         files=_code(gathered),
-        gates=judge_all(gathered.judging.all_gates(), metrics),
-        gate_changes=diff_gates(gathered.judging.all_gates(), gathered.proposed.all_gates()),
+        gates=waive(judged, judging.waivers, today),
+        gate_changes=diff_gates(judging.all_gates(), gathered.proposed.all_gates()),
+        waiver_changes=diff_waivers(judging.waivers, gathered.proposed.waivers),
+        evaluations=findings.evaluations,
+        slices=findings.slices,
+        fairness=findings.fairness,
         run=run,
         locks=after.locks,
-        notes=(*gathered.notes, *_stale(after, run), *after.notes, *_base_notes(before, after)),
+        notes=(
+            *gathered.notes,
+            *findings.notes,
+            *notes_on(judging.waivers, names, today),
+            *_stale(after, run),
+            *after.notes,
+            *_base_notes(before, after),
+        ),
         run_url=run_url,
     )
 
@@ -128,13 +159,50 @@ def _gather(
     return Gathered(
         base=theirs,
         head=ours,
-        before=reader.read(base_tree, pull=pull) if base_tree else Snapshot(),
-        after=after,
         files=_changed(git, theirs, ours, worktree=head is None),
         judging=judging,
         proposed=proposed,
         notes=(*notes, *_untracked(after)),
+        sides=Sides(
+            base=base_tree,
+            head=head_tree,
+            before=reader.read(base_tree, pull=pull) if base_tree else Snapshot(),
+            after=after,
+        ),
     )
+
+
+def _find(
+    gathered: Gathered,
+    *,
+    tables: Callable[[], Tables] | None,
+    rescorer: Callable[[], Rescorer] | None,
+    pull: bool,
+    progress: Progress,
+) -> Findings:
+    """Judge by what the judging configuration names beyond metrics files."""
+    judging = gathered.judging
+    found = Findings()
+    if tables is not None and (judging.evaluation or judging.data):
+        from modelci.workflows.evidence import find_evidence  # noqa: PLC0415 - it loads pandas
+
+        found = find_evidence(
+            gathered.sides,
+            judging,
+            gathered.metrics,
+            tables=tables(),
+            rescorer=rescorer() if rescorer else None,
+            pull=pull,
+            progress=progress,
+        )
+    sides = gathered.sides
+    budgets = judge_budgets(
+        judging.budget,
+        gathered.metrics,
+        measure_sizes(judging.budget, sides.before, sides.base),
+        measure_sizes(judging.budget, sides.after, sides.head),
+    )
+    return replace(found, gates=(*found.gates, *budgets))
 
 
 def _untracked(after: Snapshot) -> tuple[str, ...]:
@@ -174,8 +242,10 @@ def _changed(
 
 def _code(gathered: Gathered) -> tuple[FileChange, ...]:
     """Leave out what the report shows better elsewhere: metrics, plots and lock files."""
-    tracked = {path for side in (gathered.before, gathered.after) for path in side.tracked}
-    locks = gathered.before.locks.keys() | gathered.after.locks.keys()
+    tracked = {
+        path for side in (gathered.sides.before, gathered.sides.after) for path in side.tracked
+    }
+    locks = gathered.sides.before.locks.keys() | gathered.sides.after.locks.keys()
     return tuple(
         file
         for file in gathered.files

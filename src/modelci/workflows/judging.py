@@ -1,0 +1,463 @@
+"""Judges by predictions and datasets: samples and tables in, results out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from modelci.analysis.baseline import against_dummy
+from modelci.analysis.datachecks import Finding, check_table
+from modelci.analysis.fairness import measure_gap
+from modelci.analysis.measures import is_loss, measure_of, measures_for, value
+from modelci.analysis.paired import Comparer
+from modelci.analysis.predictions import Sample
+from modelci.analysis.slices import find_slices, judge_slices, worst
+from modelci.config.model import Config, DataConfig, FairnessConfig
+from modelci.domain.evaluation import Evaluation, Mode, Task
+from modelci.domain.evidence import EvaluationResult, Evidence
+from modelci.domain.gates import Gate, GateResult, Grounds, Outcome, Severity, Subject
+from modelci.domain.metrics import Direction, MetricDelta, MetricKey, MetricValue, matches
+from modelci.domain.plots import Side
+from modelci.domain.slices import FairnessResult, SliceResult
+from modelci.ports import Table
+from modelci.workflows.findings import Findings
+
+if TYPE_CHECKING:
+    from modelci.analysis.paired import Comparison
+
+_REPRODUCED = 1e-4
+_MOST_NOTES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """One evaluation's predictions, as far as they are to be had.
+
+    ``head`` and ``base`` are what was read of each side, in the same order where ``comparer`` is
+    there to compare them. ``reason`` says why it is not, ``missing`` why there is no head.
+    ``theirs`` is the base's own sample even where the base's model was scored anew.
+    """
+
+    evaluation: Evaluation
+    result: EvaluationResult
+    head: Sample | None = None
+    base: Sample | None = None
+    theirs: Sample | None = None
+    comparer: Comparer | None = None
+    differs: bool = False
+    reason: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """A dataset of the head, and the tables whose ids it may not share, by path."""
+
+    table: Table
+    others: Mapping[str, Table]
+
+
+def judge_evidence(
+    cases: Sequence[Case],
+    datasets: Sequence[tuple[DataConfig, "Dataset | str"]],
+    config: Config,
+    metrics: Sequence[MetricDelta],
+) -> Findings:
+    """Decide: samples in, results out."""
+    grounds, notes = find_grounds(cases, metrics)
+    slices, slice_gates = _judge_slices(cases, config, grounds)
+    fairness, fairness_gates = _judge_fairness(cases, config.fairness)
+    data = [_judge_data(one, found) for one, found in datasets]
+    gates = (*slice_gates, *fairness_gates, *_judge_baseline(cases, config))
+    return Findings(
+        grounds=grounds,
+        gates=(*gates, *(result for results, _ in data for result in results)),
+        evaluations=tuple(case.result for case in cases),
+        slices=slices,
+        fairness=fairness,
+        notes=(*_rescored_notes(cases), *notes),
+        names=frozenset(name for _, names in data for name in names)
+        | {result.gate.metric for result in gates},
+    )
+
+
+def _rescored_notes(cases: Iterable[Case]) -> Iterator[str]:
+    for case in cases:
+        if case.result.rescored and case.comparer is not None:
+            yield (
+                "The test sets differ, so the base's model was scored anew on the head's "
+                f"({case.evaluation.predictions}): gates compare with that, not with what the "
+                "base's metrics say."
+            )
+
+
+def find_grounds(
+    cases: Sequence[Case], metrics: Sequence[MetricDelta]
+) -> tuple[Mapping[MetricKey, Grounds], tuple[str, ...]]:
+    """Return what the evaluations know of the metrics that they speak of, and notes.
+
+    They speak of those whose recorded values their predictions reproduce; of a metric that
+    ``metrics`` names but that is not reproduced they have no evidence to give.
+    """
+    grounds: dict[MetricKey, Grounds] = {}
+    notes: list[str] = []
+    for case in cases:
+        mine, wrong = _grounds_of(case, metrics)
+        if wrong and (case.evaluation.metrics is not None or not mine):
+            notes += [f"No evidence: {text}." for text in wrong.values()][:_MOST_NOTES]
+        if case.evaluation.metrics is not None:
+            for key, text in wrong.items():
+                mine[key] = Grounds(mode=case.evaluation.mode, reason=text)
+        if case.missing:
+            notes.append(f"No evidence: {case.missing}.")
+        for key, found in mine.items():
+            grounds.setdefault(key, found)
+    return grounds, tuple(notes)
+
+
+def _grounds_of(
+    case: Case, metrics: Sequence[MetricDelta]
+) -> tuple[dict[MetricKey, Grounds], dict[MetricKey, str]]:
+    evaluation = case.evaluation
+    known = measures_for(evaluation.task)
+    judge = _Judge(case)
+    grounds: dict[MetricKey, Grounds] = {}
+    wrong: dict[MetricKey, str] = {}
+    for delta in metrics:
+        measure = measure_of(delta.key.name)
+        if measure is None or measure not in known:
+            continue
+        if evaluation.metrics is not None and not matches(evaluation.metrics, delta.key):
+            continue
+        text = judge.contradicts(measure, delta)
+        if text is None:
+            grounds[delta.key] = judge.grounds(measure, delta.direction)
+        else:
+            wrong[delta.key] = text
+    return grounds, wrong
+
+
+class _Judge:
+    """Works out each measure of a case once, however many metrics are named after it."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._values: dict[tuple[Side, str], float | str] = {}
+        self._compared: dict[str, Comparison | None] = {}
+
+    def contradicts(self, measure: str, delta: MetricDelta) -> str | None:
+        """Say how the predictions differ from what a metrics file says; None where they agree."""
+        sides = (
+            (Side.HEAD, self._case.head, delta.head),
+            (Side.BASE, self._case.theirs, delta.base),
+        )
+        for side, sample, recorded in sides:
+            if sample is None or recorded is None:
+                continue
+            found = self._value(side, measure, sample)
+            if not _is_reproduced(found, recorded):
+                shown = found if isinstance(found, str) else f"gives {measure} {found:.6g}"
+                where = f"{delta.key.path} of the {side}"
+                return f"{self._case.evaluation.predictions} {shown}, {where} says {recorded}"
+        return None
+
+    def grounds(self, measure: str, direction: Direction) -> Grounds:
+        """Return the evidence for a measure, or why there is none."""
+        case = self._case
+        none = Grounds(mode=case.evaluation.mode, reason=case.reason, incomparable=case.differs)
+        if case.comparer is None:
+            return none
+        if measure not in self._compared:
+            self._compared[measure] = case.comparer.compare(measure)
+        found = self._compared[measure]
+        if found is None:
+            return replace(none, reason=f"these rows cannot say {measure}")
+        usual = (direction is Direction.LOWER) == is_loss(measure)
+        return Grounds(
+            mode=case.evaluation.mode,
+            evidence=found.evidence(),
+            base=found.base if case.result.rescored else None,
+            p_value=found.p_value if usual else None,
+        )
+
+    def _value(self, side: Side, measure: str, sample: Sample) -> float | str:
+        if (side, measure) not in self._values:
+            try:
+                self._values[side, measure] = value(measure, sample, self._case.evaluation)
+            except ValueError as error:
+                self._values[side, measure] = f"has no {measure} ({error})"
+        return self._values[side, measure]
+
+
+def _is_reproduced(found: float | str, recorded: MetricValue) -> bool:
+    """Whether a value is the recorded one, which may be rounded to three places or more."""
+    if not isinstance(found, float) or not isinstance(recorded, float):
+        return False
+    _, _, places = f"{recorded!r}".partition(".")
+    rounded = 0.5 * 10.0 ** -len(places) if places.isdecimal() and len(places) >= 3 else 0.0
+    return abs(found - recorded) <= max(_REPRODUCED * abs(recorded), rounded, 1e-12)
+
+
+def _finish(
+    gate: Gate,
+    subject: Subject,
+    outcome: Outcome,
+    reason: str,
+    *,
+    evidence: Evidence | None = None,
+    delta: MetricDelta | None = None,
+    mode: Mode = Mode.EVIDENCE,
+) -> GateResult:
+    if outcome is Outcome.FAILED and gate.severity is Severity.WARN:
+        outcome = Outcome.WARNED
+    return GateResult(
+        gate=gate,
+        outcome=outcome,
+        reason=reason,
+        subject=subject,
+        evidence=evidence,
+        delta=delta,
+        mode=mode,
+    )
+
+
+def _named(gate: Gate, case: Case, cases: Sequence[Case]) -> Gate:
+    """Tell the gates of several evaluations apart."""
+    if len(cases) < 2:
+        return gate
+    return replace(gate, metric=f"{gate.metric} of {case.evaluation.predictions}")
+
+
+def _judge_slices(
+    cases: Sequence[Case], config: Config, grounds: Mapping[MetricKey, Grounds]
+) -> tuple[tuple[SliceResult, ...], tuple[GateResult, ...]]:
+    slices: list[SliceResult] = []
+    gates: list[GateResult] = []
+    for case in cases if config.slices.by else ():
+        measures = _slice_measures(case, config, grounds)
+        whole = _named(config.slices.gate("metrics"), case, cases)
+        found = _slices_of(case, config, measures)
+        if isinstance(found, GateResult):
+            gates.append(replace(found, gate=whole))
+            continue
+        slices += found
+        for measure in measures:
+            gate = _named(config.slices.gate(measure), case, cases)
+            mine = [one for one in found if one.measure == measure]
+            gates.append(_sum_up(gate, mine, case, config.slices.min_rows))
+    return tuple(slices), tuple(gates)
+
+
+def _slice_measures(
+    case: Case, config: Config, grounds: Mapping[MetricKey, Grounds]
+) -> tuple[str, ...]:
+    """Return the measures asked for, by default those of the gates that compare with the base."""
+    names: Iterable[str] = config.slices.metrics
+    if not names:
+        gated = [gate.metric for gate in config.all_gates() if gate.rule.is_relative_to_base]
+        names = [key.name for key in grounds if any(matches(one, key) for one in gated)]
+    measures = (measure_of(name) or name for name in names)
+    known = measures_for(case.evaluation.task)
+    if len(config.evaluation) > 1:  # what is no measure of this one may be another's
+        measures = (one for one in measures if one in known)
+    return tuple(dict.fromkeys(measures))
+
+
+def _slices_of(
+    case: Case, config: Config, measures: Sequence[str]
+) -> tuple[SliceResult, ...] | GateResult:
+    """Judge the slices, or say why none can be."""
+    gate = config.slices.gate("metrics")
+    if case.head is None:
+        return _finish(gate, Subject.SLICE, Outcome.MISSING, case.missing)
+    if case.comparer is None:
+        return _finish(gate, Subject.SLICE, Outcome.INCOMPARABLE, case.reason)
+    if not measures:
+        reason = "no gate compares a metric that the predictions reproduce: name slices.metrics"
+        return _finish(gate, Subject.SLICE, Outcome.INCOMPARABLE, reason)
+    try:
+        return judge_slices(
+            case.comparer,
+            find_slices(case.head.frame, config.slices.by),
+            measures,
+            allowed=gate.threshold,
+            min_rows=config.slices.min_rows,
+            alpha=config.slices.alpha,
+        )
+    except ValueError as error:
+        return _finish(gate, Subject.SLICE, Outcome.MISSING, str(error))
+
+
+def _sum_up(gate: Gate, results: Sequence[SliceResult], case: Case, min_rows: int) -> GateResult:
+    """Return one result for a measure on all slices: the worst slice speaks for them.
+
+    A slice that looks worse and is not proven to be makes no result of its own: of many slices
+    some always do.
+    """
+    found = worst(results)
+    if found is None or found.evidence is None:
+        reason = f"none of {len(results)} slices has {min_rows:,} rows"
+        return _finish(gate, Subject.SLICE, Outcome.INCOMPARABLE, reason)
+    counts = {outcome: sum(one.outcome is outcome for one in results) for outcome in Outcome}
+    small = counts[Outcome.INCOMPARABLE]
+    said = [f"{len(results) - small} slices judged"]
+    said += [f"{counts[Outcome.FAILED]} provably worse"] if counts[Outcome.FAILED] else []
+    unclear = counts[Outcome.INCONCLUSIVE]
+    said += [f"{unclear} worse, maybe by chance"] if unclear else []
+    said += [f"{small} too small"] if small else []
+    place = found.slice if found.slice == found.by else f"{found.by}: {found.slice}"
+    delta = MetricDelta(
+        key=MetricKey(path=case.evaluation.predictions, name=f"{found.measure} on {place}"),
+        base=found.base,
+        head=found.head,
+        direction=Direction.LOWER if is_loss(found.measure) else Direction.HIGHER,
+    )
+    failed = counts[Outcome.FAILED] > 0
+    return _finish(
+        gate,
+        Subject.SLICE,
+        Outcome.FAILED if failed else Outcome.PASSED,
+        f"worst on {place} ({found.rows:,} rows): {found.reason}; {', '.join(said)}",
+        evidence=found.evidence,
+        delta=delta,
+    )
+
+
+def _judge_fairness(
+    cases: Sequence[Case], wanted: Sequence[FairnessConfig]
+) -> tuple[tuple[FairnessResult, ...], tuple[GateResult, ...]]:
+    results: list[FairnessResult] = []
+    gates: list[GateResult] = []
+    binary = [case for case in cases if case.evaluation.task is Task.BINARY]
+    for one in wanted:
+        if not binary:
+            reason = "it takes an evaluation with task: binary"
+            gates.append(_finish(one.gate(), Subject.FAIRNESS, Outcome.MISSING, reason))
+        for case in binary:
+            gate = _named(one.gate(), case, binary)
+            found = _gap(one, case)
+            if isinstance(found, str):
+                gates.append(_finish(gate, Subject.FAIRNESS, Outcome.MISSING, found))
+                continue
+            results.append(found)
+            gates.append(_judge_gap(gate, one, found))
+    return tuple(results), tuple(gates)
+
+
+def _gap(one: FairnessConfig, case: Case) -> FairnessResult | str:
+    if case.head is None:
+        return case.missing
+    if one.column not in case.head.frame.columns:
+        return f"{case.evaluation.predictions} has no column {one.column!r}"
+    try:
+        return measure_gap(
+            one.metric,
+            case.head,
+            case.base,
+            case.head.frame[one.column],
+            column=one.column,
+            alpha=case.evaluation.alpha,
+            min_rows=one.min_rows,
+            seed=case.evaluation.seed,
+            resamples=case.evaluation.resamples,
+            allowed=one.max,
+        )
+    except ValueError as error:
+        return str(error)
+
+
+def _judge_gap(gate: Gate, one: FairnessConfig, found: FairnessResult) -> GateResult:
+    evidence = found.evidence
+    if evidence is None:
+        reason = f"fewer than two groups of {one.column} have {one.min_rows:,} rows"
+        return _finish(gate, Subject.FAIRNESS, Outcome.INCOMPARABLE, reason)
+    lowest, highest = (pick(found.rates, key=found.rates.__getitem__) for pick in (min, max))
+    said = (
+        f"{found.rate} {found.rates[lowest]:.3g} ({lowest}) to {found.rates[highest]:.3g} "
+        f"({highest}): a gap of {evidence.head:.3g}, allowed {one.max:.3g}; "
+        f"between {evidence.low:.3g} and {evidence.high:.3g}"
+    )
+    outcome = _gap_outcome(one.mode, evidence, one.max)
+    if outcome is Outcome.INCONCLUSIVE:
+        said += ": it may be chance"
+    return _finish(gate, Subject.FAIRNESS, outcome, said, evidence=evidence, mode=one.mode)
+
+
+def _gap_outcome(mode: Mode, evidence: Evidence, allowed: float) -> Outcome:
+    if mode is Mode.NONINFERIOR:
+        return Outcome.PASSED if evidence.high <= allowed else Outcome.FAILED
+    if evidence.head <= allowed:
+        return Outcome.PASSED
+    if mode is Mode.POINT or evidence.low > allowed:
+        return Outcome.FAILED
+    return Outcome.INCONCLUSIVE
+
+
+def _judge_baseline(cases: Sequence[Case], config: Config) -> Iterator[GateResult]:
+    least = config.baseline.min_gain
+    for name in config.baseline.metrics:
+        measure = measure_of(name) or name
+        for case in cases:
+            known = measure in measures_for(case.evaluation.task)
+            if not known and len(cases) > 1:
+                continue
+            gate = _named(config.baseline.gate(measure), case, cases)
+            if case.head is None or not known:
+                tasks = f"{measure} is no measure of {case.evaluation.task} predictions"
+                reason = case.missing or tasks
+                yield _finish(gate, Subject.BASELINE, Outcome.MISSING, reason)
+                continue
+            found = against_dummy(measure, case.head, case.evaluation, min_gain=least)
+            yield _judge_dummy(gate, measure, found, least)
+
+
+def _judge_dummy(gate: Gate, measure: str, found: Evidence | None, least: float) -> GateResult:
+    if found is None:
+        reason = f"{measure} says nothing of a dummy, or not on these rows"
+        return _finish(gate, Subject.BASELINE, Outcome.INCOMPARABLE, reason)
+    sign = -1 if is_loss(measure) else 1
+    gain, surely = sign * found.difference, min(sign * found.low, sign * found.high)
+    dummy = found.head - found.difference
+    said = f"{found.head:.4g}, a dummy has {dummy:.4g}"
+    said += f"; better by {least:.4g} is required" if least else ""
+    if gain <= least:
+        outcome = Outcome.FAILED
+    elif surely > least:
+        outcome = Outcome.PASSED
+    else:
+        outcome, said = Outcome.INCONCLUSIVE, f"{said}: that may be chance"
+    return _finish(gate, Subject.BASELINE, outcome, said, evidence=found)
+
+
+def _judge_data(
+    data: DataConfig, found: Dataset | str
+) -> tuple[tuple[GateResult, ...], tuple[str, ...]]:
+    """Return a result for each check that does not hold and one for the rest; and all names."""
+    if isinstance(found, str):
+        gate = data.gate("readable")
+        return (_finish(gate, Subject.DATA, Outcome.MISSING, found, mode=Mode.POINT),), ()
+    findings = check_table(
+        found.table.frame,
+        id=data.id,
+        columns=data.columns,
+        min_rows=data.min_rows,
+        max_rows=data.max_rows,
+        only_these_columns=data.only_these_columns,
+        others={path: table.frame[data.id] for path, table in found.others.items() if data.id},
+    )
+    broken = [one for one in findings if one.count]
+    results = [
+        _finish(data.gate(one.name), Subject.DATA, Outcome.FAILED, one.reason, mode=Mode.POINT)
+        for one in broken
+    ]
+    names = tuple(data.gate(one.name).metric for one in findings)
+    return (*results, *_rest(data, findings, len(broken), len(found.table.frame))), names
+
+
+def _rest(
+    data: DataConfig, findings: Sequence[Finding], broken: int, rows: int
+) -> Iterator[GateResult]:
+    if len(findings) > broken:
+        holding = len(findings) - broken
+        reason = f"{holding} of {len(findings)} checks hold for {rows:,} rows"
+        gate = data.gate("checks")
+        yield _finish(gate, Subject.DATA, Outcome.PASSED, reason, mode=Mode.POINT)
