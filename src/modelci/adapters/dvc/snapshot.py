@@ -105,7 +105,7 @@ class DvcSnapshotReader:
 
     def metrics(
         self, trees: Iterable[FileTree]
-    ) -> Iterator[Mapping[MetricKey, MetricValue] | ConfigError]:
+    ) -> "Iterator[Mapping[MetricKey, MetricValue] | ConfigError]":
         """Yield each tree's metrics; a file that several trees share is parsed once."""
         shared = SharedParser()
         for tree in trees:
@@ -114,7 +114,7 @@ class DvcSnapshotReader:
             except ConfigError as error:
                 yield error
 
-    def _metrics_of(self, tree: FileTree, parser: Parser) -> Mapping[MetricKey, MetricValue]:
+    def _metrics_of(self, tree: FileTree, parser: Parser) -> "Mapping[MetricKey, MetricValue]":
         files = Files(tree)
         layout = find_layout(files)
         notes = Notes()
