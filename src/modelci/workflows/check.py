@@ -58,7 +58,7 @@ def concluded(subject: Subject, report: Report, describe: Describe) -> Check:
     """
     if report.head_sha != subject.sha:
         raise UsageError(
-            f"The report is of {(report.head_sha or 'no commit')[:7]}, "
+            f"The report is of {report.head_sha[:7] if report.head_sha else 'no commit'}, "
             f"the check is for {subject.sha[:7]}.",
             hint="Report on the pull request's own checkout.",
         )

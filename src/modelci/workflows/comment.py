@@ -127,7 +127,7 @@ def post(report: Report, pull: PullRequest, desk: Desk) -> Posting:
     if report.head_sha != pull.head_sha:
         return Posting(
             action="outdated",
-            reason=f"The report is of {(report.head_sha or 'no commit')[:7]}, "
+            reason=f"The report is of {report.head_sha[:7] if report.head_sha else 'no commit'}, "
             f"the head of pull request {pull.number} is {pull.head_sha[:7]} now.",
         )
     mark = marker(desk.context, desk.identity)

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +9,14 @@ from tests.fakes.pipeline import FakePipeline
 from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock, metrics
 
-from modelci.config.model import Config, PromoteConfig, RunConfig
+from modelci.config.model import CommentConfig, Config, PromoteConfig, RunConfig
 from modelci.documents import codec
 from modelci.domain.events import CIContext, EventKind, Job
 from modelci.domain.pipeline import Run, RunOptions, StageRun, StageStatus
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
-from modelci.errors import ForgeDeniedError, ForgeError, PipelineError, PromotionError, UsageError
-from modelci.ports import Forge
-from modelci.workflows import comment
+from modelci.errors import ForgeDeniedError, PipelineError, PromotionError
+from modelci.ports import CheckStatus, Forge, PullRequest
 from modelci.workflows.ci import Done, run_ci
 from modelci.workflows.run import run_pipeline
 
@@ -31,6 +30,10 @@ def files(auc: float = 0.8, model: str = "one") -> dict[str, bytes]:
         "metrics.json": metrics(auc=auc),
         "modelci.yaml": GATES,
     }
+
+
+def show(report: Report, marker: str, **_: object) -> str:
+    return f"{marker}\nok: {report.is_ok}"
 
 
 @dataclass
@@ -47,6 +50,13 @@ class World:
         head = self.remote.commit(files(auc), branch="side", parents=[base])
         merge = self.remote.commit(files(auc), branch="pull", parents=[base, head])
         git = FakeGit(self.folder, self.remote, at=merge, branch=None, depth=1)
+        self.forge.pulls[7] = PullRequest(
+            number=7,
+            head_sha=head,
+            head_branch="side",
+            head_repository="acme/credit",
+            base_branch="main",
+        )
         return git, CIContext(
             provider="github",
             event=EventKind.PULL_REQUEST,
@@ -83,7 +93,9 @@ class World:
             context=context,
             forge=forge or (lambda: self.forge),
             records=lambda: self.forge if self.config.promote.releases else None,
-            render=lambda report, mark: f"{mark}\nok: {report.is_ok}",
+            render=show,
+            draw=lambda _: {},
+            describe=lambda report: (f"ok: {report.is_ok}", ""),
             progress=self.progress,
             now=lambda: "2025-01-01T00:00:00Z",
             version="1.0",
@@ -131,9 +143,61 @@ def test_a_forge_that_refuses_loses_the_comment_never_the_verdict(world: World) 
     done = world.run(*world.pull_request(0.7), forge=refuse)
     assert done.comment is None
     assert not done.report.is_ok
-    (warning,) = world.progress.warnings
-    assert "No comment was posted: GitHub refused." in warning
-    assert "pull-requests: write" in warning
+    no_check, no_comment = world.progress.warnings
+    assert "No check was set: GitHub refused." in no_check
+    assert "No comment was posted: GitHub refused." in no_comment
+    assert "pull-requests: write" in no_comment
+
+
+@pytest.mark.parametrize(("auc", "status"), [(0.81, "success"), (0.7, "failure")])
+def test_a_check_is_open_while_the_pipeline_runs(world: World, auc: float, status: str) -> None:
+    git, context = world.pull_request(auc)
+    seen: list[CheckStatus] = []
+    world.pipeline.writes = lambda: seen.extend(one.status for one in world.forge.checks)
+    world.run(git, context)
+    assert seen == [CheckStatus.IN_PROGRESS]
+    assert [one.status for one in world.forge.checks] == ["in_progress", status]
+    assert {(one.name, one.sha) for one in world.forge.checks} == {("modelci", context.head_sha)}
+
+
+def test_a_run_that_crashes_leaves_a_failed_check(world: World) -> None:
+    def crash() -> None:
+        raise OSError("the disk is full")
+
+    world.pipeline.writes = crash
+    with pytest.raises(OSError, match="disk"):
+        world.run(*world.pull_request(0.81))
+    assert world.forge.checks[-1].title == "The pipeline crashed: no report"
+    assert world.forge.comments == []
+
+
+@pytest.mark.parametrize("denied", ["set_check", "upsert_comment"])
+def test_either_of_check_and_comment_does_without_the_other(world: World, denied: str) -> None:
+    world.forge.denied = {denied}
+    done = world.run(*world.pull_request(0.81))
+    assert done.report.is_ok
+    assert (len(world.forge.checks), len(world.forge.comments)) == (
+        (0, 1) if denied == "set_check" else (2, 0)
+    )
+
+
+def test_no_check_where_none_is_wanted_or_the_token_is_a_fork_s(world: World) -> None:
+    git, context = world.pull_request(0.81)
+    world.run(git, replace(context, from_fork=True))
+    world.config = Config(comment=CommentConfig(check=""))
+    world.run(git, context)
+    assert world.forge.checks == []
+    assert len(world.forge.comments) == 1
+
+
+def test_a_head_that_moved_on_gets_no_comment(world: World) -> None:
+    git, context = world.pull_request(0.81)
+    world.forge.pulls[7] = replace(world.forge.pulls[7], head_sha="e" * 40)
+    done = world.run(git, context)
+    assert done.comment is not None
+    assert (done.comment.action, done.comment.url) == ("outdated", None)
+    assert world.forge.comments == []
+    assert "eeeeeee now" in world.progress.notes[-1]
 
 
 @pytest.mark.parametrize("play", [World.pull_request, World.merge])
@@ -284,63 +348,3 @@ def test_a_run_names_its_revision_and_whether_it_was_changed(world: World) -> No
         git.files["new"] = b"x"
     assert world.pipeline.asked[-1]["targets"] == ("train",)
     assert world.pipeline.pushes == 0
-
-
-# -- comments --------------------------------------------------------------------------------
-
-
-def test_the_pull_request_is_the_events_or_given_never_the_documents() -> None:
-    assert comment.find_number(CIContext(pull_request=7), None) == 7
-    assert comment.find_number(CIContext(pull_request=7), 9) == 9
-    with pytest.raises(UsageError, match="Which pull request") as raised:
-        comment.find_number(CIContext(), None)
-    assert "--pr" in (raised.value.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("number", "head_sha", "posted"),
-    [(7, "a" * 40, True), (7, "b" * 40, False), (7, None, True), (9, "b" * 40, True)],
-)
-def test_a_report_of_another_head_is_not_posted(
-    world: World, number: int, head_sha: str | None, *, posted: bool
-) -> None:
-    done = world.run(*world.pull_request(0.81), write=False)
-    report = codec.decode(
-        Report,
-        codec.encode(done.report).replace(str(done.report.head_sha), "a" * 40).encode(),
-        source="x",
-    )
-    context = CIContext(pull_request=7, head_sha=head_sha)
-
-    def post() -> object:
-        return comment.post(
-            report, "body", number=number, marker="<!-- m -->", context=context, forge=world.forge
-        )
-
-    if posted:
-        assert post()
-    else:
-        with pytest.raises(UsageError, match="The report is of aaaaaaa"):
-            post()
-    assert len(world.forge.comments) == posted
-
-
-@pytest.mark.parametrize(
-    ("context", "identity", "marker"),
-    [
-        (CIContext(), None, "<!-- modelci:report local/report -->"),
-        (CIContext(workflow="Model PR", job="a_b"), None, "<!-- modelci:report Model-PR/a_b -->"),
-        (CIContext(workflow="x--> evil", job="j"), None, "<!-- modelci:report x-evil/j -->"),
-        (CIContext(workflow="x"), "my id", "<!-- modelci:report my-id -->"),
-    ],
-)
-def test_each_workflow_and_job_keeps_a_comment_of_its_own(
-    context: CIContext, identity: str | None, marker: str
-) -> None:
-    assert comment.marker(context, identity) == marker
-
-
-def test_a_forge_error_when_posting_by_hand_is_not_swallowed(world: World) -> None:
-    done = world.run(*world.pull_request(0.81), write=False)
-    with pytest.raises(ForgeError):
-        comment.post(done.report, "x", number=7, marker="m", context=CIContext(), forge=refuse())
