@@ -15,6 +15,9 @@ T = TypeVar("T")
 MOST_POINTS = 1_000
 """How many rows of a series, and of a side, a plot keeps."""
 
+COUNT = "row_count"
+"""The column of a confusion plot that says how many rows one stands for."""
+
 _LONGEST_NAME = 60
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
@@ -43,7 +46,7 @@ class Plot:
     ``template`` names one of DVC's; ``spec`` is the text of a template of the project's own, which
     is as untrusted as its data. Rows hold the columns ``x`` and ``y``, and ``rev``; several
     columns or files in one plot are told apart by the column ``series``. ``cut`` counts the rows
-    that were left out.
+    that were left out. A template that counts rows gets them counted: ``COUNT`` says how many.
     """
 
     id: str

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from modelci.domain.plots import Picture, PictureKind, Plot, Row, Side, name_files
+from modelci.domain.plots import COUNT, Picture, PictureKind, Plot, Row, Side, name_files
 from modelci.domain.report import Report
 from modelci.render.escape import clean
 
@@ -75,6 +75,8 @@ def vega_lite(plot: Plot, *, dark: bool = False) -> Spec:
         spec, remark = _fill(_template(plot), plot, names), None
         if plot.spec is None and plot.rows:
             _ADJUST[plot.template](spec)
+            if COUNT in plot.rows[0]:
+                _sum_counts(spec)
     except _UnusableError as error:
         spec, remark = _fill(_own_template(DEFAULT), plot, names), str(error)
         if plot.rows:
@@ -329,6 +331,13 @@ def _confusion(spec: Spec) -> None:
         del cells[key]
         spec["spec"][key] = WIDTH // 2
     spec["spec"]["layer"] = [cells, words, hover]
+
+
+def _sum_counts(spec: Spec) -> None:
+    """Take rows for as many as they say, where DVC's template counts them."""
+    for step in spec.get("spec", {}).get("transform", []):
+        if "aggregate" in step:
+            step["aggregate"] = [{"op": "sum", "field": COUNT, "as": "xy_count"}]
 
 
 def _no_params(spec: Spec) -> None:
