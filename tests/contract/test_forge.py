@@ -10,7 +10,8 @@ from tests.fakes.github_server import REPOSITORY, TOKEN, FakeGitHub, serve
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.forge import FORGES, ForgeSettings
-from modelci.ports import Forge
+from modelci.config.model import CommentMode
+from modelci.ports import Forge, PostedComment, Writer
 
 MARKER = "<!-- modelci: report -->"
 OTHER_MARKER = "<!-- modelci: Report! -->"
@@ -102,24 +103,39 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
                 yield github_world(github)
 
 
+def write(
+    world: World,
+    text: str = "one",
+    *,
+    marker: str = MARKER,
+    run: tuple[int, int] | None = None,
+    mode: CommentMode = CommentMode.UPDATE,
+) -> PostedComment:
+    """Comment on pull request 7; ``run`` is (run id, attempt)."""
+    writer = Writer() if run is None else Writer(run_id=run[0], attempt=run[1], head_sha="a" * 40)
+    posted = world.forge.upsert_comment(7, text, marker=marker, writer=writer, mode=mode)
+    assert posted is not None
+    return posted
+
+
 def test_a_first_comment_is_created(world: World) -> None:
-    posted = world.forge.upsert_comment(7, f"{MARKER}\none", marker=MARKER)
+    posted = write(world, f"{MARKER}\none")
     assert posted.action == "created"
     assert posted.url
     assert world.bodies(7) == [f"{MARKER}\none"]
 
 
 def test_posting_again_updates_in_place(world: World) -> None:
-    first = world.forge.upsert_comment(7, f"{MARKER}\none", marker=MARKER)
-    second = world.forge.upsert_comment(7, f"{MARKER}\ntwo", marker=MARKER)
+    first = write(world, f"{MARKER}\none")
+    second = write(world, f"{MARKER}\ntwo")
     assert (second.url, second.action) == (first.url, "updated")
     assert world.bodies(7) == [f"{MARKER}\ntwo"]
 
 
 def test_an_equal_comment_is_left_alone(world: World) -> None:
-    first = world.forge.upsert_comment(7, f"{MARKER}\none\n", marker=MARKER)
+    first = write(world, f"{MARKER}\none\n")
     writes = world.count_writes()
-    second = world.forge.upsert_comment(7, f"{MARKER}\none\n", marker=MARKER)
+    second = write(world, f"{MARKER}\none\n")
     assert (second.url, second.action) == (first.url, "unchanged")
     assert world.count_writes() == writes
 
@@ -146,7 +162,7 @@ def test_the_marker_in_someone_elses_comment_is_not_ours(world: World, number: i
 def test_a_marker_inside_a_line_is_text(world: World) -> None:
     quoting = f"The marker is `{MARKER}`.\n> {MARKER}\n    {MARKER}\n{OTHER_MARKER}"
     world.forge.upsert_comment(7, quoting, marker=OTHER_MARKER)
-    posted = world.forge.upsert_comment(7, f"{MARKER}\none", marker=MARKER)
+    posted = write(world, f"{MARKER}\none")
     assert posted.action == "created"
     assert world.bodies(7) == [quoting, f"{MARKER}\none"]
 
@@ -172,7 +188,7 @@ def test_text_of_any_script_arrives(world: World) -> None:
 
 
 def test_what_no_encoding_can_hold_becomes_a_question_mark(world: World) -> None:
-    posted = [world.forge.upsert_comment(7, "model\udcff.pkl", marker=MARKER) for _ in range(2)]
+    posted = [write(world, "model\udcff.pkl") for _ in range(2)]
     assert world.bodies(7) == [f"{MARKER}\nmodel?.pkl"]
     assert posted[1].action == "unchanged"
 

@@ -1,19 +1,24 @@
-"""A small GitHub on loopback: it keeps comments, tags and releases, and fails on demand.
+"""A small GitHub on loopback: it keeps what modelci writes, and fails on demand.
 
-It answers the requests that modelci sends, with the statuses, headers and the fields that
-GitHub documents for them; whatever else is asked is a 404.
+Every request to it, and every reply of its own, is held to GitHub's published description; what
+does not fit is a violation, which fails the test as soon as the server is closed. Whatever the
+description lacks is a violation, too. GraphQL, which it does not cover, is checked by hand.
 """
 
+import base64
 import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.fakes.openapi import github as read_description
 
 REPOSITORY = "acme/credit"
 TOKEN = "ghs_0123456789abcdefABCDEF"
@@ -53,19 +58,46 @@ class Request:
 
 
 @dataclass(kw_only=True)
+class Artifact:
+    run_id: int
+    id: int
+    name: str
+    data: bytes
+    expired: bool = False
+    location: str | None = None
+    size_in_bytes: int | None = None
+
+
+@dataclass(kw_only=True)
 class FakeGitHub:
-    """The state of one repository; ``prefix`` is /api/v3 on Enterprise Server."""
+    """The state of one repository; ``prefix`` is /api/v3 on Enterprise Server.
+
+    ``objects`` are Git's, by id: bytes of blobs, {path: blob} of trees, and commits.
+    """
 
     prefix: str = ""
     url: str = ""
     logins: dict[str, str] = field(default_factory=lambda: {TOKEN: BOT})
-    pulls: set[int] = field(default_factory=lambda: {7, 8})
+    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    minimized: list[str] = field(default_factory=list)
+    may_minimize: bool = True
+    check_runs: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    objects: dict[str, Any] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    artifacts: list[Artifact] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    before: Callable[["FakeGitHub", Request], None] | None = None
+    violations: list[str] = field(default_factory=list)
     ids: Iterator[int] = field(default_factory=lambda: count(1001))
+
+    def __post_init__(self) -> None:
+        for number in (7, 8):
+            self.add_pull(number)
 
     @property
     def api_url(self) -> str:
@@ -91,14 +123,36 @@ class FakeGitHub:
         self.faults.append(Fault(method=method, path=path, reply=None, after=after, times=times))
 
     def add_comment(self, number: int, body: str, *, author: str | None) -> dict[str, Any]:
-        comment = {
-            "id": (number_ := next(self.ids)),
-            "html_url": f"https://github.com/{REPOSITORY}/pull/{number}#issuecomment-{number_}",
-            "body": body,
-            "user": author and {"login": author, "type": "Bot" if "[" in author else "User"},
-        }
+        id_ = next(self.ids)
+        comment = DESCRIPTION.example(
+            "issue-comment",
+            id=id_,
+            node_id=f"IC_{id_}",
+            html_url=f"https://github.com/{REPOSITORY}/pull/{number}#issuecomment-{id_}",
+            body=body,
+            user=author and make_user(author),
+        )
         self.comments.setdefault(number, []).append(comment)
         return comment
+
+    def add_pull(
+        self,
+        number: int,
+        *,
+        sha: str = "a" * 40,
+        branch: str = "tune",
+        repository: str | None = REPOSITORY,
+        owner: str | None = None,
+        base: str = "main",
+        state: str = "open",
+    ) -> None:
+        """Add a pull request; without a ``repository`` its fork was deleted."""
+        owner = owner or (repository or REPOSITORY).partition("/")[0]
+        pull = DESCRIPTION.example("pull-request", number=number, state=state)
+        head = {"ref": branch, "sha": sha, "label": f"{owner}:{branch}", "user": make_user(owner)}
+        pull["head"] = {**pull["head"], **head, "repo": repository and make_repository(repository)}
+        pull["base"] = {**pull["base"], "ref": base, "repo": make_repository(REPOSITORY)}
+        self.pulls[number] = pull
 
     def asked(self) -> list[str]:
         """Return the requests so far as ``METHOD /path``, the repository left out."""
@@ -107,6 +161,9 @@ class FakeGitHub:
 
     def answer(self, request: Request) -> Reply | None:
         self.requests.append(request)
+        self._inspect(request)
+        if self.before is not None:
+            self.before(self, request)
         for fault in self.faults:
             if fault.method == request.method and request.path.endswith(fault.path):
                 fault.times -= 1
@@ -115,21 +172,218 @@ class FakeGitHub:
                 if fault.after:
                     self._route(request)
                 return fault.reply
-        return self._route(request)
+        reply = self._route(request)
+        if not request.path.startswith(STORE) and reply.status != 401:
+            self.violations += DESCRIPTION.check_reply(
+                request.method, self._path(request), reply.status, reply.body
+            )
+        return reply
+
+    def _path(self, request: Request) -> str:
+        return request.path.removeprefix(self.prefix)
+
+    def _inspect(self, request: Request) -> None:
+        if request.path.startswith(STORE):
+            if "authorization" in request.headers:
+                self.violations.append("the token went to another host")
+        elif request.path.endswith("/graphql"):
+            self.violations += _check_graphql(request.body)
+        else:
+            self.violations += DESCRIPTION.check_request(
+                request.method, self._path(request), request.query, request.body
+            )
 
     def _route(self, request: Request) -> Reply:
+        if request.path.startswith(STORE):
+            (artifact,) = (one for one in self.artifacts if request.path == f"{STORE}{one.id}")
+            return Reply(body=artifact.data)
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         login = self.logins.get(token)
         if login is None:
             return Reply(status=401, body={"message": "Bad credentials"})
         graphql = "/api/graphql" if self.prefix else "/graphql"
         if (request.method, request.path) == ("POST", graphql):
-            return Reply(body={"data": {"viewer": {"login": login}}})
+            return self.answer_graphql(replace(request, login=login))
         for method, pattern, handle in ROUTES:
             match = re.fullmatch(f"{self.prefix}/repos/{REPOSITORY}{pattern}", request.path)
             if match and method == request.method:
                 argument = unquote(match[1]) if match.groups() else ""
                 return handle(self, replace(request, login=login, argument=argument))
+        return NOT_FOUND
+
+    def answer_graphql(self, request: Request) -> Reply:
+        variables = request.body.get("variables", {})
+        if "minimizeComment" in request.body["query"]:
+            if not self.may_minimize:
+                return Reply(body={"data": None, "errors": [{"type": "FORBIDDEN"}]})
+            self.minimized.append(variables["id"])
+            done = {"minimizedComment": {"isMinimized": True}}
+            return Reply(body={"data": {"minimizeComment": done}})
+        data: dict[str, Any] = {"viewer": {"login": request.login}}
+        if "pullRequest" not in request.body["query"]:
+            return Reply(body={"data": data})
+        known = self.pulls.get(variables["number"])
+        data["repository"] = {"pullRequest": known and _as_node(known)}
+        errors = {} if known else {"errors": [{"type": "NOT_FOUND"}]}
+        return Reply(body={"data": data, **errors})
+
+    def get_pull(self, request: Request) -> Reply:
+        pull = self.pulls.get(int(request.argument))
+        return NOT_FOUND if pull is None else Reply(body=pull)
+
+    def list_pulls(self, request: Request) -> Reply:
+        query = {key: value[0] for key, value in parse_qs(request.query).items()}
+        pulls = sorted(self.pulls.values(), key=lambda one: -one["number"])
+        found = [
+            DESCRIPTION.example("pull-request-simple") | one
+            for one in pulls
+            if one["state"] == query.get("state", "open")
+            and one["head"]["label"] == query.get("head", one["head"]["label"])
+        ]
+        return Reply(body=found)
+
+    def list_check_runs(self, request: Request) -> Reply:
+        name = parse_qs(request.query)["check_name"][0]
+        found = [
+            one
+            for one in self.check_runs
+            if (one["head_sha"], one["name"]) == (request.argument, name)
+        ]
+        return Reply(body={"total_count": len(found), "check_runs": found})
+
+    def create_check_run(self, request: Request) -> Reply:
+        number = next(self.ids)
+        url = f"https://github.com/{REPOSITORY}/runs/{number}"
+        run = DESCRIPTION.example("check-run", id=number, html_url=url)
+        run["app"] = None
+        self.check_runs.append(run)
+        return Reply(status=201, body=_fill_check_run(run, request.body))
+
+    def update_check_run(self, request: Request) -> Reply:
+        for run in self.check_runs:
+            if run["id"] == int(request.argument):
+                return Reply(body=_fill_check_run(run, request.body))
+        return NOT_FOUND
+
+    def create_status(self, request: Request) -> Reply:
+        status = DESCRIPTION.example("status", id=next(self.ids), **request.body)
+        status["sha"] = request.argument
+        self.statuses.append(status)
+        return Reply(status=201, body=status)
+
+    def match_refs(self, request: Request) -> Reply:
+        start = f"refs/{request.argument}"
+        found = [name for name in sorted(self.refs) if name.startswith(start)]
+        return Reply(body=[self._ref(name) for name in found])
+
+    def create_ref(self, request: Request) -> Reply:
+        name, sha = request.body["ref"], request.body["sha"]
+        if name in self.refs:
+            return _invalid("Reference already exists")
+        if "parents" not in self.objects.get(sha, {}):
+            return _invalid("Object does not exist")
+        self.refs[name] = sha
+        return Reply(status=201, body=self._ref(name))
+
+    def update_ref(self, request: Request) -> Reply:
+        name, sha = f"refs/{request.argument}", request.body["sha"]
+        if name not in self.refs:
+            return _invalid("Reference does not exist")
+        if self.refs[name] not in self._history(sha) and not request.body.get("force"):
+            return _invalid("Update is not a fast forward")
+        self.refs[name] = sha
+        return Reply(body=self._ref(name))
+
+    def delete_ref(self, request: Request) -> Reply:
+        if self.refs.pop(f"refs/{request.argument}", None) is None:
+            return _invalid("Reference does not exist")
+        return Reply(status=204)
+
+    def create_blob(self, request: Request) -> Reply:
+        data = base64.b64decode(request.body["content"], validate=True)
+        sha = self.keep(data, repr(data))
+        return Reply(status=201, body={"url": f"https://api.github.com/{sha}", "sha": sha})
+
+    def create_tree(self, request: Request) -> Reply:
+        base = request.body.get("base_tree")
+        entries = dict(self.objects[base]) if base else {}
+        for entry in request.body["tree"]:
+            sha = entry.get("sha")
+            if sha is None:
+                sha = self.keep(entry["content"].encode(), repr(entry["content"]))
+            if sha not in self.objects:
+                return _invalid("tree.sha is no object here")
+            entries[entry["path"]] = sha
+        return Reply(status=201, body=self._tree(self.keep(entries, repr(sorted(entries.items())))))
+
+    def get_tree(self, request: Request) -> Reply:
+        known = request.argument in self.objects
+        return Reply(body=self._tree(request.argument)) if known else NOT_FOUND
+
+    def create_commit(self, request: Request) -> Reply:
+        commit = {key: request.body[key] for key in ("message", "tree", "parents")}
+        sha = self.keep(commit, f"{commit} {next(self.ids)}")
+        return Reply(status=201, body=self._commit(sha))
+
+    def get_commit(self, request: Request) -> Reply:
+        known = request.argument in self.objects
+        return Reply(body=self._commit(request.argument)) if known else NOT_FOUND
+
+    def keep(self, value: object, key: str) -> str:
+        sha = sha1(key.encode(), usedforsecurity=False).hexdigest()
+        self.objects[sha] = value
+        return sha
+
+    def files(self, branch: str) -> dict[str, bytes]:
+        """Return the files at a branch's tip."""
+        tree = self.objects[self.objects[self.refs[f"refs/heads/{branch}"]]["tree"]]
+        return {path: self.objects[sha] for path, sha in tree.items()}
+
+    def _history(self, sha: str) -> set[str]:
+        parents = self.objects[sha]["parents"]
+        return {sha}.union(*(self._history(one) for one in parents))
+
+    def _ref(self, name: str) -> dict[str, Any]:
+        made = DESCRIPTION.example("git-ref", ref=name)
+        made["object"] = {**made["object"], "type": "commit", "sha": self.refs[name]}
+        return made
+
+    def _tree(self, sha: str) -> dict[str, Any]:
+        entries = [
+            {"path": path, "mode": "100644", "type": "blob", "sha": blob}
+            for path, blob in self.objects[sha].items()
+        ]
+        return DESCRIPTION.example("git-tree", sha=sha, tree=entries)
+
+    def _commit(self, sha: str) -> dict[str, Any]:
+        made = DESCRIPTION.example("git-commit", sha=sha, message=self.objects[sha]["message"])
+        made["tree"]["sha"] = self.objects[sha]["tree"]
+        return made
+
+    def list_artifacts(self, request: Request) -> Reply:
+        name = parse_qs(request.query).get("name", [None])[0]
+        found = [
+            DESCRIPTION.example(
+                "artifact",
+                id=one.id,
+                name=one.name,
+                expired=one.expired,
+                size_in_bytes=len(one.data) if one.size_in_bytes is None else one.size_in_bytes,
+            )
+            for one in self.artifacts
+            if one.run_id == int(request.argument) and name in {None, one.name}
+        ]
+        return Reply(body={"total_count": len(found), "artifacts": found})
+
+    def send_artifact(self, request: Request) -> Reply:
+        for one in self.artifacts:
+            if one.id == int(request.argument):
+                if one.expired:
+                    return Reply(status=410, body={"message": "Artifact has expired"})
+                store = self.url.replace("127.0.0.1", "localhost")
+                return Reply(
+                    status=302, headers={"Location": one.location or f"{store}{STORE}{one.id}"}
+                )
         return NOT_FOUND
 
     def list_comments(self, request: Request) -> Reply:
@@ -152,7 +406,7 @@ class FakeGitHub:
         if number not in self.pulls:
             return NOT_FOUND
         if len(request.body["body"]) > 65_536:
-            return Reply(status=422, body={"message": "Validation Failed"})
+            return _invalid("Validation Failed")
         comment = self.add_comment(number, request.body["body"], author=request.login)
         return Reply(status=201, body=comment)
 
@@ -163,11 +417,21 @@ class FakeGitHub:
                 return Reply(body=comment)
         return NOT_FOUND
 
+    def delete_comment(self, request: Request) -> Reply:
+        for listed in self.comments.values():
+            for comment in listed:
+                if comment["id"] == int(request.argument):
+                    listed.remove(comment)
+                    return Reply(status=204)
+        return NOT_FOUND
+
     def get_tag(self, request: Request) -> Reply:
         tag = request.argument
         if tag not in self.tags:
             return NOT_FOUND
-        return Reply(body={"ref": f"refs/tags/{tag}", "object": {"sha": self.tags[tag]}})
+        made = DESCRIPTION.example("git-ref", ref=f"refs/tags/{tag}")
+        made["object"] = {**made["object"], "type": "tag", "sha": self.tags[tag]}
+        return Reply(body=made)
 
     def get_release(self, request: Request) -> Reply:
         tag = request.argument
@@ -177,10 +441,12 @@ class FakeGitHub:
         tag = request.body["tag_name"]
         if tag in self.releases:
             error = {"resource": "Release", "code": "already_exists", "field": "tag_name"}
-            return Reply(status=422, body={"message": "Validation Failed", "errors": [error]})
+            return _invalid("Validation Failed", errors=[error])
         url = f"https://github.com/{REPOSITORY}/releases/tag/{tag}"
         self.tags.setdefault(tag, "default branch")
-        self.releases[tag] = {"id": next(self.ids), "html_url": url, **request.body}
+        self.releases[tag] = DESCRIPTION.example(
+            "release", id=next(self.ids), html_url=url, **request.body
+        )
         return Reply(status=201, body=self.releases[tag])
 
     def update_release(self, request: Request) -> Reply:
@@ -191,12 +457,89 @@ class FakeGitHub:
         return NOT_FOUND
 
 
+def make_user(login: str) -> dict[str, Any]:
+    kind = "Bot" if "[" in login else "User"
+    return DESCRIPTION.example("simple-user", login=login, type=kind)
+
+
+def make_repository(full_name: str) -> dict[str, Any]:
+    owner, _, name = full_name.partition("/")
+    return DESCRIPTION.example("repository", full_name=full_name, name=name, owner=make_user(owner))
+
+
+def _fill_check_run(run: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    output = run["output"] | body.get("output", {})
+    run.update({**body, "output": output})
+    if body.get("status") == "in_progress":
+        run["conclusion"] = None
+    return run
+
+
+def _as_node(pull: dict[str, Any]) -> dict[str, Any]:
+    repository = pull["head"]["repo"]
+    return {
+        "state": {"open": "OPEN", "closed": "CLOSED"}[pull["state"]],
+        "headRefOid": pull["head"]["sha"],
+        "headRefName": pull["head"]["ref"],
+        "baseRefName": pull["base"]["ref"],
+        "headRepository": repository and {"nameWithOwner": repository["full_name"]},
+    }
+
+
+def _check_graphql(body: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a GraphQL request: its operation and the types of its variables."""
+    asked = (" ".join(body["query"].split()), body.get("variables", {}))
+    for query, kinds in GRAPHQL.items():
+        if asked[0] == query and {key: type(one) for key, one in asked[1].items()} == kinds:
+            return []
+    return [f"GraphQL does not know {asked}"]
+
+
+def _invalid(message: str, **fields: object) -> Reply:
+    url = "https://docs.github.com/rest"
+    return Reply(status=422, body={"message": message, "documentation_url": url, **fields})
+
+
+GRAPHQL: dict[str, dict[str, type]] = {
+    "query { viewer { login } }": {},
+    "query($owner: String!, $name: String!, $number: Int!) { viewer { login } "
+    "repository(owner: $owner, name: $name) { pullRequest(number: $number) { "
+    "state headRefOid headRefName baseRefName headRepository { nameWithOwner } } } }": {
+        "owner": str,
+        "name": str,
+        "number": int,
+    },
+    "mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { "
+    "minimizedComment { isMinimized } } }": {"id": str},
+}
+"""Looked up in GitHub's public schema: these fields, arguments and enum values are in it."""
+
+STORE = "/store/"
+DESCRIPTION = read_description()
 NOT_FOUND = Reply(status=404, body={"message": "Not Found"})
 Handle = Callable[[FakeGitHub, Request], Reply]
 ROUTES: tuple[tuple[str, str, Handle], ...] = (
     ("GET", r"/issues/(\d+)/comments", FakeGitHub.list_comments),
     ("POST", r"/issues/(\d+)/comments", FakeGitHub.create_comment),
     ("PATCH", r"/issues/comments/(\d+)", FakeGitHub.update_comment),
+    ("DELETE", r"/issues/comments/(\d+)", FakeGitHub.delete_comment),
+    ("GET", r"/pulls/(\d+)", FakeGitHub.get_pull),
+    ("GET", r"/pulls", FakeGitHub.list_pulls),
+    ("GET", r"/commits/([0-9a-f]+)/check-runs", FakeGitHub.list_check_runs),
+    ("POST", r"/check-runs", FakeGitHub.create_check_run),
+    ("PATCH", r"/check-runs/(\d+)", FakeGitHub.update_check_run),
+    ("POST", r"/statuses/([0-9a-f]+)", FakeGitHub.create_status),
+    ("GET", r"/git/matching-refs/(.+)", FakeGitHub.match_refs),
+    ("POST", r"/git/refs", FakeGitHub.create_ref),
+    ("PATCH", r"/git/refs/(.+)", FakeGitHub.update_ref),
+    ("DELETE", r"/git/refs/(.+)", FakeGitHub.delete_ref),
+    ("POST", r"/git/blobs", FakeGitHub.create_blob),
+    ("POST", r"/git/trees", FakeGitHub.create_tree),
+    ("GET", r"/git/trees/([0-9a-f]+)", FakeGitHub.get_tree),
+    ("POST", r"/git/commits", FakeGitHub.create_commit),
+    ("GET", r"/git/commits/([0-9a-f]+)", FakeGitHub.get_commit),
+    ("GET", r"/actions/runs/(\d+)/artifacts", FakeGitHub.list_artifacts),
+    ("GET", r"/actions/artifacts/(\d+)/zip", FakeGitHub.send_artifact),
     ("GET", r"/git/ref/tags/([^/]+)", FakeGitHub.get_tag),
     ("GET", r"/releases/tags/([^/]+)", FakeGitHub.get_release),
     ("POST", r"/releases", FakeGitHub.create_release),
@@ -229,6 +572,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        if reply.status == 204:
+            data = b""
         self.send_response(reply.status)
         for key, value in reply.headers.items():
             self.send_header(key, value)
@@ -237,7 +582,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_PATCH = _handle  # noqa: N815
+    do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Stay silent."""
@@ -257,3 +602,4 @@ def serve(github: FakeGitHub) -> Iterator[FakeGitHub]:
         server.shutdown()
         thread.join()
         server.server_close()
+    assert not github.violations, "\n".join(github.violations)

@@ -38,6 +38,7 @@ def test_long_names_are_cut_and_stay_apart(tmp_path: Path, length: int) -> None:
 def test_files_are_named_and_written_for_people(tmp_path: Path) -> None:
     forge = LocalForge(tmp_path)
     comment = forge.upsert_comment(7, "AUC fell", marker="<!-- modelci: Credit report -->")
+    assert comment is not None
     forge.publish_release("credit@v1.0.0", title="credit v1.0.0", body="First.\n")
     forge.record_tag("a/credit#prod#1", commit="f" * 40, message="Assign prod\n\nKey: value\n")
     assert Path(comment.url).name.startswith("pr-7-modelci-credit-report-")

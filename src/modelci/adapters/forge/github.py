@@ -1,38 +1,40 @@
-"""Comments and releases on GitHub, GitHub Enterprise Server and ghe.com, over the REST API."""
+"""GitHub, GitHub Enterprise Server and ghe.com, over the REST API."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Mapping
 from itertools import count
 from urllib.parse import quote
 
+import httpx
 import msgspec
 
+from modelci.adapters.forge import github_artifacts
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
+from modelci.adapters.forge.github_checks import GitHubChecks
+from modelci.adapters.forge.github_comments import GitHubComments
+from modelci.adapters.forge.github_identity import Identity
+from modelci.adapters.forge.github_pictures import GitHubPictures
+from modelci.adapters.forge.github_pulls import GitHubPulls
 from modelci.adapters.forge.github_replies import judge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.settings import ForgeSettings
-from modelci.adapters.forge.sticky import has_marker, mark, normalize
-from modelci.errors import ConfigError, ForgeDeniedError, ForgeError
-from modelci.ports import PostedComment, PostedRelease
+from modelci.adapters.forge.sticky import NOBODY, normalize, post
+from modelci.config.model import CommentMode
+from modelci.errors import ConfigError, ForgeDeniedError
+from modelci.ports import (
+    Check,
+    PostedCheck,
+    PostedComment,
+    PostedRelease,
+    PullRequest,
+    Writer,
+)
 
-MAX_COMMENT_CHARACTERS = 65_536
-MAX_PAGES = 100
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 ACTIONS_LOGIN = "github-actions[bot]"
 
-_COMMENTING = "pull-requests: write"
 _RELEASING = "contents: write"
-
-
-class _User(msgspec.Struct):
-    login: str
-
-
-class _Comment(msgspec.Struct):
-    id: int
-    html_url: str
-    body: str | None = None
-    user: _User | None = None  # a deleted account is null
 
 
 class _Release(msgspec.Struct):
@@ -40,14 +42,6 @@ class _Release(msgspec.Struct):
     html_url: str
     name: str | None = None
     body: str | None = None
-
-
-class _Data(msgspec.Struct):
-    viewer: _User
-
-
-class _Viewer(msgspec.Struct):
-    data: _Data
 
 
 def connect(settings: ForgeSettings) -> "GitHubForge":
@@ -70,16 +64,28 @@ def connect(settings: ForgeSettings) -> "GitHubForge":
         client,
         settings.repository or "",
         login=settings.login,
+        server_url=settings.server_url,
         # Should GraphQL not tell: an installation's token in a workflow is nearly always its own.
         likely_login=ACTIONS_LOGIN if settings.token.startswith("ghs_") else None,
     )
+
+
+def find_server_url(api_url: str) -> str:
+    """Return where people look at what the API at ``api_url`` is of.
+
+    https://api.github.com → https://github.com, https://HOST/api/v3 → https://HOST,
+    https://api.SUB.ghe.com → https://SUB.ghe.com.
+    """
+    url = httpx.URL(api_url.rstrip("/").removesuffix("/api/v3"))
+    return str(url.copy_with(host=url.host.removeprefix("api."))).rstrip("/")
 
 
 class GitHubForge:
     """One repository on GitHub.
 
     ``login`` is the name that our comments bear; without it GitHub is asked, once, and only when
-    a comment holds the marker. ``likely_login`` stands in where GitHub does not tell.
+    it must be known. ``likely_login`` stands in where GitHub does not tell. ``server_url`` is
+    where people look, if not where the API's URL says. ``clock`` gives Unix time.
     """
 
     name = "GitHub"
@@ -91,44 +97,61 @@ class GitHubForge:
         *,
         login: str | None = None,
         likely_login: str | None = None,
+        server_url: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         if not re.fullmatch(r"[\w-]+/(?!\.{1,2}$)[\w.-]+", repository, re.ASCII):
             raise ConfigError(
                 f"{repository!r} is no repository on GitHub.",
                 hint="It looks like OWNER/NAME; a workflow finds it in GITHUB_REPOSITORY.",
             )
+        server = (server_url or find_server_url(str(client.url("")))).rstrip("/")
         self._client = client
-        self._root = f"/repos/{repository}"
-        self._login = login
-        self._likely_login = likely_login
+        self._root = root = f"/repos/{repository}"
+        self._identity = Identity(client, login, likely=likely_login)
+        self._pulls = GitHubPulls(client, root, self._identity)
+        self._checks = GitHubChecks(client, root)
+        self._pictures = GitHubPictures(client, root, pages=f"{server}/{repository}", clock=clock)
 
-    def upsert_comment(self, number: int, body: str, *, marker: str) -> PostedComment:
-        """Update our comment on a pull request, create it, or leave an equal one alone.
+    def upsert_comment(
+        self,
+        number: int,
+        body: str,
+        *,
+        marker: str,
+        writer: Writer = NOBODY,
+        mode: CommentMode = CommentMode.UPDATE,
+        create: bool = True,
+    ) -> PostedComment | None:
+        """Write our comment on a pull request, by the rules of ``sticky``.
 
         Ours is the one with ``marker`` as a line of its own *and* that we wrote: a marker alone
-        can be pasted by anyone. Of several, the oldest is kept up to date.
+        can be pasted by anyone.
         """
-        body = mark(body, marker)
-        if len(body) > MAX_COMMENT_CHARACTERS:
-            raise ForgeError(
-                f"The comment has {len(body):,} characters; GitHub takes "
-                f"{MAX_COMMENT_CHARACTERS:,}.",
-                hint="Lower `report.max_bytes` in modelci.yaml.",
-            )
-        for tries in count():
-            ours = self._find_comment(number, marker)
-            if ours is not None:
-                return self._update_comment(ours, body, was_sent=tries > 0)
-            try:
-                made = self._client.send(
-                    "POST", self._comments(number), {"body": body}, needs=_COMMENTING
-                )
-            except LookAgainError as error:
-                self._client.wait(error, tries=tries)
-            else:
-                url = self._client.decode(made, _Comment).html_url
-                return PostedComment(url=url, action="created")
-        raise AssertionError  # unreachable: count() never ends
+        store = GitHubComments(self._client, self._root, number, self._identity)
+        return post(store, body, marker=marker, writer=writer, mode=mode, create=create)
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Return a pull request; UsageError where there is none of that number."""
+        return self._pulls.read(number)
+
+    def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
+        """Return the open pull request from that branch with that head, the newest of several."""
+        return self._pulls.find(owner=owner, branch=branch, sha=sha)
+
+    def set_check(self, check: Check) -> PostedCheck:
+        """Create or update the check run of that name, else the commit status."""
+        return self._checks.set(check)
+
+    def store_pictures(self, pictures: Mapping[str, bytes], *, keep_days: int) -> Mapping[str, str]:
+        """Store pictures in a branch of the repository, ``modelci/pictures-YYYY-MM``."""
+        return self._pictures.store(pictures, keep_days=keep_days)
+
+    def read_artifact(self, run_id: int, name: str, path: str, *, max_bytes: int) -> bytes:
+        """Read one file out of a workflow run's artifact."""
+        return github_artifacts.read_artifact(
+            self._client, self._root, run_id, name, path, max_bytes=max_bytes
+        )
 
     def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
         """Create the release of a tag that GitHub has, or bring its title and text up to date."""
@@ -153,58 +176,6 @@ class GitHubForge:
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: GitHub has the tag since it was pushed."""
-
-    def _comments(self, number: int) -> str:
-        return f"{self._root}/issues/{number}/comments"
-
-    def _find_comment(self, number: int, marker: str) -> _Comment | None:
-        """Return our oldest comment with that marker; GitHub lists the oldest first."""
-        for comment in self._list_comments(number):
-            if has_marker(comment.body or "", marker) and self._is_ours(comment):
-                return comment
-        return None
-
-    def _list_comments(self, number: int) -> Iterator[_Comment]:
-        following = f"{self._comments(number)}?per_page=100"
-        for _ in range(MAX_PAGES):
-            reply = self._client.send("GET", following, needs=_COMMENTING)
-            yield from self._client.decode(reply, list[_Comment])
-            following = reply.links.get("next", {}).get("url", "")
-            if not following:
-                return
-        raise ForgeError(f"GitHub lists more than {MAX_PAGES} pages of comments.")
-
-    def _is_ours(self, comment: _Comment) -> bool:
-        if comment.user is None:
-            return False
-        if self._login is None:
-            self._login = self._ask_login()
-        return comment.user.login.casefold() == self._login.casefold()
-
-    def _ask_login(self) -> str:
-        """Ask who we are: ``GET /user`` refuses the tokens of workflows and apps, this does not."""
-        # Enterprise Server has REST below /api/v3 and GraphQL at /api/graphql.
-        root = str(self._client.url("")).rstrip("/").removesuffix("/v3")
-        query = {"query": "query { viewer { login } }"}
-        try:
-            reply = self._client.send("POST", f"{root}/graphql", query, repeatable=True)
-            return self._client.decode(reply, _Viewer).data.viewer.login
-        except ForgeError as error:
-            if self._likely_login is not None:
-                return self._likely_login
-            raise ForgeError(
-                f"GitHub does not tell whose token this is, so that our comment cannot be told "
-                f"from a copy of it. {error}",
-                hint=error.hint,
-            ) from error
-
-    def _update_comment(self, ours: _Comment, body: str, *, was_sent: bool) -> PostedComment:
-        if normalize(ours.body or "") == normalize(body):
-            # After a reply that got lost, finding it is the proof that it was created.
-            return PostedComment(url=ours.html_url, action="created" if was_sent else "unchanged")
-        path = f"{self._root}/issues/comments/{ours.id}"
-        reply = self._client.send("PATCH", path, {"body": body}, needs=_COMMENTING)
-        return PostedComment(url=self._client.decode(reply, _Comment).html_url, action="updated")
 
     def _find_release(self, tag: str) -> _Release | None:
         path = f"{self._root}/releases/tags/{quote(tag, safe='')}"

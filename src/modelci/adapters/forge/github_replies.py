@@ -5,7 +5,7 @@ import re
 import httpx
 import msgspec
 
-from modelci.adapters.forge.failures import NotFoundError
+from modelci.adapters.forge.failures import ConflictError, NotFoundError
 from modelci.adapters.forge.http import Exchange, Failure, Retry
 from modelci.errors import ForgeDeniedError, ForgeError
 
@@ -62,9 +62,14 @@ def _refusal(status: int, said: str, asked: Exchange) -> ForgeError:
                 "Check the repository and the number of the pull request. For a private "
                 f"repository the token must see it. {_permission(asked)}"
             )
+        case 409:
+            kind = ConflictError
         case 410:
             what = f"GitHub says that {asked.path} is gone ({said})."
             hint = "It was deleted, or the repository has it turned off."
+        case 422 if "Reference already exists" in said or "fast forward" in said:
+            kind = ConflictError
+            what = f"GitHub says that somebody was faster than {asked}: {said}."
         case 422:
             what = f"GitHub rejects what {asked} sends: {said}."
     return kind(what, hint=hint)

@@ -145,6 +145,32 @@ class ForgeClient:
             self.wait(reply.error, tries=tries, seconds=reply.wait_seconds)
         raise AssertionError  # unreachable: count() never ends
 
+    def download(self, path: str, *, max_bytes: int, needs: str = "") -> bytes:
+        """Return a file of at most ``max_bytes`` as it is stored, to be had by GET.
+
+        Forges send on to a store elsewhere: it is followed, over https, without the token.
+        """
+        first = self.url(path)
+        for tries in count():
+            exchange = Exchange(
+                method="GET", path=first.path, needs=needs, tries=tries, now=self._clock()
+            )
+            try:
+                got = self._follow(exchange, first, max_bytes)
+            except httpx.RequestError as error:
+                self._left -= min(self._left, max(0.0, self._clock() - exchange.now))
+                got = self._unreached(exchange, error)
+            if isinstance(got, bytes):
+                return got
+            if got.retry is Retry.NEVER:
+                raise got.error
+            self.wait(got.error, tries=tries, seconds=got.wait_seconds)
+        raise AssertionError  # unreachable: count() never ends
+
+    def warn(self, text: str) -> None:
+        """Say something to whoever watches."""
+        self._progress.warn(text)
+
     def url(self, path: str) -> httpx.URL:
         """Return the URL to ask, or refuse one of another origin."""
         try:
@@ -203,6 +229,37 @@ class ForgeClient:
             url = self._redirected(exchange, reply)
         raise ForgeError(f"{self.name} sends {exchange} round in circles.")
 
+    def _follow(self, exchange: Exchange, url: httpx.URL, max_bytes: int) -> bytes | Failure:
+        for _ in range(MAX_REDIRECTS + 1):
+            ours = _origin(url) == _origin(self._root)
+            headers = {"Accept-Encoding": "identity"} | (self._headers(None) if ours else {})
+            with self._client.stream("GET", url, headers=headers) as reply:
+                if reply.is_success:
+                    return _read_capped(exchange, reply, max_bytes)
+                if not reply.has_redirect_location:
+                    return self._judge_whole(exchange, reply) if ours else _judge_store(reply)
+                url = self._leave(reply)
+        raise ForgeError(f"{self.name} sends {exchange} round in circles.")
+
+    def _judge_whole(self, exchange: Exchange, reply: httpx.Response) -> Failure:
+        reply.read()
+        what = f"{self.name} answered {reply.status_code} to {exchange}."
+        return self._judge(reply, exchange) or Failure(error=ForgeError(what))
+
+    def _leave(self, reply: httpx.Response) -> httpx.URL:
+        """Return where a redirect leads, another host allowed; the token stays behind."""
+        try:
+            url = reply.url.join(reply.headers["location"])
+        except httpx.InvalidURL as error:
+            raise ForgeError(f"{self.name} points to what is no URL: {error}.") from error
+        local = url.scheme == "http" and _is_loopback(url) and _is_loopback(self._root)
+        if url.userinfo or not url.host or not (url.scheme == "https" or local):
+            raise ForgeError(
+                f"{self.name} sends a download to {url.host or 'nowhere'}, which is not safe.",
+                hint="Only plain https addresses are followed.",
+            )
+        return url
+
     def _headers(self, content_type: str | None) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {self._token}"}
         return headers | ({"Content-Type": content_type} if content_type else {})
@@ -235,6 +292,22 @@ def _encode(body: object) -> tuple[bytes | None, str | None]:
     if isinstance(body, RawBody):
         return body.data, body.content_type
     return msgspec.json.encode(body), "application/json"
+
+
+def _judge_store(reply: httpx.Response) -> Failure:
+    """Judge a store that is not the forge: it knows no token, so that nothing is denied to us."""
+    what = f"{reply.url.host}, where the forge keeps the file, answered {reply.status_code}."
+    again = reply.status_code in {408, 429} or reply.status_code >= 500
+    return Failure(error=ForgeError(what), retry=Retry.ALWAYS if again else Retry.NEVER)
+
+
+def _read_capped(exchange: Exchange, reply: httpx.Response, max_bytes: int) -> bytes:
+    parts = bytearray()
+    for part in reply.iter_raw():
+        parts += part
+        if len(parts) > max_bytes:
+            raise ForgeError(f"What {exchange} leads to is larger than {max_bytes:,} bytes.")
+    return bytes(parts)
 
 
 def _parse_root(name: str, api_url: str) -> httpx.URL:
