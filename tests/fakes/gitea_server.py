@@ -1,0 +1,225 @@
+"""A small Gitea on loopback: comments, statuses, tags and releases of one repository.
+
+Shapes are those of Gitea's own API description (Comment, PullRequest, CommitStatus, Release); a
+field that it does not name is refused, which the real one would only ignore.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.forge_server import ForgeServer, Reply, Request, Route, page, serve
+
+__all__ = ["BOT", "FORK", "REPOSITORY", "SHA", "TOKEN", "FakeGitea", "serve"]
+
+REPOSITORY = "acme/credit"
+FORK = "eve/credit"
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+BOT = "Robot"
+SHA = "a" * 40
+
+_NOT_FOUND = Reply(status=404, body={"message": "not found", "url": "/api/swagger"})
+
+
+@dataclass(kw_only=True)
+class FakeGitea(ForgeServer):
+    """One repository; ``has_comment_pages`` is what newer versions have."""
+
+    users: dict[str, str] = field(default_factory=lambda: {TOKEN: BOT})
+    has_comment_pages: bool = False
+    tells_totals: bool = True
+    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
+    releases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+
+    api: str = "/api/v1"
+
+    def __post_init__(self) -> None:
+        self.routes = ROUTES
+        for number in (7, 8):
+            self.add_pull(number)
+
+    @property
+    def site(self) -> str:
+        return f"{self.url}{self.prefix}"
+
+    def add_pull(
+        self, number: int, *, sha: str = SHA, repository: str | None = REPOSITORY, **more: object
+    ) -> dict[str, Any]:
+        pull: dict[str, Any] = {
+            "id": 9000 + number,
+            "number": number,
+            "title": "Train longer",
+            "state": "open",
+            "merged": False,
+            "head": {
+                "label": "feature",
+                "ref": "feature",
+                "sha": sha,
+                "repo_id": 1,
+                "repo": repository and {"id": 1, "full_name": repository},
+            },
+            "base": {"ref": "main", "sha": "b" * 40, "repo": {"id": 1, "full_name": REPOSITORY}},
+            **more,
+        }
+        self.pulls[number] = pull
+        return pull
+
+    def add_comment(self, number: int, body: str, *, author: str | None) -> dict[str, Any]:
+        comment = {
+            "id": (id_ := next(self.ids)),
+            "html_url": f"{self.site}/{REPOSITORY}/pulls/{number}#issuecomment-{id_}",
+            "pull_request_url": f"{self.site}/{REPOSITORY}/pulls/{number}",
+            "issue_url": "",
+            "user": author and {"id": 1, "login": author, "full_name": ""},
+            "original_author": "",
+            "original_author_id": 0,
+            "body": body,
+            "assets": [],
+            "created_at": "2026-11-23T19:00:00Z",
+            "updated_at": "2026-11-23T19:00:00Z",
+        }
+        self.comments.setdefault(number, []).append(comment)
+        return comment
+
+    def asked(self) -> list[str]:
+        return [one.replace(f"/repos/{REPOSITORY}", "") for one in super().asked()]
+
+    def get_user(self, request: Request) -> Reply:
+        return Reply(body={"id": 1, "login": request.user, "is_admin": False})
+
+    def get_pull(self, request: Request) -> Reply:
+        found = self.pulls.get(int(request.arguments[0]))
+        return Reply(body=found) if found else _NOT_FOUND
+
+    def list_pulls(self, request: Request) -> Reply:
+        state = request.query.get("state", "open")
+        return self._page(
+            request, [one for one in self.pulls.values() if state in {"all", one["state"]}]
+        )
+
+    def list_comments(self, request: Request) -> Reply:
+        number = int(request.arguments[0])
+        if number not in self.pulls:
+            return _NOT_FOUND
+        found = self.comments.get(number, [])
+        if self.has_comment_pages:
+            return self._page(request, found)
+        return Reply(body=found, headers=self._total(found))
+
+    def create_comment(self, request: Request) -> Reply:
+        number = int(request.arguments[0])
+        if number not in self.pulls:
+            return _NOT_FOUND
+        refused = _refuse(request.body, {"body", "updated_at"}, {"body"})
+        return refused or Reply(
+            status=201, body=self.add_comment(number, request.body["body"], author=request.user)
+        )
+
+    def update_comment(self, request: Request) -> Reply:
+        found = self._find_comment(request)
+        if found is None:
+            return _NOT_FOUND
+        comment, _ = found
+        if (comment["user"] or {}).get("login") != request.user:
+            return Reply(status=403, body={"message": "user should have permission to edit"})
+        comment["body"] = request.body["body"]
+        return Reply(body=comment)
+
+    def delete_comment(self, request: Request) -> Reply:
+        found = self._find_comment(request)
+        if found is None:
+            return _NOT_FOUND
+        comment, listed = found
+        listed.remove(comment)
+        return Reply(status=204)
+
+    def create_status(self, request: Request) -> Reply:
+        known = {"state", "target_url", "description", "context"}
+        refused = _refuse(request.body, known, set())
+        if refused:
+            return refused
+        if request.body["state"] not in {"pending", "success", "error", "failure", "warning"}:
+            return Reply(status=422, body={"message": "unknown state"})
+        status = {
+            "id": next(self.ids),
+            "status": request.body["state"],
+            "target_url": request.body.get("target_url", ""),
+            "description": request.body.get("description", ""),
+            "context": request.body.get("context", "default"),
+            "creator": {"login": request.user},
+            "url": f"{self.api_url}/repos/{REPOSITORY}/statuses/{request.arguments[0]}",
+        }
+        self.statuses.append(status)
+        return Reply(status=201, body=status)
+
+    def get_tag(self, request: Request) -> Reply:
+        tag = request.arguments[0]
+        return Reply(body={"name": tag, "id": SHA}) if tag in self.tags else _NOT_FOUND
+
+    def get_release(self, request: Request) -> Reply:
+        found = self.releases.get(request.arguments[0])
+        return Reply(body=found) if found else _NOT_FOUND
+
+    def create_release(self, request: Request) -> Reply:
+        known = set("tag_name name body draft prerelease target_commitish tag_message".split())
+        refused = _refuse(request.body, known, {"tag_name"})
+        if refused:
+            return refused
+        tag = request.body["tag_name"]
+        if tag in self.releases:
+            return Reply(status=409, body={"message": "Release is has no Tag"})
+        self.tags.add(tag)  # as Gitea does, on the default branch
+        url = f"{self.site}/{REPOSITORY}/releases/tag/{tag}"
+        self.releases[tag] = {"id": next(self.ids), "html_url": url, "draft": False, **request.body}
+        return Reply(status=201, body=self.releases[tag])
+
+    def update_release(self, request: Request) -> Reply:
+        for release in self.releases.values():
+            if release["id"] == int(request.arguments[0]):
+                release.update(request.body)
+                return Reply(body=release)
+        return _NOT_FOUND
+
+    def _find_comment(self, request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+        for listed in self.comments.values():
+            for comment in listed:
+                if comment["id"] == int(request.arguments[0]):
+                    return comment, listed
+        return None
+
+    def _page(self, request: Request, found: list[dict[str, Any]]) -> Reply:
+        size = int(request.query.get("limit", 0))
+        items, _, _ = page(request, found, size=size, usual=30, limit=50)
+        return Reply(body=items, headers=self._total(found))
+
+    def _total(self, found: list[dict[str, Any]]) -> dict[str, str]:
+        return {"X-Total-Count": str(len(found))} if self.tells_totals else {}
+
+
+def _refuse(
+    body: Mapping[str, object], known: AbstractSet[str], required: AbstractSet[str]
+) -> Reply | None:
+    missing, odd = required - set(body), set(body) - known
+    words = [f"[{one}]: Required" for one in missing] + [f"{one}: unknown" for one in odd]
+    return Reply(status=422, body={"message": ", ".join(sorted(words))}) if words else None
+
+
+_REPOSITORY = f"/repos/{REPOSITORY}"
+ROUTES: tuple[Route, ...] = (
+    ("GET", "/user", FakeGitea.get_user),
+    ("GET", f"{_REPOSITORY}/pulls", FakeGitea.list_pulls),
+    ("GET", rf"{_REPOSITORY}/pulls/(\d+)", FakeGitea.get_pull),
+    ("GET", rf"{_REPOSITORY}/issues/(\d+)/comments", FakeGitea.list_comments),
+    ("POST", rf"{_REPOSITORY}/issues/(\d+)/comments", FakeGitea.create_comment),
+    ("PATCH", rf"{_REPOSITORY}/issues/comments/(\d+)", FakeGitea.update_comment),
+    ("DELETE", rf"{_REPOSITORY}/issues/comments/(\d+)", FakeGitea.delete_comment),
+    ("POST", f"{_REPOSITORY}/statuses/([0-9a-f]+)", FakeGitea.create_status),
+    ("GET", f"{_REPOSITORY}/tags/([^/]+)", FakeGitea.get_tag),
+    ("GET", f"{_REPOSITORY}/releases/tags/([^/]+)", FakeGitea.get_release),
+    ("POST", f"{_REPOSITORY}/releases", FakeGitea.create_release),
+    ("PATCH", rf"{_REPOSITORY}/releases/(\d+)", FakeGitea.update_release),
+)
