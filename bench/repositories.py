@@ -38,6 +38,18 @@ def build_leaves(bench: "Bench", *, leaves: int, changed: int) -> None:
     _pack(bench)
 
 
+def build_history(bench: "Bench", *, leaves: int, commits: int) -> None:
+    """Make one stage with one metrics file of many leaves, all of which change in each commit."""
+    _start(bench, _one_stage())
+    for step in range(commits):
+        tree: dict[str, dict[str, float]] = {}
+        for number in range(leaves):
+            value = round(number % 997 / 1000 + step * 0.001, 6)
+            tree.setdefault(f"slice{number // 100:04}", {})[f"metric{number % 100:02}"] = value
+        _commit(bench, step, ["all"], {"metrics/all.json": tree})
+    _pack(bench)
+
+
 def _start(bench: "Bench", pipeline: str) -> None:
     root = bench.repository
     for folder in ("metrics", "predictions", ".dvc"):

@@ -21,6 +21,7 @@ _COMMANDS = {
     "config": "Show the configuration, or its JSON Schema.",
     "doctor": "Check this project's set-up and name what would fix it.",
     "gate": "Exit with the report's verdict: 0 passed, 1 blocked, 8 unclear.",
+    "history": "Show how a metric went, over commits or versions.",
     "init": "Write modelci.yaml and workflows into this DVC repository.",
     "plan": "Say what a run would do, without running anything.",
     "promote": "Tag the versions and stages that a judged commit brings.",

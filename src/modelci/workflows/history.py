@@ -202,10 +202,8 @@ def _branch(git: Git, config: Config, branch: str | None) -> tuple[str, str]:
 def _cut(git: Git, found: int, asked: int) -> tuple[str, ...]:
     if found >= asked or not git.is_shallow():
         return ()
-    return (
-        f"This clone is shallow and has no more than {found:,} of {asked:,} commits: give the "
-        "checkout its history (actions/checkout: `fetch-depth: 0`), or `git fetch --unshallow`",
-    )
+    cure = "give the checkout its history (actions/checkout: `fetch-depth: 0`)"
+    return (f"This clone is shallow and has only {found:,} of {asked:,} commits: {cure}.",)
 
 
 def _artifact(git: Git, name: str | None) -> ArtifactState:

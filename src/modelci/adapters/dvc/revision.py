@@ -84,9 +84,17 @@ class Revision:
 
 
 def load_revision(
-    files: Files, layout: Layout, parser: Parser, settings_of: Callable[[str], DvcSettings]
+    files: Files,
+    layout: Layout,
+    parser: Parser,
+    settings_of: Callable[[str], DvcSettings],
+    *,
+    with_locks: bool = True,
 ) -> Revision:
-    """Load every ``dvc.yaml``, ``dvc.lock`` and ``.dvc`` file of ``layout``."""
+    """Load every ``dvc.yaml``, ``dvc.lock`` and ``.dvc`` file of ``layout``.
+
+    Lock files are the largest of them; what is left out stands as never run.
+    """
     files.prefetch(
         {
             *layout.projects,
@@ -112,7 +120,8 @@ def load_revision(
         else:
             project = shared.project(path, data, settings_of(path))
             projects.append(project)
-            locks[path] = _load_lock(files, f"{path.removesuffix('.yaml')}.lock")
+            lock = f"{path.removesuffix('.yaml')}.lock"
+            locks[path] = _load_lock(files, lock) if with_locks else {}
             refs = [out.ref.path for stage in project.stages for out in stage.outs]
             outs.update(ref for ref in refs if ref)
     return Revision(

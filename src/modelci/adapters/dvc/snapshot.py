@@ -18,13 +18,13 @@ from modelci.adapters.dvc.revision import Output, Revision, load_revision
 from modelci.adapters.dvc.stale import Staleness, read_filters
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
+from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import FileTree
 
 if TYPE_CHECKING:
     from modelci.domain.changes import Scalar, ValueKey
-    from modelci.domain.metrics import MetricKey, MetricValue
 
 Fetch = Callable[[Sequence[TrackedFile]], None]
 """Brings tracked files into DVC's cache."""
@@ -119,11 +119,13 @@ class DvcSnapshotReader:
         layout = find_layout(files)
         notes = Notes()
         settings = ProjectSettings(self._root, layout, self._config_folders)
-        revision = load_revision(files, layout, parser, settings.of)
+        revision = load_revision(files, layout, parser, settings.of, with_locks=False)
+        paths = _metrics_files(revision, notes)
+        if not files.paths.issuperset(paths):  # DVC's cache has some, or folders hold them
+            revision = load_revision(files, layout, parser, settings.of)
         tracked, _ = track(revision, notes)
         contents = Contents(files, tracked, settings.cache_of, layout.ignored)
         values = _Values(files, contents, parser, notes)
-        paths = _metrics_files(revision, notes)
         values.gather(paths, ())
         values.take_metrics(paths)
         return values.metrics
