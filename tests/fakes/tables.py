@@ -56,6 +56,7 @@ class FakeRescorer:
     def rescore(
         self, command: Rescore, base: FileTree, *, like: str, pull: bool, progress: Progress
     ) -> Table:
+        del base, like, pull, progress
         self.commands.append(command.cmd)
         if self.make is None:
             raise PipelineError("`python score.py` ended with 1.")
