@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.github_events import published, workflow_run
 
 from modelci.adapters.ci import (
     detect,
@@ -14,7 +15,7 @@ from modelci.adapters.ci import (
     write_outputs,
     write_summary,
 )
-from modelci.domain.events import CIContext, EventKind
+from modelci.domain.events import Cause, CIContext, EventKind
 from modelci.errors import ConfigError
 
 HEAD, MERGE, BEFORE = "a" * 40, "c" * 40, "b" * 40
@@ -129,7 +130,6 @@ def test_a_runner_that_sets_less_is_understood_too(tmp_path: Path) -> None:
         ("push", {"GITHUB_REF_NAME": "v1", "GITHUB_REF_TYPE": "tag"}, {"before": "0" * 40}),
         ("schedule", {}, {"schedule": "0 6 * * 1"}),
         ("workflow_dispatch", {}, {"inputs": {}, "ref": "refs/heads/trunk"}),
-        ("workflow_run", {}, {"workflow_run": {"pull_requests": [{"number": 9}]}}),
         ("issue_comment", {}, {"issue": {"number": 9, "pull_request": {}}}),
     ],
 )
@@ -141,6 +141,79 @@ def test_other_events_are_neither_a_pull_request_nor_a_push(
     assert context.event_name == name
     assert context.pull_request is None
     assert context.branch == (None if variables else "trunk")
+
+
+FOLLOW = {**PUSH, "GITHUB_EVENT_NAME": "workflow_run", "GITHUB_RUN_ATTEMPT": "3"}
+
+
+def test_a_published_workflow_run_event_is_understood(tmp_path: Path) -> None:
+    context = found(tmp_path, published("completed"), **FOLLOW)
+    assert context.event is EventKind.WORKFLOW_RUN
+    assert context.cause == Cause(
+        run_id=289782451,
+        attempt=1,
+        action="completed",
+        event_name="repository_dispatch",
+        workflow="",
+        head_owner="octo-org",
+        head_repository="octo-org/octo-repo",
+        head_branch="master",
+        head_sha="3484a3fb816e0859fd6e1cea078d76385ff50625",
+        conclusion="success",
+        run_url="https://github.com/octo-org/octo-repo/actions/runs/289782451",
+    )
+    requested = found(tmp_path, published("requested"), **FOLLOW).cause
+    assert requested is not None
+    assert (requested.action, requested.conclusion) == ("requested", None)
+
+
+def test_a_fork_s_run_is_told_from_the_job_that_follows_it(tmp_path: Path) -> None:
+    event = workflow_run("completed", sha=BEFORE, head_repository="eve/credit", attempt=2)
+    event["workflow_run"]["pull_requests"] = [{"number": 9}]
+    context = found(tmp_path, event, **FOLLOW)
+    assert context.cause is not None
+    assert (context.cause.head_owner, context.cause.head_repository) == ("eve", "eve/credit")
+    assert (context.cause.run_id, context.cause.attempt) == (512, 2)
+    assert (context.cause.head_sha, context.sha, context.head_sha) == (BEFORE, HEAD, HEAD)
+    assert (context.run_id, context.attempt) == ("512", 3)
+    assert context.pull_request is None
+
+
+def test_a_deleted_fork_owns_nothing(tmp_path: Path) -> None:
+    event = workflow_run("completed", sha=HEAD, head_repository=None)
+    cause = found(tmp_path, event, **FOLLOW).cause
+    assert cause is not None
+    assert (cause.head_owner, cause.head_repository) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", None),
+        ("id", "512"),
+        ("id", True),
+        ("id", -1),
+        ("id", 5.0),
+        ("head_sha", None),
+        ("head_sha", "main"),
+        ("head_sha", "a" * 39),
+        ("head_sha", "a" * 40 + "\n"),
+        ("head_sha", ["a" * 40]),
+    ],
+)
+def test_a_workflow_run_without_run_or_commit_is_refused(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    event = workflow_run("completed", sha=HEAD)
+    event["workflow_run"][field] = value
+    with pytest.raises(ConfigError, match="names no run, or no commit"):
+        found(tmp_path, event, **FOLLOW)
+
+
+@pytest.mark.parametrize("event", [{}, [], {"workflow_run": []}, {"workflow_run": None}])
+def test_a_workflow_run_of_another_shape_is_refused(tmp_path: Path, event: object) -> None:
+    with pytest.raises(ConfigError, match="names no run"):
+        found(tmp_path, event, **FOLLOW)
 
 
 @pytest.mark.parametrize(
