@@ -85,4 +85,4 @@ def _draw(history: "History", path: Path) -> None:
     from modelci.render.history import history_spec
     from modelci.render.pictures import to_svg
 
-    write_file(path, to_svg(history_spec(history)))
+    write_file(path, to_svg(history_spec(history)), option="--plot")

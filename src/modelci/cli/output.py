@@ -1,6 +1,7 @@
 """Presents documents: text for a terminal, or the JSON document itself."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def print_document(document: codec.Document, *, as_json: bool) -> None:
@@ -30,15 +34,16 @@ def publish_promotion(promotion: Promotion) -> None:
     write_outputs({"tags": "\n".join(names)})
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file that the user named, and its folder."""
+def write_file(path: Path, content: str | bytes, *, option: str) -> None:
+    """Write a file that the user named by ``option``, and make its folder."""
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}.", hint="Name another place for it."
+            f"{path} cannot be written: {error.strerror}.",
+            hint=f"Name another place with {option}.",
         ) from error
 
 
@@ -46,19 +51,13 @@ def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
     from modelci.render import terminal
 
-    size = terminal_size()
-    match document:
-        case Report():
-            return terminal.render_report(document, **size)
-        case Run():
-            return terminal.render_run(document, **size)
-        case Plan():
-            return terminal.render_plan(document, **size)
-        case Promotion():
-            return terminal.render_promotion(document, **size)
-        case Registry():
-            return terminal.render_registry(document, **size)
-        case Examination():
-            return terminal.render_examination(document, **size)
-        case History():
-            return terminal.render_history(document, **size)
+    renderers: dict[type, Callable[..., str]] = {
+        Report: terminal.render_report,
+        Run: terminal.render_run,
+        Plan: terminal.render_plan,
+        Promotion: terminal.render_promotion,
+        Registry: terminal.render_registry,
+        Examination: terminal.render_examination,
+        History: terminal.render_history,
+    }
+    return renderers[type(document)](document, **terminal_size())

@@ -10,7 +10,13 @@ from modelci.wiring import App
 if TYPE_CHECKING:
     from modelci.domain.report import Report
 
-_FILES = {"terminal": "report.txt", "md": "report.md", "json": "report.json", "html": "report.html"}
+_FILES = {
+    "terminal": "report.txt",
+    "md": "report.md",
+    "json": "report.json",
+    "html": "report.html",
+    "junit": "report.junit.xml",
+}
 
 
 @click.command()
@@ -36,6 +42,11 @@ _FILES = {"terminal": "report.txt", "md": "report.md", "json": "report.json", "h
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Show this run document's stages too.",
 )
+@click.option(
+    "--rescore",
+    is_flag=True,
+    help="Where the test sets differ, score the base's model anew by the configured command.",
+)
 @click.pass_obj
 def command(
     app: App,
@@ -46,27 +57,37 @@ def command(
     as_json: bool,
     pull: bool,
     run_file: Path | None,
+    rescore: bool,
 ) -> None:
     """Show how the model changed from BASE to HEAD, and judge it by the gates.
 
     BASE is by default the merge base with the default branch (in a pull request's job, what the
     event says; on the default branch the newest version), HEAD the work tree. The gates are those
-    of BASE, on the default branch its own. No checkout is made. The document is also written to
+    of BASE, on the default branch its own. Both may be revisions of Git (BASE..HEAD too, and
+    BASE...HEAD from their merge base on), or NAME@v1.2.0, NAME@v1, NAME@latest and NAME#stage of
+    the registry. No checkout is made. The document is also written to
     .modelci/report.json, for `modelci gate` and `modelci comment`.
 
     \b
     Examples:
       modelci report
       modelci report v1.2.0 main --format md
+      modelci report credit@latest
+      modelci report credit#prod..credit@v2 --format junit
       modelci report --format html --format md --out build/
     """  # noqa: D301
+    from modelci.cli.output import write_file
     from modelci.documents import codec
     from modelci.domain.pipeline import Run
     from modelci.workflows.report import make_report
+    from modelci.workflows.revisions import parse_range
 
+    if rescore and head is not None:
+        raise click.UsageError("--rescore runs a command in the work tree: it takes no HEAD.")
     formats = (*formats, "json") if as_json else formats
     if len(set(formats)) > 1 and out is None:
         raise click.UsageError("Several formats need --out DIR.")
+    base, head = parse_range(app.git, base, head)
     report = make_report(
         git=app.git,
         reader=app.snapshots,
@@ -79,6 +100,8 @@ def command(
         head=head,
         pull=pull,
         run=codec.read(Run, run_file) if run_file else None,
+        tables=lambda: app.tables,
+        rescorer=(lambda: app.rescorer) if rescore else None,
     )
     codec.write(report, app.folder / "report.json")
     for name, path in _destinations(formats or ("terminal",), out).items():
@@ -86,20 +109,8 @@ def command(
         if path is None:
             click.echo(text)
         else:
-            _write(path, text + "\n")
+            write_file(path, text + "\n", option="--out")
             click.echo(f"Wrote {path}", err=True)
-
-
-def _write(path: Path, text: str) -> None:
-    from modelci.errors import UsageError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}.", hint="Name another place with --out."
-        ) from error
 
 
 def _destinations(formats: tuple[str, ...], out: Path | None) -> dict[str, Path | None]:
@@ -125,6 +136,10 @@ def _render(app: App, report: "Report", name: str) -> str:
             from modelci.documents import codec
 
             return codec.encode(report).rstrip("\n")
+        case "junit":
+            from modelci.render.junit import render_junit
+
+            return render_junit(report).rstrip("\n")
         case _:
             from modelci.cli.output import to_text
 

@@ -17,21 +17,22 @@ def history_spec(history: History) -> dict[str, Any]:
     shown = history.metrics[:_MOST_SERIES]
     shows_files = len({one.key.path for one in shown}) > 1
     names = [point.name for point in shown[0].points] if shown else []
+    labels = {f"{place:05}": clean(name, 40) for place, name in enumerate(names)}
     rows = [
         {
-            "at": f"{place:05}",
+            "at": at,
+            "name": labels[at],
             "value": point.value if isinstance(point.value, float) else None,
             "metric": clean(str(one.key) if shows_files else one.key.name),
         }
         for one in shown
-        for place, point in enumerate(one.points)
+        for at, point in zip(labels, one.points, strict=True)
     ]
-    labels = {f"{place:05}": clean(name, 40) for place, name in enumerate(names)}
     return {
         "title": {"text": clean(history.of, 120), "anchor": "start"},
         "width": _WIDTH,
         "height": _HEIGHT,
-        "data": {"values": [{**row, "name": labels[row["at"]]} for row in rows]},
+        "data": {"values": rows},
         "transform": [{"filter": "isValid(datum.value)"}],
         "mark": {"type": "line", "point": True},
         "encoding": {
@@ -39,7 +40,7 @@ def history_spec(history: History) -> dict[str, Any]:
             "y": {
                 "field": "value",
                 "type": "quantitative",
-                "title": rows[0]["metric"] if len(shown) == 1 else None,
+                "title": clean(shown[0].key.name) if len(shown) == 1 else None,
                 "scale": {"zero": False},
             },
             **({"color": _COLOUR} if len(shown) > 1 else {}),

@@ -1,5 +1,6 @@
 """Finds what to compare with: the right base, also in a shallow or detached CI checkout."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from modelci.config.model import PromoteConfig
@@ -12,6 +13,7 @@ from modelci.domain.registry import (
 )
 from modelci.domain.report import Revision
 from modelci.domain.snapshot import Snapshot
+from modelci.domain.tags import is_artifact_name
 from modelci.errors import ForgeError, UsageError
 from modelci.ports import Commit, Git, Progress
 
@@ -25,13 +27,104 @@ _FULL_HISTORY = "Give the checkout its history (actions/checkout: `fetch-depth: 
 def name_head(git: Git, head: str | None) -> Revision:
     """Return the head: a revision where one is named, else the work tree on top of HEAD."""
     if head is not None:
-        return Revision(sha=git.resolve(head).sha, name=head, chosen="given")
+        return named(git, head)
     commit = git.head()
     if commit is None:
         return Revision(sha=None, name="work tree", chosen="no commit yet", dirty=True)
     dirty = git.is_dirty()
     chosen = "work tree"
     return Revision(sha=commit.sha, name=git.branch() or "HEAD", chosen=chosen, dirty=dirty)
+
+
+_RANGE = re.compile(r"(?P<base>.*?)(?P<dots>\.{2,3})(?P<head>[^.].*|)", re.DOTALL)
+_ENTRY = re.compile(
+    r"(?P<artifact>[^@#]+)(?:@(?P<version>latest|v\d[^!#@]*)|#(?P<stage>[^!#@]+))", re.DOTALL
+)
+_MOST_KNOWN = 5
+
+
+def parse_range(git: Git, base: str | None, head: str | None) -> tuple[str | None, str | None]:
+    """Return base and head of ``A..B``, or of ``A...B`` (from their merge base on).
+
+    A side that is left out is HEAD. Other names are returned as they are: no name of a revision
+    holds two dots.
+    """
+    found = _RANGE.fullmatch(base) if base else None
+    if found is None:
+        return base, head
+    if head is not None:
+        raise UsageError(
+            f"{base} names both revisions: {head} is one too many.",
+            hint="Give BASE..HEAD, or BASE HEAD.",
+        )
+    first, second = found["base"] or "HEAD", found["head"] or "HEAD"
+    if found["dots"] == "..":
+        return first, second
+    one, other = named(git, first), named(git, second)
+    common = git.merge_base(one.sha or "", other.sha or "")
+    if common is None:
+        raise UsageError(f"{first} and {second} have no common history.", hint=_FULL_HISTORY)
+    return common, second
+
+
+def named(git: Git, name: str) -> Revision:
+    """Return what a name means: a revision of Git, or a version in the registry.
+
+    ``NAME@v1.2.0`` is that version, ``NAME@v1`` and ``NAME@latest`` the greatest active one,
+    ``NAME#prod`` what holds the stage. What has the form and names a known artifact is never
+    taken for a branch.
+    """
+    entry = _ENTRY.fullmatch(name)
+    if entry and is_artifact_name(entry["artifact"]):
+        states = fold_registry(git.tags([entry["artifact"]]))
+        if states:
+            return _registered(states[0], entry["version"], entry["stage"], name)
+    try:
+        return Revision(sha=git.resolve(name).sha, name=name, chosen="given")
+    except UsageError as error:
+        if entry is None:
+            raise
+        raise UsageError(
+            f"{name!r} is no revision, and no tag of this clone speaks of an artifact "
+            f"{entry['artifact']!r}.",
+            hint="`git fetch --tags` brings the remote's tags; `modelci registry --remote` lists "
+            "them.",
+        ) from error
+
+
+def _registered(
+    state: ArtifactState, version: str | None, stage: str | None, name: str
+) -> Revision:
+    if stage is not None:
+        holder = state.stages.get(stage)
+        if holder is None:
+            known = ", ".join(f"{state.name}#{one}" for one in sorted(state.stages))
+            raise UsageError(
+                f"Nothing of {state.name} holds stage {stage!r}.",
+                hint=f"There are {known}." if known else "None of its stages is held.",
+            )
+        return Revision(sha=holder.commit, name=name, chosen=f"{holder.label} holds {stage}")
+    found = _find_version(state, version or "latest")
+    if found is None:
+        labels = [f"v{one.version}" for one in state.versions if one.active]
+        more = f" and {len(labels) - _MOST_KNOWN:,} more" if len(labels) > _MOST_KNOWN else ""
+        known = ", ".join(labels[:_MOST_KNOWN]) + more
+        raise UsageError(
+            f"{state.name} has no version {version}.",
+            hint=f"There are {known}." if known else "None of its versions is active.",
+        )
+    return Revision(sha=found.commit, name=name, chosen=f"version v{found.version}")
+
+
+def _find_version(state: ArtifactState, wanted: str) -> RegisteredVersion | None:
+    """Return the version itself, also a deregistered one; or the greatest active that begins so."""
+    if wanted == "latest":
+        return state.latest
+    exact = next((one for one in state.versions if f"v{one.version}" == wanted), None)
+    within = (one for one in state.versions if one.active and not one.version.pre)
+    return exact or next(
+        (one for one in within if f"v{one.version}".startswith(f"{wanted}.")), None
+    )
 
 
 def promoted_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> tuple[str, ...]:
@@ -56,7 +149,7 @@ def choose_base(
     What is on the default branch is compared with the newest version of ``artifacts``, if any.
     """
     if base is not None:
-        return Revision(sha=git.resolve(base).sha, name=base, chosen="given")
+        return named(git, base)
     if head.sha is None:
         return None
     commit = git.resolve(head.sha)

@@ -2,7 +2,7 @@
 
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,13 +18,15 @@ from modelci.adapters.dvc.revision import Output, Revision, load_revision
 from modelci.adapters.dvc.stale import Staleness, read_filters
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
-from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import FileTree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelci.domain.changes import Scalar, ValueKey
+    from modelci.domain.metrics import MetricKey, MetricValue
 
 Fetch = Callable[[Sequence[TrackedFile]], None]
 """Brings tracked files into DVC's cache."""
