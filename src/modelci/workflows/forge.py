@@ -11,7 +11,7 @@ _REMOTE = re.compile(
     r"(?:(?P<scheme>https?)://(?:[^@/]+@)?(?P<site>[\w.-]+(?::\d+)?)/"
     r"|ssh://[\w.-]+@(?P<ssh>[\w.-]+)(?::\d+)?/"
     r"|[\w.-]+@(?P<scp>[\w.-]+):)"
-    r"(?P<repository>[\w.-]+(?:/[\w.-]+)+?)(?:\.git)?/?"
+    r"(?P<repository>(?:[\w.-]+/)+[\w.-]+?)(?:\.git)?/?"
 )
 _API = "https://api.github.com"
 _KNOWN_HOSTS = {
