@@ -14,9 +14,11 @@ from modelci.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from modelci.adapters.datasets import DatasetReader
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.git import GitRepository
+    from modelci.adapters.rescore import CommandRescorer
     from modelci.config.load import Loaded
     from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
@@ -120,6 +122,26 @@ class App:
         from modelci.adapters.dvc.snapshot import DvcSnapshotReader
 
         return DvcSnapshotReader(self.git.root, fetch=self._fetch)
+
+    @cached_property
+    def tables(self) -> "DatasetReader":
+        """The reader of datasets and predictions."""
+        from modelci.adapters.datasets import DatasetReader
+
+        return DatasetReader(self.git.root, fetch=self._fetch)
+
+    @cached_property
+    def rescorer(self) -> "CommandRescorer":
+        """What scores a base's model anew; it runs the project's code."""
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.adapters.rescore import CommandRescorer
+
+        return CommandRescorer(
+            self.git.root,
+            environment=stage_environment(),
+            locator=Locator(self.git.root, fetch=self._fetch),
+        )
 
     def _fetch(self, files: "Sequence[TrackedFile]") -> None:
         self.pipeline.fetch(files)

@@ -58,6 +58,8 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             write=write,
             fixed=app.fixed_run_settings,
             executor=executor,
+            tables=lambda: app.tables,
+            rescorer=lambda: app.rescorer,
         )
     _publish(app, done)
     print_document(done.report, as_json=as_json)

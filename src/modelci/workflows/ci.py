@@ -17,8 +17,10 @@ from modelci.ports import (
     Git,
     Pipeline,
     Progress,
+    Rescorer,
     SnapshotReader,
     StageExecutor,
+    Tables,
 )
 from modelci.workflows import promote
 from modelci.workflows.check import Describe, KeptCheck, Subject, find_subject
@@ -58,6 +60,8 @@ def run_ci(
     write: bool,
     fixed: Container[str] = (),
     executor: StageExecutor | None = None,
+    tables: Callable[[], Tables] | None = None,
+    rescorer: Callable[[], Rescorer] | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
 
@@ -95,6 +99,8 @@ def run_ci(
             version=version,
             run=run,
             pull=settings.pull,
+            tables=tables,
+            rescorer=rescorer if run.is_ok else None,
         )
         codec.write(report, folder / "report.json")
         check.conclude(report)

@@ -13,7 +13,7 @@ from modelci.domain.evaluation import Evaluation, SliceBy
 from modelci.domain.evidence import EvaluationResult
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.plots import Side
-from modelci.errors import PipelineError
+from modelci.errors import ModelCIError, PipelineError
 from modelci.ports import FileTree, MissingDataError, Progress, Rescorer, Table, Tables
 from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.judging import Case, Dataset, judge_evidence
@@ -145,7 +145,8 @@ def _gather(
 
 
 def _said(error: Exception) -> str:
-    return str(error).rstrip(".")
+    hint = error.hint if isinstance(error, ModelCIError) else None
+    return f"{str(error).rstrip('.')} ({hint.rstrip('.')})" if hint else str(error).rstrip(".")
 
 
 def _nothing(evaluation: Evaluation, reason: str) -> Case:
