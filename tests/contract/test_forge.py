@@ -1,12 +1,15 @@
-"""What every forge promises: the fake, the folder, and GitHub's client over real HTTP."""
+"""What every forge promises: the fake, the folder, and each client over real HTTP."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.fakes import forge_server, gitea_server, gitlab_server
 from tests.fakes.forge import FakeComment, FakeForge
+from tests.fakes.gitea_server import FakeGitea
 from tests.fakes.github_server import REPOSITORY, TOKEN, FakeGitHub, serve
+from tests.fakes.gitlab_server import FakeGitLab
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.forge import FORGES, ForgeSettings
@@ -90,13 +93,58 @@ def github_world(github: FakeGitHub) -> World:
     )
 
 
-@pytest.fixture(params=["fake", "local", "github", "github enterprise"])
+def gitlab_world(gitlab: FakeGitLab) -> World:
+    gitlab.tags.add(TAG)
+    return World(
+        forge=FORGES["gitlab"](
+            ForgeSettings(
+                progress=RecordedProgress(),
+                repository=gitlab_server.PROJECT,
+                api_url=gitlab.api_url,
+                token=gitlab_server.TOKEN,
+            )
+        ),
+        bodies=lambda number: [one["body"] for one in gitlab.notes.get(number, [])],
+        someone_writes=lambda number, body: gitlab.add_note(number, body, author="someone"),
+        release_text=lambda tag: "{name}\n{description}".format(**gitlab.releases[tag]),
+        count_writes=lambda: sum(request.method != "GET" for request in gitlab.requests),
+    )
+
+
+def gitea_world(gitea: FakeGitea) -> World:
+    gitea.tags.add(TAG)
+    return World(
+        forge=FORGES["gitea"](
+            ForgeSettings(
+                progress=RecordedProgress(),
+                repository=gitea_server.REPOSITORY,
+                api_url=gitea.api_url,
+                token=gitea_server.TOKEN,
+            )
+        ),
+        bodies=lambda number: [one["body"] for one in gitea.comments.get(number, [])],
+        someone_writes=lambda number, body: gitea.add_comment(number, body, author="someone"),
+        release_text=lambda tag: "{name}\n{body}".format(**gitea.releases[tag]),
+        count_writes=lambda: sum(request.method != "GET" for request in gitea.requests),
+    )
+
+
+@pytest.fixture(
+    params=["fake", "local", "github", "github enterprise", "gitlab", "gitlab below", "gitea"]
+)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     match request.param:
         case "fake":
             yield fake_world()
         case "local":
             yield local_world(tmp_path / "forge")
+        case "gitlab" | "gitlab below" as kind:
+            prefix = "/gitlab" if kind == "gitlab below" else ""
+            with forge_server.serve(FakeGitLab(prefix=prefix)) as gitlab:
+                yield gitlab_world(gitlab)
+        case "gitea":
+            with forge_server.serve(FakeGitea()) as gitea:
+                yield gitea_world(gitea)
         case kind:
             prefix = "/api/v3" if kind == "github enterprise" else ""
             with serve(FakeGitHub(prefix=prefix)) as github:
