@@ -72,13 +72,15 @@ class Artifact:
 class FakeGitHub:
     """The state of one repository; ``prefix`` is /api/v3 on Enterprise Server.
 
-    ``objects`` are Git's, by id: bytes of blobs, {path: blob} of trees, and commits.
+    ``objects`` are Git's, by id: bytes of blobs, {path: blob} of trees, and commits. ``heads``
+    tells the head of a pull request anew at every request; ``before`` comes before each answer.
     """
 
     prefix: str = ""
     url: str = ""
     logins: dict[str, str] = field(default_factory=lambda: {TOKEN: BOT})
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    heads: Callable[[int], str] | None = None
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     minimized: list[str] = field(default_factory=list)
     may_minimize: bool = True
@@ -223,12 +225,16 @@ class FakeGitHub:
         if "pullRequest" not in request.body["query"]:
             return Reply(body={"data": data})
         known = self.pulls.get(variables["number"])
+        if known and self.heads is not None:
+            known["head"]["sha"] = self.heads(known["number"])
         data["repository"] = {"pullRequest": known and _as_node(known)}
         errors = {} if known else {"errors": [{"type": "NOT_FOUND"}]}
         return Reply(body={"data": data, **errors})
 
     def get_pull(self, request: Request) -> Reply:
         pull = self.pulls.get(int(request.argument))
+        if pull and self.heads is not None:
+            pull["head"]["sha"] = self.heads(pull["number"])
         return NOT_FOUND if pull is None else Reply(body=pull)
 
     def list_pulls(self, request: Request) -> Reply:
