@@ -9,7 +9,7 @@ from modelci.domain.events import CIContext, EventKind
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.report import Revision
 from modelci.errors import ForgeError, UsageError
-from modelci.workflows.revisions import choose_base, name_head
+from modelci.workflows.revisions import choose_base, name_head, named, parse_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +110,104 @@ def test_a_base_that_was_named_is_taken_whatever_the_event_says(remote: FakeRemo
     assert found == Revision(sha=first, name=first, chosen="given")
     with pytest.raises(UsageError, match="no revision 'nowhere'"):
         choose(git, base="nowhere")
+
+
+# -- two revisions in one, and names of the registry ------------------------------------------
+
+
+def test_two_dots_name_both_revisions_and_three_their_merge_base(remote: FakeRemote) -> None:
+    first, second = grow(remote, 2)
+    side = remote.commit({"side": b"1"}, branch="side", parents=[first])
+    git = FakeGit(ROOT, remote)
+    assert parse_range(git, None, None) == (None, None)
+    assert parse_range(git, first, side) == (first, side)
+    assert parse_range(git, "v1.2", None) == ("v1.2", None)
+    assert parse_range(git, f"{first}..{side}", None) == (first, side)
+    assert parse_range(git, "m@v1.0.0..m#prod", None) == ("m@v1.0.0", "m#prod")
+    assert parse_range(git, f"{first}..", None) == (first, "HEAD")
+    assert parse_range(git, f"..{side}", None) == ("HEAD", side)
+    assert parse_range(git, f"{second}...{side}", None) == (first, side)
+    with pytest.raises(UsageError, match="one too many"):
+        parse_range(git, f"{first}..{side}", second)
+
+
+def test_revisions_without_common_history_have_no_three_dots(remote: FakeRemote) -> None:
+    (first,) = grow(remote, 1)
+    alone = remote.commit({"a": b"1"}, branch="alone", parents=[])
+    with pytest.raises(UsageError, match="no common history"):
+        parse_range(FakeGit(ROOT, remote), f"{first}...{alone}", None)
+
+
+def registered(git: FakeGit, name: str, commit: str, seconds: int = 0) -> None:
+    git.tag_objects[name] = PlannedTag(
+        name=name, artifact="m", commit=commit, seconds=seconds, subject="s"
+    )
+
+
+@pytest.fixture
+def registry(remote: FakeRemote) -> tuple[FakeGit, list[str]]:
+    shas = grow(remote, 5)
+    git = FakeGit(ROOT, remote)
+    for place, name in enumerate(("m@v1.0.0", "m@v1.2.0", "m@v1.10.0", "m@v2.0.0-rc.1")):
+        registered(git, name, shas[place], place)
+    registered(git, "m@v3.0.0", shas[4], 10)
+    registered(git, "m@v3.0.0!", shas[4], 11)
+    registered(git, "m#prod#1", shas[1], 12)
+    registered(git, "dir=name@v1.0.0", shas[2], 13)
+    return git, shas
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "chosen"),
+    [
+        ("m@v1.2.0", 1, "version v1.2.0"),
+        ("m@v1", 2, "version v1.10.0"),
+        ("m@v1.2", 1, "version v1.2.0"),
+        ("m@v2.0.0-rc.1", 3, "version v2.0.0-rc.1"),
+        ("m@v3.0.0", 4, "version v3.0.0"),
+        ("m@latest", 3, "version v2.0.0-rc.1"),
+        ("m#prod", 1, "v1.2.0 holds prod"),
+        ("dir:name@v1", 2, "version v1.0.0"),
+    ],
+)
+def test_a_name_of_the_registry_means_its_commit(
+    registry: tuple[FakeGit, list[str]], name: str, place: int, chosen: str
+) -> None:
+    git, shas = registry
+    expected = Revision(sha=shas[place], name=name, chosen=chosen)
+    assert named(git, name) == expected
+    assert choose(git, base=name) == expected
+    assert name_head(git, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("m@v9", "m has no version v9", "There are v2.0.0-rc.1, v1.10.0, v1.2.0, v1.0.0."),
+        ("m@v3", "m has no version v3", "There are v2.0.0-rc.1, v1.10.0, v1.2.0, v1.0.0."),
+        ("m#dev", "Nothing of m holds stage 'dev'", "There are m#prod."),
+        ("dir:name#dev", "Nothing of dir:name holds", "None of its stages is held."),
+        ("other@v1", "no tag of this clone speaks of an artifact 'other'", "git fetch --tags"),
+        ("nowhere", "no revision 'nowhere'", ""),
+    ],
+)
+def test_what_the_registry_does_not_know_is_an_error_that_lists_what_it_does(
+    registry: tuple[FakeGit, list[str]], name: str, message: str, hint: str
+) -> None:
+    git, _ = registry
+    with pytest.raises(UsageError, match=message) as caught:
+        named(git, name)
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_branch_of_an_artifacts_name_is_not_taken_for_its_version(
+    registry: tuple[FakeGit, list[str]],
+) -> None:
+    git, shas = registry
+    git.refs["refs/heads/m@v1.2.0"] = shas[4]
+    git.refs["refs/heads/fix#12"] = shas[0]
+    assert named(git, "m@v1.2.0").sha == shas[1]
+    assert named(git, "fix#12").sha == shas[0]  # no artifact has that name
 
 
 # -- pull requests ---------------------------------------------------------------------------
