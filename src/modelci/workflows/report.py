@@ -19,6 +19,7 @@ from modelci.errors import ConfigError
 from modelci.ports import FileTree, Git, Progress, Rescorer, SnapshotReader, Tables
 from modelci.workflows.budgets import judge_budgets, measure_sizes
 from modelci.workflows.findings import Findings, Sides
+from modelci.workflows.history import gather_history
 from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
 
 _MOST_STALE = 5
@@ -67,7 +68,7 @@ def make_report(
     the base's model may be scored anew on the head's test set.
     """
     gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
-    return build_report(
+    report = build_report(
         gathered,
         _find(gathered, tables=tables, rescorer=rescorer, pull=pull, progress=progress),
         head_sha=_shown_sha(gathered.head, context, given=head is not None),
@@ -76,6 +77,12 @@ def make_report(
         run=run,
         run_url=context.run_url,
     )
+    if report.base is None or report.base.sha is None:
+        return report
+    gated = (result.key for result in report.gates if result.key is not None)
+    changed = (delta.key for delta in report.metrics if delta.is_changed)
+    history = gather_history(git, reader, config, (*gated, *changed), until=report.base.sha)
+    return replace(report, history=history)
 
 
 def build_report(

@@ -95,14 +95,7 @@ def load_revision(
 
     Lock files are the largest of them; what is left out stands as never run.
     """
-    files.prefetch(
-        {
-            *layout.projects,
-            *layout.locks,
-            *layout.sources,
-            *(join(posixpath.dirname(path), DEFAULT_PARAMS) for path in layout.projects),
-        }
-    )
+    files.prefetch(own_files(layout))
     shared = _Shared(files, parser)
     shared.prefetch(layout.projects)
     projects, sources, locks = [], [], {}
@@ -130,6 +123,12 @@ def load_revision(
         locks=locks,
         vars_files=frozenset(shared.loaded),
     )
+
+
+def own_files(layout: Layout) -> set[str]:
+    """Return what is read of every revision: DVC's files, and the usual variables beside them."""
+    beside = (join(posixpath.dirname(path), DEFAULT_PARAMS) for path in layout.projects)
+    return {*layout.projects, *layout.locks, *layout.sources, *beside}
 
 
 class _Shared:

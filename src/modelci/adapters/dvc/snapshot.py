@@ -14,7 +14,7 @@ from modelci.adapters.dvc.files import Files, Layout, find_layout, submodules
 from modelci.adapters.dvc.numbers import Allowance, TooLargeError, read_metrics, read_params
 from modelci.adapters.dvc.paths import Ref, join, parents
 from modelci.adapters.dvc.project import DEFAULT_PARAMS
-from modelci.adapters.dvc.revision import Output, Revision, load_revision
+from modelci.adapters.dvc.revision import Output, Revision, load_revision, own_files
 from modelci.adapters.dvc.stale import Staleness, read_filters
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
@@ -110,15 +110,21 @@ class DvcSnapshotReader:
     ) -> "Iterator[Mapping[MetricKey, MetricValue] | ConfigError]":
         """Yield each tree's metrics; a file that several trees share is parsed once."""
         shared = SharedParser()
+        paths: list[str] = []
         for tree in trees:
             try:
-                yield self._metrics_of(tree, shared)
+                paths, metrics = self._metrics_of(tree, shared, likely=paths)
+                yield metrics
             except ConfigError as error:
                 yield error
 
-    def _metrics_of(self, tree: FileTree, parser: Parser) -> "Mapping[MetricKey, MetricValue]":
+    def _metrics_of(
+        self, tree: FileTree, parser: Parser, *, likely: Iterable[str]
+    ) -> "tuple[list[str], Mapping[MetricKey, MetricValue]]":
+        """Return the metrics and their files; what is ``likely`` one is read with DVC's own."""
         files = Files(tree)
         layout = find_layout(files)
+        files.prefetch(own_files(layout) | files.paths.intersection(likely))
         notes = Notes()
         settings = ProjectSettings(self._root, layout, self._config_folders)
         revision = load_revision(files, layout, parser, settings.of, with_locks=False)
@@ -130,7 +136,7 @@ class DvcSnapshotReader:
         values = _Values(files, contents, parser, notes)
         values.gather(paths, ())
         values.take_metrics(paths)
-        return values.metrics
+        return paths, values.metrics
 
 
 class Notes(dict[str, None]):
