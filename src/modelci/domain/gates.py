@@ -442,16 +442,30 @@ def _decide(mode: Mode, change: _Change, evidence: Evidence) -> tuple[float, Out
 
 
 def _reason(outcome: Outcome, mode: Mode, change: _Change, evidence: Evidence) -> str:
-    low, high = _digits(evidence.low, 3), _digits(evidence.high, 3)
-    level = f"{(1 - 2 * evidence.alpha) * 100:.4g}%"
-    interval = f"{level} interval of the change {low} to {high}, {evidence.rows:,} rows"
     if outcome is Outcome.INCONCLUSIVE:
-        return f"{change.text}, but that may be chance: {interval}"
-    if outcome is Outcome.FAILED and mode is Mode.NONINFERIOR:
-        return f"{change.text}; not proven to hold: {interval}"
-    if outcome is Outcome.FAILED and mode is Mode.SUPERIOR:
-        return f"{change.text}; not proven to be better: {interval}"
-    return f"{change.text}; {interval}"
+        return f"{change.text}, but that may be chance{_p_text(evidence)}"
+    if mode is Mode.EVIDENCE:
+        return f"{change.text}{_p_text(evidence) if outcome is Outcome.FAILED else ''}"
+    wanted = "better" if mode is Mode.SUPERIOR else "within that"
+    proven = "proven" if outcome is Outcome.PASSED else "not proven"
+    return f"{change.text}; {proven} to be {wanted}: {_at_worst(change, evidence)}"
+
+
+def _p_text(evidence: Evidence) -> str:
+    if evidence.p_value is None:
+        return ""
+    if evidence.p_value < 1e-4:
+        return ", p < 0.0001"
+    return f", p = {evidence.p_value:.2g}"
+
+
+def _at_worst(change: _Change, evidence: Evidence) -> str:
+    """Say where the bound lies that a proof must keep within."""
+    low = min(change.sign * evidence.low, change.sign * evidence.high)
+    shown = _digits(abs(low), 3)
+    if change.rule is Rule.MAX_INCREASE:
+        return f"{'-' if low > 0 else '+'}{shown} at most"
+    return f"better by {shown} at least" if low > 0 else f"worse by {shown} at most"
 
 
 def _at_most(value: float, limit: float, *, scale: float) -> bool:

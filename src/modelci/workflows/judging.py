@@ -234,16 +234,15 @@ def _judge_slices(
     gates: list[GateResult] = []
     for case in cases if config.slices.by else ():
         measures = _slice_measures(case, config, grounds)
-        whole = _named(config.slices.gate("metrics"), case, cases)
         found = _slices_of(case, config, measures)
-        if isinstance(found, GateResult):
-            gates.append(replace(found, gate=whole))
-            continue
-        slices += found
-        for measure in measures:
+        for measure in measures or ("metrics",):
             gate = _named(config.slices.gate(measure), case, cases)
+            if isinstance(found, _Unjudged):
+                gates.append(_finish(gate, Subject.SLICE, found.outcome, found.reason))
+                continue
             mine = [one for one in found if one.measure == measure]
             gates.append(_sum_up(gate, mine, case, config.slices.min_rows))
+        slices += () if isinstance(found, _Unjudged) else found
     return tuple(slices), tuple(gates)
 
 
@@ -262,29 +261,35 @@ def _slice_measures(
     return tuple(dict.fromkeys(measures))
 
 
+@dataclass(frozen=True, slots=True)
+class _Unjudged:
+    """Why no slice can be judged."""
+
+    outcome: Outcome
+    reason: str
+
+
 def _slices_of(
     case: Case, config: Config, measures: Sequence[str]
-) -> tuple[SliceResult, ...] | GateResult:
-    """Judge the slices, or say why none can be."""
-    gate = config.slices.gate("metrics")
+) -> tuple[SliceResult, ...] | _Unjudged:
     if case.head is None:
-        return _finish(gate, Subject.SLICE, Outcome.MISSING, case.missing)
+        return _Unjudged(Outcome.MISSING, case.missing)
     if case.comparer is None:
-        return _finish(gate, Subject.SLICE, Outcome.INCOMPARABLE, case.reason)
+        return _Unjudged(Outcome.INCOMPARABLE, case.reason)
     if not measures:
         reason = "no gate compares a metric that the predictions reproduce: name slices.metrics"
-        return _finish(gate, Subject.SLICE, Outcome.INCOMPARABLE, reason)
+        return _Unjudged(Outcome.INCOMPARABLE, reason)
     try:
         return judge_slices(
             case.comparer,
             find_slices(case.head.frame, config.slices.by),
             measures,
-            allowed=gate.threshold,
+            allowed=config.slices.gate("").threshold,
             min_rows=config.slices.min_rows,
             alpha=config.slices.alpha,
         )
     except ValueError as error:
-        return _finish(gate, Subject.SLICE, Outcome.MISSING, str(error))
+        return _Unjudged(Outcome.MISSING, str(error))
 
 
 def _sum_up(gate: Gate, results: Sequence[SliceResult], case: Case, min_rows: int) -> GateResult:
