@@ -20,6 +20,8 @@ def site(template: World, tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def github() -> Iterator[FakeGitHub]:
+def github(site: World) -> Iterator[FakeGitHub]:
+    """GitHub, which knows of the pull request as soon as it is proposed."""
     with serve(FakeGitHub()) as server:
+        site.github = server
         yield server

@@ -1,5 +1,7 @@
 """``modelci comment``, and a forge that is not well."""
 
+import json
+
 import pytest
 from tests.e2e.world import Checkout, World, hint_of
 from tests.fakes.github_server import REPOSITORY, TOKEN, FakeGitHub
@@ -17,6 +19,7 @@ def laptop(site: World, github: FakeGitHub) -> Checkout:
         "GITHUB_TOKEN": TOKEN,
     }
     site.laptop.modelci("report")
+    github.add_pull(7, sha=site.laptop.git("rev-parse", "HEAD"))
     return Checkout(site.laptop.folder, variables)
 
 
@@ -39,6 +42,78 @@ def test_a_dry_run_prints_the_comment(laptop: Checkout, github: FakeGitHub) -> N
     done = laptop.modelci("comment", "--pr", "7", "--dry-run", GITHUB_TOKEN=None)
     assert done.out.startswith("<!-- modelci:report local/report -->\n## Model report\n")
     assert github.requests == []
+
+
+def test_a_head_that_moved_on_is_told_of_and_no_error(laptop: Checkout, github: FakeGitHub) -> None:
+    github.add_pull(7, sha="e" * 40)
+    done = laptop.modelci("comment", "--pr", "7")
+    assert done.out.startswith("Outdated, so nothing was posted. The report is of ")
+    assert "the head of pull request 7 is eeeeeee now." in done.out
+    done = laptop.modelci("comment", "--pr", "7", "--json")
+    assert (json.loads(done.out)["action"], json.loads(done.out)["url"]) == ("outdated", None)
+    assert github.comments == {}
+
+
+def test_flags_choose_what_becomes_of_an_earlier_comment(
+    laptop: Checkout, github: FakeGitHub
+) -> None:
+    for mode in ("update", "new", "hide-and-new"):
+        done = laptop.modelci("comment", "--pr", "7", "--mode", mode)
+        assert done.out.startswith("Comment created: ")
+    assert len(github.comments[7]) == 3
+    assert len(github.minimized) == 2
+
+
+def test_on_change_only_begins_no_comment_where_nothing_changed(
+    laptop: Checkout, github: FakeGitHub
+) -> None:
+    laptop.modelci("report", "HEAD")
+    done = laptop.modelci("comment", "--pr", "7", "--on-change-only")
+    assert done.out == "No comment was posted. Nothing changed.\n"
+    assert github.comments == {}
+    done = laptop.modelci("comment", "--pr", "7", "--always", MODELCI_COMMENT_ON_CHANGE_ONLY="true")
+    assert done.out.startswith("Comment created: ")
+
+
+def test_no_such_pull_request(laptop: Checkout) -> None:
+    done = laptop.modelci("comment", "--pr", "99", code=2)
+    assert "99" in done.err
+
+
+def test_a_check_is_set_and_kept(laptop: Checkout, github: FakeGitHub) -> None:
+    sha = laptop.git("rev-parse", "HEAD")
+    first = laptop.modelci("check", "--start", "--sha", sha)
+    assert first.out.startswith("modelci: in progress. The pipeline runs (https://github.com/")
+    laptop.modelci("report", "HEAD")
+    second = laptop.modelci("check", "--sha", sha, "--json")
+    (check,) = github.check_runs
+    assert (check["head_sha"], check["status"]) == (sha, "completed")
+    assert json.loads(second.out) == {
+        "name": "modelci",
+        "status": "success",
+        "title": check["output"]["title"],
+        "kind": "check run",
+        "url": check["html_url"],
+    }
+    laptop.modelci("check", "--failed", "--sha", sha, "--name", "other")
+    assert [one["name"] for one in github.check_runs] == ["modelci", "other"]
+    assert github.check_runs[1]["conclusion"] == "failure"
+
+
+def test_a_check_of_no_commit_or_another_is_refused(laptop: Checkout, github: FakeGitHub) -> None:
+    assert "--sha" in hint_of(laptop.modelci("check", "--start", code=2))
+    assert "The report is of " in laptop.modelci("check", "--sha", "e" * 40, code=2).err
+    off = laptop.modelci("check", "--start", "--sha", "e" * 40, "--name", "")
+    assert off.out == "comment.check is empty: no check is wanted.\n"
+    assert github.check_runs == []
+
+
+def test_a_check_that_may_not_be_set_is_an_error(laptop: Checkout, github: FakeGitHub) -> None:
+    sha = laptop.git("rev-parse", "HEAD")
+    for path in ("/check-runs", f"/statuses/{sha}"):
+        github.fail("POST", path, 403, "Resource not accessible by integration")
+    done = laptop.modelci("check", "--start", "--sha", sha, code=4)
+    assert "`checks: write`" in hint_of(done)
 
 
 def test_no_pull_request(laptop: Checkout) -> None:
@@ -106,6 +181,9 @@ def test_a_wait_that_is_too_long_is_not_begun(laptop: Checkout, github: FakeGitH
 def test_the_local_forge_writes_files(site: World) -> None:
     laptop = site.laptop
     laptop.modelci("report")
+    refused = laptop.modelci("comment", "--pr", "7", code=2, MODELCI_FORGE_KIND="local")
+    path = hint_of(refused).partition("Describe it in ")[2].partition(": {")[0]
+    laptop.put({path: json.dumps({"head_sha": laptop.git("rev-parse", "HEAD")})})
     done = laptop.modelci("comment", "--pr", "7", MODELCI_FORGE_KIND="local")
     (comment,) = (laptop.folder / ".modelci" / "forge" / "comments").glob("*.md")
     assert str(comment) in done.out

@@ -21,7 +21,13 @@ def test_a_good_one_passes_and_is_told_of_everywhere(site: World, github: FakeGi
     assert "main as the test merge has it" in body
     assert f"for `{head[:7]}`" in body
     assert "[run](https://github.com/acme/credit/actions/runs/42)" in body
-    assert runner.summary.strip() == body.partition("\n")[2].strip()
+    state, _, page = body.partition("\n")[2].partition("\n")
+    assert state == f'<!-- modelci-state: {{"run":42,"head":"{head}"}} -->'
+    assert runner.summary.strip() == page.strip()
+    (check,) = github.check_runs
+    assert (check["name"], check["head_sha"]) == ("modelci", head)
+    assert (check["status"], check["conclusion"]) == ("completed", "success")
+    assert check["output"]["title"].startswith("Passed: all 3 gates hold")
     assert runner.outputs == {
         "verdict": "passed",
         "report": str(runner.folder / ".modelci" / "report.json"),
@@ -51,7 +57,8 @@ def test_the_next_push_updates_the_same_comment(site: World, github: FakeGitHub)
     assert ours["user"]["login"] == BOT
     assert "**Passed**" in ours["body"]
     assert "What is this?" in theirs["body"]
-    assert len(github.requests) <= 3
+    about_checks = [one for one in github.requests if "check-runs" in one.path]
+    assert len(github.requests) - len(about_checks) <= 3
 
 
 def test_a_worse_model_is_blocked(site: World, github: FakeGitHub) -> None:
@@ -148,6 +155,29 @@ def test_a_forge_that_refuses_loses_the_comment_not_the_verdict(
 
     assert "No comment was posted: GitHub refused" in done.err
     assert "pull-requests: write" in done.err
+
+
+def test_a_check_that_is_refused_costs_nothing_else(site: World, github: FakeGitHub) -> None:
+    head = site.propose(WORSE)
+    for path in ("/check-runs", f"/statuses/{head}"):
+        github.fail("POST", path, 403, "Resource not accessible by integration")
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
+
+    done = runner.modelci("ci", code=1)
+
+    assert done.err.count("No check was set: ") == 1
+    assert "checks: write" in done.err
+    assert "**Blocked**" in github.comments[7][0]["body"]
+
+
+def test_a_crash_ends_the_check(site: World, github: FakeGitHub) -> None:
+    site.propose({"dvc.yaml": "stages: {train: {cmd: exit 1, deps: [nowhere]}}\n"})
+    runner = site.pull_request_runner(variables=with_token(github.api_url))
+
+    runner.modelci("ci", code=5)
+
+    (check,) = github.check_runs
+    assert (check["status"], check["conclusion"]) == ("completed", "failure")
 
 
 def test_a_fork_s_read_only_token_leaves_a_report_and_nothing_else(

@@ -5,7 +5,10 @@ import json
 import pytest
 from tests.e2e.world import FILES, PIPELINE, Checkout, World, add_dvc
 
-WRITTEN = ["modelci.yaml", ".github/workflows/model-pr.yml", ".github/workflows/model-merge.yml"]
+WRITTEN = [
+    "modelci.yaml",
+    *(f".github/workflows/model-{name}.yml" for name in ("pr", "comment", "merge")),
+]
 
 
 @pytest.fixture
@@ -37,11 +40,11 @@ def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> Non
 
     again = fresh.modelci("init")
     assert again.out == ""
-    assert again.err.count("(--force overwrites)") == 3
+    assert again.err.count("(--force overwrites)") == 4
     assert fresh.read("modelci.yaml") == "gates: []\n"
 
     forced = fresh.modelci("init", "--force")
-    assert forced.out.count("Wrote") == 3
+    assert forced.out.count("Wrote") == 4
     assert "roc_auc" in fresh.read("modelci.yaml")
 
 
@@ -49,7 +52,7 @@ def test_init_names_the_branch_that_pull_requests_go_to(fresh: Checkout) -> None
     fresh.git("remote", "remove", "origin")
     fresh.git("branch", "--move", "main", "master")
     fresh.modelci("init")
-    for path in WRITTEN[1:]:
+    for path in (WRITTEN[1], WRITTEN[3]):
         assert "branches: [master]" in fresh.read(path)
 
 
@@ -59,7 +62,7 @@ def test_init_before_the_first_commit(site: World) -> None:
     (new.folder / "modelci.yaml").unlink()
     new.git("init", "--quiet")
     add_dvc(new)
-    assert new.modelci("init").out.count("Wrote") == 3
+    assert new.modelci("init").out.count("Wrote") == 4
 
 
 def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
@@ -105,7 +108,7 @@ def test_doctor_names_the_fix(
 def test_doctor_names_the_permission_that_a_job_lacks(site: World) -> None:
     laptop = site.laptop
     laptop.modelci("init")
-    path = ".github/workflows/model-pr.yml"
+    path = ".github/workflows/model-comment.yml"
     laptop.put({path: laptop.read(path).replace("      pull-requests: write\n", "")})
     assert advises(laptop, f"✗ {path}: job comment calls", "Add that line to the job.", code=3)
     laptop.put({path: "# modelci ci\non: [\n"})

@@ -3,42 +3,157 @@
 from pathlib import Path
 
 import pytest
-from tests.e2e.steps import WorkflowRun
-from tests.e2e.world import BETTER, WORSE, World
+from tests.e2e.steps import Ended, WorkflowRun
+from tests.e2e.world import BETTER, WORSE, Job, World
 from tests.fakes.github_server import FakeGitHub
 
 PROJECT = Path(__file__).parents[2]
+OURS = PROJECT / ".github" / "workflows"
 FOLDERS = [
-    pytest.param(PROJECT / ".github" / "workflows", id="ours"),
+    pytest.param(OURS, id="ours"),
     pytest.param(PROJECT / "src" / "modelci" / "templates" / "init" / "workflows", id="template"),
 ]
 
 
+def play(site: World, github: FakeGitHub, event: Job, path: Path) -> dict[str, Ended]:
+    return WorkflowRun(site=site, event=event, api_url=github.api_url).play(path)
+
+
+def follow(
+    site: World,
+    github: FakeGitHub,
+    action: str,
+    *,
+    folder: Path = OURS,
+    fork: bool = False,
+    conclusion: str | None = None,
+    run_id: int = 42,
+    sha: str | None = None,
+) -> Ended:
+    """Play model-comment.yml for the beginning or the end of a run of model-pr."""
+    event = site.workflow_run_job(action, fork=fork, conclusion=conclusion, run_id=run_id, sha=sha)
+    return play(site, github, event, folder / "model-comment.yml")["comment"]
+
+
+def checks(github: FakeGitHub) -> list[tuple[str, str, str | None]]:
+    return [(one["name"], one["status"], one["conclusion"]) for one in github.check_runs]
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_blocked_pull_request_fails_one_job_and_the_other_comments(
-    site: World, github: FakeGitHub, folder: Path
+@pytest.mark.parametrize("fork", [False, True])
+def test_a_pull_request_is_run_without_a_write_token_and_told_of_by_another_workflow(
+    site: World, github: FakeGitHub, folder: Path, *, fork: bool
 ) -> None:
-    site.propose(WORSE)
-    run = WorkflowRun(site=site, event=site.pull_request_job(), api_url=github.api_url)
+    head = site.propose(WORSE)
+    event = site.pull_request_job(fork=fork)
 
-    jobs = run.play(folder / "model-pr.yml")
+    started = follow(site, github, "requested", folder=folder, fork=fork)
+    assert started.result == "success", started.log
+    assert checks(github) == [("modelci", "in_progress", None)]
+    github.requests.clear()
 
-    assert jobs["run"].result == "failure", jobs["run"].log
-    assert jobs["comment"].result == "success", jobs["comment"].log
+    (run,) = play(site, github, event, folder / "model-pr.yml").values()
+    assert run.result == "failure", run.log
+    assert github.requests == []
+
+    ended = follow(site, github, "completed", folder=folder, fork=fork, conclusion="failure")
+    assert ended.result == "success", ended.log
+    assert checks(github) == [("modelci", "completed", "failure")]
+    assert github.check_runs[0]["head_sha"] == head
     (comment,) = github.comments[7]
     assert comment["body"].startswith("<!-- modelci:report model-pr/comment -->")
     assert "**Blocked**" in comment["body"]
+    assert "https://github.com/acme/credit/actions/runs/42" in comment["body"]
+    assert ("nobody here has checked them" in comment["body"]) is fork
+    title = github.check_runs[0]["output"]["title"]
+    assert title.startswith("A fork's own figures: Blocked" if fork else "Blocked")
 
 
-def test_a_fork_s_pull_request_has_no_job_that_writes(site: World, github: FakeGitHub) -> None:
+def test_an_older_run_that_ends_last_changes_nothing(site: World, github: FakeGitHub) -> None:
+    site.propose(WORSE)
+    for run_id in (41, 42):
+        play(site, github, site.pull_request_job(run_id=run_id), OURS / "model-pr.yml")
+    follow(site, github, "completed", run_id=42, conclusion="failure")
+    (before,) = (one["body"] for one in github.comments[7])
+
+    late = follow(site, github, "completed", run_id=41, conclusion="failure")
+
+    assert late.result == "success", late.log
+    assert "Outdated, so nothing was posted. A newer run has written there." in late.log
+    assert [one["body"] for one in github.comments[7]] == [before]
+
+
+def test_a_head_that_moved_on_hears_no_more_of_the_old_one(site: World, github: FakeGitHub) -> None:
+    old = site.propose(WORSE)
+    play(site, github, site.pull_request_job(), OURS / "model-pr.yml")
     site.propose(BETTER)
-    event = site.pull_request_job(fork=True)
-    run = WorkflowRun(site=site, event=event, api_url=github.api_url)
 
-    jobs = run.play(PROJECT / ".github" / "workflows" / "model-pr.yml")
+    late = follow(site, github, "completed", sha=old, conclusion="failure")
 
-    assert [jobs["run"].result, jobs["comment"].result] == ["success", "skipped"]
-    assert github.requests == []
+    assert late.result == "success", late.log
+    assert f"No comment was posted. No open pull request has the head {old[:7]}" in late.log
+    assert github.comments == {}
+    assert [one["head_sha"] for one in github.check_runs] == [old]
+
+
+def test_a_crash_without_a_report_is_a_failed_check(site: World, github: FakeGitHub) -> None:
+    site.propose({"modelci.yaml": "gate: []\n"})
+    follow(site, github, "requested")
+    (run,) = play(site, github, site.pull_request_job(), OURS / "model-pr.yml").values()
+    assert run.result == "failure"
+
+    ended = follow(site, github, "completed", conclusion="failure")
+
+    assert checks(github) == [("modelci", "completed", "failure")]
+    assert github.check_runs[0]["output"]["title"] == "The pipeline crashed: no report"
+    assert ended.result == "failure"
+    assert github.comments == {}
+
+
+def test_a_cancelled_run_is_no_failure(site: World, github: FakeGitHub) -> None:
+    site.propose(BETTER)
+    follow(site, github, "requested")
+
+    ended = follow(site, github, "completed", conclusion="cancelled")
+
+    assert ended.result == "success", ended.log
+    assert "Run 42 ended as cancelled." in ended.log
+    assert checks(github) == [("modelci", "completed", "neutral")]
+
+
+def test_a_check_that_may_not_be_set_costs_no_comment(site: World, github: FakeGitHub) -> None:
+    site.propose(BETTER)
+    play(site, github, site.pull_request_job(), OURS / "model-pr.yml")
+    head = site.bare("rev-parse", "refs/pull/7/head")
+    for path in ("/check-runs", f"/statuses/{head}"):
+        github.fail("POST", path, 403, "Resource not accessible by integration")
+
+    ended = follow(site, github, "completed", conclusion="success")
+
+    assert ended.result == "failure"
+    assert "checks: write" in ended.log
+    assert "**Passed**" in github.comments[7][0]["body"]
+
+
+def test_a_comment_that_may_not_be_posted_costs_no_check(site: World, github: FakeGitHub) -> None:
+    site.propose(BETTER)
+    play(site, github, site.pull_request_job(), OURS / "model-pr.yml")
+    github.fail("POST", "/issues/7/comments", 403, "Resource not accessible by integration")
+
+    ended = follow(site, github, "completed", conclusion="success")
+
+    assert ended.result == "failure"
+    assert "pull-requests: write" in ended.log
+    assert checks(github) == [("modelci", "completed", "success")]
+
+
+def test_a_run_that_no_pull_request_started_is_not_followed(
+    site: World, github: FakeGitHub
+) -> None:
+    site.propose(BETTER)
+    event = site.workflow_run_job("completed", event="workflow_dispatch", conclusion="success")
+    ended = play(site, github, event, OURS / "model-comment.yml")["comment"]
+    assert ended.result == "skipped"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -48,9 +163,8 @@ def test_a_merge_is_run_in_one_job_and_promoted_in_another(
     before = site.bare("rev-parse", "main")
     pushed = site.push(BETTER)
     event = site.push_job(before=before)
-    run = WorkflowRun(site=site, event=event, api_url=github.api_url)
 
-    jobs = run.play(folder / "model-merge.yml")
+    jobs = play(site, github, event, folder / "model-merge.yml")
 
     assert jobs["run"].result == "success", jobs["run"].log
     assert jobs["promote"].result == "success", jobs["promote"].log
@@ -64,10 +178,8 @@ def test_a_merge_that_is_blocked_never_reaches_the_job_that_tags(
 ) -> None:
     before = site.bare("rev-parse", "main")
     site.push(WORSE)
-    event = site.push_job(before=before)
-    run = WorkflowRun(site=site, event=event, api_url=github.api_url)
 
-    jobs = run.play(PROJECT / ".github" / "workflows" / "model-merge.yml")
+    jobs = play(site, github, site.push_job(before=before), OURS / "model-merge.yml")
 
     assert [jobs["run"].result, jobs["promote"].result] == ["failure", "skipped"]
     assert site.bare("tag", "--list") == ""

@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
+from tests.fakes.github_events import workflow_run
 from tests.fakes.github_server import REPOSITORY, TOKEN
 
 from modelci.cli import main
+
+if TYPE_CHECKING:
+    from tests.fakes.github_server import FakeGitHub
 
 PIPELINE = """\
 stages:
@@ -58,6 +62,7 @@ run: {pull: true, push: true}
 promote:
   assign: [staging]
 """
+FORK = "somebody/credit"
 FILES = {
     ".gitignore": ".venv\n",
     "dvc.yaml": PIPELINE,
@@ -198,6 +203,7 @@ class World:
         self.root = root
         self.remote = root / "origin.git"
         self.laptop = Checkout(root / "laptop", {})
+        self.github: FakeGitHub | None = None
 
     @classmethod
     def create(cls, root: Path) -> "World":
@@ -241,7 +247,13 @@ class World:
         laptop.git("merge", "--quiet", "--no-ff", "-m", f"Merge {head} into main", "change")
         laptop.git("push", "--quiet", "--force", "origin", "HEAD:refs/pull/7/merge")
         laptop.git("switch", "--quiet", "main")
+        self._tell_github()
         return head
+
+    def _tell_github(self, repository: str = REPOSITORY) -> None:
+        if self.github is not None:
+            head = self.bare("rev-parse", "refs/pull/7/head")
+            self.github.add_pull(7, sha=head, branch="change", repository=repository)
 
     def push(self, files: Mapping[str, str], *, branch: str = "main") -> str:
         """Commit to a branch and push it; return the commit."""
@@ -279,9 +291,57 @@ class World:
         job = replace(job, variables={**job.variables, **(variables or {})})
         return self.runner(self.checkout(name, f"refs/heads/{branch}"), job)
 
-    def pull_request_job(self, *, fork: bool = False) -> Job:
+    def workflow_run_runner(
+        self,
+        action: str = "completed",
+        *,
+        name: str = "follower",
+        conclusion: str | None = "success",
+        variables: Mapping[str, str] | None = None,
+        **run: Any,  # noqa: ANN401 - as github_events has them
+    ) -> Checkout:
+        """Give a job that follows a run of model-pr: its event, and the default branch."""
+        job = self.workflow_run_job(action, conclusion=conclusion, **run)
+        job = replace(job, variables={**job.variables, **(variables or {})})
+        return self.runner(self.checkout(name, "refs/heads/main"), job)
+
+    def workflow_run_job(
+        self,
+        action: str,
+        *,
+        fork: bool = False,
+        sha: str | None = None,
+        run_id: int = 42,
+        attempt: int = 1,
+        conclusion: str | None = None,
+        event: str = "pull_request",
+    ) -> Job:
+        """Say what GitHub tells the jobs that follow a run for pull request 7."""
+        return Job(
+            event=workflow_run(
+                action,
+                sha=sha or self.bare("rev-parse", "refs/pull/7/head"),
+                head_repository=FORK if fork else REPOSITORY,
+                event=event,
+                run_id=run_id,
+                attempt=attempt,
+                conclusion=conclusion,
+            ),
+            variables={
+                "GITHUB_EVENT_NAME": "workflow_run",
+                "GITHUB_REF": "refs/heads/main",
+                "GITHUB_REF_NAME": "main",
+                "GITHUB_REF_TYPE": "branch",
+                "GITHUB_RUN_ID": "900",
+                "GITHUB_SHA": self.bare("rev-parse", "main"),
+                "GITHUB_WORKFLOW": "model-comment",
+            },
+        )
+
+    def pull_request_job(self, *, fork: bool = False, run_id: int = 42, attempt: int = 1) -> Job:
         """Say what GitHub tells the jobs of pull request 7, in the fields that anybody reads."""
-        whose = "somebody/credit" if fork else REPOSITORY
+        whose = FORK if fork else REPOSITORY
+        self._tell_github(whose)
         head = {"sha": self.bare("rev-parse", "refs/pull/7/head"), "ref": "change"}
         base = {"sha": self.bare("rev-parse", "main"), "ref": "main"}
         return Job(
@@ -301,6 +361,8 @@ class World:
                 "GITHUB_REF": "refs/pull/7/merge",
                 "GITHUB_REF_NAME": "7/merge",
                 "GITHUB_REF_TYPE": "branch",
+                "GITHUB_RUN_ATTEMPT": str(attempt),
+                "GITHUB_RUN_ID": str(run_id),
                 "GITHUB_SHA": self.bare("rev-parse", "refs/pull/7/merge"),
                 "GITHUB_WORKFLOW": "model-pr",
             },
