@@ -89,6 +89,7 @@ else
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
+	@$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci src/modelci/templates/init/gitlab/gitlab-ci.yml
 
 registries:
 	@git grep --untracked -nIiE -e '$(REGISTRIES)'; test $$? -eq 1 || \

@@ -97,6 +97,8 @@ def _publish(app: App, done: "Done") -> None:
     if app.context.provider == "github":
         for line in annotate(done.report):
             click.echo(line, err=True)
+    if app.context.provider == "gitlab":
+        _write_widgets(app, done.report)
     write_outputs(
         {
             "verdict": _verdict(done.report),
@@ -105,6 +107,15 @@ def _publish(app: App, done: "Done") -> None:
             "comment-url": (done.comment.url if done.comment else None) or "",
         }
     )
+
+
+def _write_widgets(app: App, report: "Report") -> None:
+    """Write what GitLab shows in a merge request from a job's `artifacts:reports:`."""
+    from modelci.render.junit import render_junit
+    from modelci.render.openmetrics import render_metrics
+
+    (app.folder / "metrics.txt").write_text(render_metrics(report), encoding="utf-8")
+    (app.folder / "report.junit.xml").write_text(render_junit(report), encoding="utf-8")
 
 
 def _verdict(report: "Report") -> str:

@@ -16,6 +16,7 @@ _FILES = {
     "json": "report.json",
     "html": "report.html",
     "junit": "report.junit.xml",
+    "openmetrics": "metrics.txt",
 }
 
 
@@ -140,6 +141,10 @@ def _render(app: App, report: "Report", name: str) -> str:
             from modelci.render.junit import render_junit
 
             return render_junit(report).rstrip("\n")
+        case "openmetrics":
+            from modelci.render.openmetrics import render_metrics
+
+            return render_metrics(report).rstrip("\n")
         case _:
             from modelci.cli.output import to_text
 
