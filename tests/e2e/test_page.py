@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 from tests.golden import samples
 
 from modelci.domain.report import Report
@@ -80,7 +80,7 @@ class Opener:
 def draw_all(page: Page, count: int) -> None:
     for holder in page.locator(".plot").all():
         holder.scroll_into_view_if_needed()
-    page.wait_for_function(f"document.querySelectorAll('.plot svg').length === {count}")
+    expect(page.locator(".plot svg")).to_have_count(count)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -147,6 +147,20 @@ def test_slices_are_a_heat_table(visit: Opener) -> None:
     assert cells.count() > 0
     tint = cells.first.evaluate("cell => getComputedStyle(cell).backgroundColor")
     assert tint not in {"rgba(0, 0, 0, 0)", "transparent"}
+
+
+def test_plots_are_drawn_and_tell_their_points(visit: Opener) -> None:
+    page = visit.report(samples.proven())
+    draw_all(page, len(samples.proven().plots))
+    plot = page.locator(".plot svg").first
+    box = plot.bounding_box()
+    assert box
+    for step in range(1, 20):
+        page.mouse.move(box["x"] + box["width"] * step / 20, box["y"] + box["height"] / 2)
+    assert page.locator(".modelci-tip").count() == 1
+    assert plot.locator("path").count() > 3
+    page.emulate_media(color_scheme="dark")
+    draw_all(page, len(samples.proven().plots))
 
 
 def test_it_prints(visit: Opener) -> None:

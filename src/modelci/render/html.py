@@ -13,7 +13,7 @@ from modelci.domain.pipeline import Run, StageRun
 from modelci.domain.plots import Picture, PictureKind, picture_kind
 from modelci.domain.report import Report, Revision
 from modelci.errors import ConfigError
-from modelci.render import page, pictures, quantities, vega
+from modelci.render import page, pictures, quantities, templating, vega
 from modelci.render.charts import spark, whisker
 from modelci.render.digest import FROM_FORK, digest, revision_label, run_counts, short_sha
 from modelci.render.escape import PROSE_LIMIT, clean, log_lines, web_address
@@ -33,6 +33,7 @@ from modelci.render.rows import (
     value_pair,
     waiver_edit,
 )
+from modelci.render.templating import PAGE, Overrides
 from modelci.render.timeline import chart
 
 _MOST_METRICS = 5_000
@@ -56,7 +57,7 @@ class Listing(Generic[T]):
         return self.total - len(self.rows)
 
 
-def render_page(report: Report, *, title: str) -> str:
+def render_page(report: Report, *, title: str, overrides: Overrides | None = None) -> str:
     """Return the page. Of more than 5,000 metrics it shows those that changed most.
 
     Plots are drawn by the reader's browser, from a script that the page brings along; without
@@ -64,7 +65,8 @@ def render_page(report: Report, *, title: str) -> str:
     """
     script, bundle = page.asset("report.js"), _bundle(report)
     style = page.asset("report.css") + page.asset("chart.css") + (vega.STYLE if bundle else "")
-    environment = page.environment()
+    own = overrides is not None and overrides.has(PAGE)
+    environment = templating.environment(overrides) if overrides and own else page.environment()
     context = _context(report)
     environment.filters |= {
         "name": _name,
@@ -72,16 +74,19 @@ def render_page(report: Report, *, title: str) -> str:
         "percent": _percent,
         "heat": _heater(context["heat"]),
     }
-    return environment.get_template("report.html.j2").render(
-        title=clean(title, 200),
-        policy=page.policy(style=style, scripts=(script, bundle) if bundle else (script,)),
-        style=page.trusted(style),
-        script=page.trusted(script),
-        draws=bool(bundle),
-        bundle=page.trusted(bundle),
-        specs=page.trusted(_specs(report)) if bundle else "",
-        **context,
-    )
+    context |= {
+        "title": clean(title, 200),
+        "policy": page.policy(style=style, scripts=(script, bundle) if bundle else (script,)),
+        "style": page.trusted(style),
+        "script": page.trusted(script),
+        "draws": bool(bundle),
+        "bundle": page.trusted(bundle),
+        "specs": page.trusted(_specs(report)) if bundle else "",
+    }
+    if overrides and own:
+        context["report"] = templating.report_values(report)
+        return templating.render(environment, PAGE, overrides, context)
+    return environment.get_template("report.html.j2").render(**context)
 
 
 def _bundle(report: Report) -> str:
@@ -97,6 +102,8 @@ def _bundle(report: Report) -> str:
 def _specs(report: Report) -> str:
     """Return each plot's specification, as JSON that cannot end its element."""
     specs = [vega.vega_lite(plot) for plot in report.plots]
+    for spec in specs:
+        spec["title"] = spec["title"] | {"text": ""}  # the page's own caption says it
     return json.dumps(specs, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -64,7 +64,7 @@ window.modelciPlot = async (element, spec, { dark = false } = {}) => {
       actions: false,
       defaultStyle: false,
       hover: false,
-      logLevel: vega.None,
+      logLevel: 0,  // vega.None: what is wrong with a plot is no business of the console
       tooltip: showTip,
       loader: { load: refuse, sanitize: refuse, http: refuse, file: refuse },
     });
