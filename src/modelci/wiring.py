@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from modelci.domain.events import CIContext
     from modelci.domain.report import Report
     from modelci.ports import Forge, Progress, StageExecutor
+    from modelci.render.templating import Overrides
     from modelci.workflows.comment import Desk
 
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -235,11 +236,35 @@ class App:
                 max_bytes=settings.max_bytes,
                 pictures=pictures,
                 elsewhere=elsewhere,
+                overrides=self.templates(report),
             )
         except ValueError as error:
             raise ConfigError(
                 f"report.max_bytes is too small. {error}", hint="16384 bytes hold any verdict."
             ) from error
+
+    def templates(self, report: "Report") -> "Overrides | None":
+        """Return what the project overrides of the comment and the page, if anything.
+
+        In a job of a pull request the base's templates count, as its gates do.
+        """
+        folder = self.configuration.config.report.templates
+        if folder is None:
+            return None
+        from modelci.domain.events import EventKind
+        from modelci.render.templating import Overrides
+        from modelci.workflows.templates import read_templates
+
+        base = report.base.sha if report.base else None
+        proposed = self.context.event is EventKind.PULL_REQUEST
+        tree = self.git.tree(base) if proposed and base else self.git.work_tree()
+        files = read_templates(tree, folder)
+        if not files and not proposed:
+            raise ConfigError(
+                f"report.templates names {folder}, which holds no templates.",
+                hint="Put comment.md.j2 or page.html.j2 there (see docs/reports.md).",
+            )
+        return Overrides(folder=folder, files=files)
 
     def draw(self, report: "Report") -> Mapping[str, bytes]:
         """Return a report's plots and pictures as images, by the name that a comment uses."""

@@ -86,16 +86,19 @@ def _failure(run: "Run") -> PipelineError:
 def _publish(app: App, done: "Done") -> None:
     """Write what the runner shows: page, summary, annotations, outputs."""
     from modelci.adapters.ci import write_outputs, write_summary
+    from modelci.render.annotations import locate
     from modelci.render.annotations import render as annotate
     from modelci.render.html import render_page
     from modelci.render.markdown import render_summary
 
     title = app.configuration.config.report.title
     page = app.folder / "report.html"
-    page.write_text(render_page(done.report, title=title), encoding="utf-8")
+    shown = render_page(done.report, title=title, overrides=app.templates(done.report))
+    page.write_text(shown, encoding="utf-8")
     write_summary(render_summary(done.report, title=title))
     if app.context.provider == "github":
-        for line in annotate(done.report):
+        files = app.git.work_tree().read(sorted({one.key.path for one in done.report.params}))
+        for line in annotate(done.report, lines=locate(done.report, files)):
             click.echo(line, err=True)
     if app.context.provider == "gitlab":
         _write_widgets(app, done.report)

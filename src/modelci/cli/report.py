@@ -132,7 +132,7 @@ def _render(app: App, report: "Report", name: str) -> str:
         case "html":
             from modelci.render.html import render_page
 
-            return render_page(report, title=title).rstrip("\n")
+            return render_page(report, title=title, overrides=app.templates(report)).rstrip("\n")
         case "json":
             from modelci.documents import codec
 

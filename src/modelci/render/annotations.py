@@ -3,11 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import Literal
+
+from yaml import YAMLError
 
 from modelci.domain.changes import ValueKey
 from modelci.domain.pipeline import StageRun
 from modelci.domain.report import Report
+from modelci.errors import ConfigError
+from modelci.formats import locate_yaml, parse
 from modelci.render import quantities
 from modelci.render.digest import digest
 from modelci.render.escape import clean, log_lines
@@ -44,6 +49,34 @@ def render(report: Report, *, lines: Mapping[ValueKey, int] | None = None) -> li
         *_lines("warning", warnings),
         *_lines("notice", notices),
     ]
+
+
+def locate(report: Report, files: Mapping[str, bytes]) -> dict[ValueKey, int]:
+    """Return the lines of the first ten changed parameters in the head's ``files``.
+
+    YAML and JSON are understood; of a parameter that is gone it is the line of what held it.
+    """
+    found: dict[ValueKey, int] = {}
+    for change in report.params:
+        data = files.get(change.key.path)
+        if data is not None and PurePosixPath(change.key.path).suffix.lower() in _LOCATED:
+            line = _line(change.key, data)
+            if line is not None:
+                found[change.key] = line
+        if len(found) == _MOST:
+            break
+    return found
+
+
+_LOCATED = frozenset({".json", ".yaml", ".yml"})
+
+
+def _line(key: ValueKey, data: bytes) -> int | None:
+    try:
+        parse(key.path, data)  # which refuses what is not to be walked
+        return locate_yaml(data, tuple(key.name.split(".")))
+    except (ConfigError, YAMLError):  # tabs in JSON are no YAML
+        return None
 
 
 def _parameters(report: Report, lines: Mapping[ValueKey, int]) -> Iterator[_Annotation]:

@@ -54,7 +54,7 @@ from modelci.render.rows import (
     waiver_edit,
 )
 from modelci.render.sparkline import sparkline
-from modelci.render.templating import Overrides, render_sections
+from modelci.render.templating import COMMENT, Overrides, render_sections
 from modelci.render.vega import captions
 
 SUMMARY_BYTES = 1_000_000
@@ -116,7 +116,7 @@ def render_comment(
     shown = _Pictures(addresses=pictures or {}, elsewhere=elsewhere)
     head = f"{marker}\n" if marker else ""
     room = max_bytes - len(head.encode())
-    if overrides is None:
+    if overrides is None or not overrides.has(COMMENT):
         return head + _join(_sections(report, title, room, shown))
     return head + render_sections(
         lambda left: _sections(report, title, left, shown),

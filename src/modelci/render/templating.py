@@ -29,11 +29,12 @@ SECTIONS = (
 )
 """The blocks of a comment, in the order of ours."""
 
-MAX_FILES = 50
-MAX_FILE_BYTES = 256 * 1024
-
 _OURS = "modelci/"
-_OUR_FILES = {f"{_OURS}comment.md.j2": "comment.md.j2", f"{_OURS}page.html.j2": "report.html.j2"}
+_OUR_FILES = {
+    f"{_OURS}{COMMENT}": COMMENT,
+    f"{_OURS}{PAGE}": "report.html.j2",
+    "chart.html.j2": "chart.html.j2",  # which our page includes
+}
 _MAX_OUTPUT = 8 * 1024 * 1024
 _ATTEMPTS = 4
 _UNSAFE_FILTERS = ("tojson", "urlize", "xmlattr")  # what they return counts as escaped
@@ -119,7 +120,7 @@ def render_sections(
     where that does not help.
     """
     made = environment(overrides, markdown=True)
-    values = report_values(report)
+    values = {name: _foreign(value) for name, value in report_values(report).items()}
     room = max_bytes
     for _ in range(_ATTEMPTS):
         context = {"report": values, **_by_section(sections(room))}
@@ -140,8 +141,7 @@ def report_values(report: Report) -> dict[str, Any]:
             if field not in _LEFT_OUT
         }
     )
-    found |= {"ok": report.is_ok, "verdict": msgspec.to_builtins(report.verdict)}
-    return {name: _foreign(value) for name, value in found.items()}
+    return found | {"ok": report.is_ok, "verdict": msgspec.to_builtins(report.verdict)}
 
 
 def _foreign(value: object) -> object:
