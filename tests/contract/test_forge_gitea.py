@@ -1,7 +1,9 @@
 """Gitea's client where the network, the token or Gitea itself misbehaves."""
 
+import io
 import logging
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -338,9 +340,24 @@ def test_a_release_that_may_have_been_made_is_looked_for(
     assert gitea.asked().count("POST /releases") == 1
 
 
-def test_an_artifact_is_not_to_be_had(forge: GiteaForge) -> None:
-    with pytest.raises(ForgeError, match="no other run's artifacts"):
-        forge.read_artifact(1, "modelci", "report.json", max_bytes=1)
+def test_a_file_of_an_artifact_is_read(gitea: FakeGitea, forge: GiteaForge) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("report.json", b"{}")
+    gitea.artifacts[42] = [("other", b"x"), ("modelci", data.getvalue())]
+    assert forge.read_artifact(42, "modelci", "report.json", max_bytes=10) == b"{}"
+    with pytest.raises(ForgeError, match="has no artifact 'nothing'"):
+        forge.read_artifact(42, "nothing", "report.json", max_bytes=10)
+    with pytest.raises(ForgeError, match="larger than 1 bytes"):
+        forge.read_artifact(42, "modelci", "report.json", max_bytes=1)
+
+
+def test_a_version_without_artifacts_is_told_apart(
+    gitea: FakeGitea, forge: GiteaForge, go_wrong: GoWrong
+) -> None:
+    gitea.fail("GET", "/artifacts", 404)
+    error = go_wrong(lambda: forge.read_artifact(42, "modelci", "report.json", max_bytes=10))
+    assert "since 1.24" in (error.hint or "")
 
 
 # How it is opened

@@ -149,7 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
         if reply is None:
             self.close_connection = True
             return
-        sent = b"" if reply.status == 204 else json.dumps(reply.body).encode()
+        sent = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        if reply.status == 204:
+            sent = b""
         self.send_response(reply.status)
         for key, value in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(key, value)

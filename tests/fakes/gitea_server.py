@@ -34,6 +34,7 @@ class FakeGitea(ForgeServer):
     tags: set[str] = field(default_factory=set)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
     statuses: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
 
     api: str = "/api/v1"
 
@@ -184,6 +185,30 @@ class FakeGitea(ForgeServer):
                 return Reply(body=release)
         return _NOT_FOUND
 
+    def list_artifacts(self, request: Request) -> Reply:
+        run = int(request.arguments[0])
+        found = [
+            {
+                "id": run * 100 + index,
+                "name": name,
+                "size_in_bytes": len(data),
+                "expired": False,
+                "archive_download_url": f"{self.api_url}/.../{run * 100 + index}/zip",
+            }
+            for index, (name, data) in enumerate(self.artifacts.get(run, []))
+            if request.query.get("name", name) == name
+        ]
+        return Reply(body={"total_count": len(found), "artifacts": found})
+
+    def get_artifact(self, request: Request) -> Reply:
+        """Send on to a signed address of the same server, as Gitea does."""
+        where = f"{self.url}{request.path}/raw"
+        return Reply(status=302, headers={"Location": where})
+
+    def get_raw_artifact(self, request: Request) -> Reply:
+        run, index = divmod(int(request.arguments[0]), 100)
+        return Reply(body=self.artifacts[run][index][1])
+
     def _find_comment(self, request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         for listed in self.comments.values():
             for comment in listed:
@@ -221,5 +246,8 @@ ROUTES: tuple[Route, ...] = (
     ("GET", f"{_REPOSITORY}/tags/([^/]+)", FakeGitea.get_tag),
     ("GET", f"{_REPOSITORY}/releases/tags/([^/]+)", FakeGitea.get_release),
     ("POST", f"{_REPOSITORY}/releases", FakeGitea.create_release),
+    ("GET", rf"{_REPOSITORY}/actions/runs/(\d+)/artifacts", FakeGitea.list_artifacts),
+    ("GET", rf"{_REPOSITORY}/actions/artifacts/(\d+)/zip", FakeGitea.get_artifact),
+    ("GET", rf"{_REPOSITORY}/actions/artifacts/(\d+)/zip/raw", FakeGitea.get_raw_artifact),
     ("PATCH", rf"{_REPOSITORY}/releases/(\d+)", FakeGitea.update_release),
 )

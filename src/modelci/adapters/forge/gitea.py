@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from modelci.adapters.forge import github_artifacts
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
@@ -196,21 +197,18 @@ class GiteaForge:
             hint="They are in the report's page: .modelci/report.html, kept as an artifact.",
         )
 
-    def read_artifact(
-        self,
-        run_id: int,
-        name: str,
-        path: str,
-        *,
-        max_bytes: int,  # noqa: ARG002
-    ) -> bytes:
-        """Refuse: what a workflow_run event would need is not in every Gitea and Forgejo."""
-        raise ForgeError(
-            f"{path} of {name} cannot be read from run {run_id}: on Gitea no other run's "
-            "artifacts are read.",
-            hint="Comment in a job of the same run, with the report handed over by "
-            "actions/download-artifact.",
-        )
+    def read_artifact(self, run_id: int, name: str, path: str, *, max_bytes: int) -> bytes:
+        """Read one file out of a workflow run's artifact: Gitea lists them as GitHub does."""
+        try:
+            return github_artifacts.read_artifact(
+                self._client, self._root, run_id, name, path, max_bytes=max_bytes
+            )
+        except NotFoundError as error:
+            raise ForgeError(
+                f"Gitea shows no artifacts of run {run_id}. {error}",
+                hint="Gitea has them since 1.24, for artifacts of actions/upload-artifact v4; "
+                "Forgejo may not. Else comment in a job of the same run.",
+            ) from error
 
     def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
         """Create the release of a tag that Gitea has, or bring its title and text up to date."""
