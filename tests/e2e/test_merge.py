@@ -209,7 +209,7 @@ def test_results_that_the_pull_request_committed_need_no_push_to_the_branch(site
 def test_a_version_becomes_a_release_where_that_is_wanted(site: World, github: FakeGitHub) -> None:
     site.push({**BETTER, "modelci.yaml": SETTINGS + "  releases: true\n"})
     runner = site.push_runner(variables=with_token(github.api_url))
-    github.tags["credit@v0.0.1"] = "as pushed"
+    github.tags["credit@v0.0.1"] = "a" * 40
 
     runner.modelci("ci")
 

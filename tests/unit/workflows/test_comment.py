@@ -23,6 +23,7 @@ from modelci.workflows.comment import Desk, Posting, post
 from modelci.workflows.handover import NothingToPostError, receive, take_report
 
 NEW_SHA = "e" * 40
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
 PULL = PullRequest(
     number=7,
     head_sha=HEAD_SHA,
@@ -86,7 +87,7 @@ class World:
 
     def draw(self, report: Report) -> Mapping[str, bytes]:
         self.drawn.append(report)
-        return {"one.svg": b"<svg/>"} if report.plots else {}
+        return {"one.svg": SVG} if report.plots else {}
 
     def desk(self, context: CIContext = HERE) -> Desk:
         return Desk(
@@ -250,7 +251,7 @@ def test_on_change_only_begins_no_comment_but_keeps_one_true(world: World) -> No
 def test_pictures_are_stored_for_as_long_as_configured(world: World) -> None:
     world.settings = CommentConfig(pictures=True, keep_days=30)
     world.post(on_head(proven()))
-    assert list(world.forge.pictures.values()) == [b"<svg/>"]
+    assert list(world.forge.pictures.values()) == [SVG]
     assert world.forge.keep_days == 30
     assert "report.html" not in world.bodies[0]
 
