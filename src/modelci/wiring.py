@@ -155,11 +155,13 @@ class App:
 
         settings = self.configuration.config.forge
         choice = choose_forge(settings, self.context, self.git.remote_url())
+        is_here = choice.kind == self.context.provider
         return FORGES[choice.kind](
             ForgeSettings(
                 progress=self.progress,
                 repository=choice.repository,
                 api_url=choice.api_url,
+                server_url=self.context.server_url if is_here else None,
                 token=forge_token(kind=choice.kind),
                 folder=self.git.root / settings.path,
             )

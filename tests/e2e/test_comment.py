@@ -1,10 +1,15 @@
 """``modelci comment``, and a forge that is not well."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 from tests.e2e.world import Checkout, World, hint_of
 from tests.fakes.github_server import REPOSITORY, TOKEN, FakeGitHub
+from tests.golden.samples import proven
+
+from modelci.documents import codec
 
 POST = "/issues/7/comments"
 
@@ -188,3 +193,40 @@ def test_the_local_forge_writes_files(site: World) -> None:
     (comment,) = (laptop.folder / ".modelci" / "forge" / "comments").glob("*.md")
     assert str(comment) in done.out
     assert "## Model report" in comment.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def illustrated(laptop: Checkout) -> Checkout:
+    """The same with a report that has a plot and a picture."""
+    report = replace(proven(), head_sha=laptop.git("rev-parse", "HEAD"))
+    codec.write(report, laptop.folder / ".modelci" / "report.json")
+    return laptop
+
+
+def test_pictures_are_stored_in_the_repository_and_shown(
+    illustrated: Checkout, github: FakeGitHub
+) -> None:
+    done = illustrated.modelci("comment", "--pr", "7", MODELCI_COMMENT_PICTURES="true")
+    assert done.out.startswith("Comment created: ")
+    assert "::warning::" not in done.err
+    body = github.comments[7][0]["body"]
+    shown = re.findall(r"!\[[^\]]*\]\((\S+)\)", body)
+    assert shown
+    assert all(url.startswith(f"https://github.com/{REPOSITORY}/blob/") for url in shown)
+    (branch,) = github.refs
+    stored = github.files(branch.removeprefix("refs/heads/"))
+    names = {url.partition("?")[0].rpartition("/")[2] for url in shown}
+    assert names <= {path.rpartition("/")[2] for path in stored}
+    assert "report.html" not in body
+
+
+def test_pictures_that_may_not_be_stored_are_said_to_be_elsewhere(
+    illustrated: Checkout, github: FakeGitHub
+) -> None:
+    github.fail("POST", "/git/blobs", 403, "Resource not accessible by integration", times=9)
+    github.fail("POST", "/git/trees", 403, "Resource not accessible by integration", times=9)
+    done = illustrated.modelci("comment", "--pr", "7", MODELCI_COMMENT_PICTURES="true")
+    assert done.out.startswith("Comment created: ")
+    assert "No pictures in the comment: " in done.err
+    assert "`contents: write`" in done.err
+    assert "on the page report.html in the run's artifact" in github.comments[7][0]["body"]
