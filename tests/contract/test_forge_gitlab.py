@@ -175,9 +175,11 @@ def test_an_older_comment_is_folded_below_a_new_one(gitlab: FakeGitLab, forge: G
 
 
 def test_no_line_is_a_command_to_gitlab(gitlab: FakeGitLab, forge: GitLabForge) -> None:
-    hostile = "text\n/merge\n/close now\n```\n/approve\n```\na/b"
+    hostile = "text\n/merge\n/close now\n```\n/approve\n```\na/b, see acme/other!12 ![](x.png)"
     assert [comment(forge, hostile), comment(forge, hostile)] == ["created", "unchanged"]
     assert not [line for line in bodies(gitlab)[0].split("\n") if line.startswith("/")]
+    assert "!12" not in bodies(gitlab)[0]
+    assert "![](x.png)" in bodies(gitlab)[0]
 
 
 def test_a_comment_that_is_too_long_is_refused_before_it_is_sent(

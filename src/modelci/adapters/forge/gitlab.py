@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import count, islice
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -48,6 +47,8 @@ API = "/api/v4"
 
 _JOBS_OWN = "glcbt-"
 _PROJECT = re.compile(r"[\w.-]+(?:/(?!\.{1,2}(?:/|$))[\w.-]+)+", re.ASCII)
+_COMMAND = re.compile(r"^/", re.MULTILINE)
+_REFERENCE = re.compile(r"!(?=\d)")
 _STATES = {
     CheckStatus.IN_PROGRESS: "running",
     CheckStatus.SUCCESS: "success",
@@ -159,7 +160,7 @@ class GitLabForge:
         mode: CommentMode = CommentMode.UPDATE,
         create: bool = True,
     ) -> PostedComment | None:
-        """Keep the rules of ``sticky.post``; a line never starts with what GitLab obeys."""
+        """Keep the rules of ``sticky.post``; nothing in the text is a command to GitLab."""
         store = _Notes(self, number)
         return post(store, _tame(body), marker=marker, writer=writer, mode=mode, create=create)
 
@@ -405,8 +406,13 @@ class _Notes:
         self._forge.warn(text)
 
 
-_tame = partial(re.compile(r"^/", re.MULTILINE).sub, " /")
-"""GitLab obeys a line that begins with ``/merge``; Markdown does not see the blank."""
+def _tame(body: str) -> str:
+    """Take from a text what only GitLab obeys, and other forges show as it is.
+
+    A line that begins with ``/merge`` is done, but not with a blank before it, which Markdown does
+    not see; ``!12`` leaves a note on that merge request, but not with a space of no width in it.
+    """
+    return _REFERENCE.sub("!\u200b", _COMMAND.sub(" /", body))
 
 
 def _clip(text: str) -> str:
