@@ -11,12 +11,21 @@ from markdown_it import MarkdownIt
 from tests.golden import samples
 from tests.unit.render.test_escape import MARKDOWN, NASTY, assert_inert
 
-from modelci.domain.gates import GateResult, Outcome, Rule, Severity, WhenMissing, judge_all
+from modelci.domain.gates import (
+    GateResult,
+    Outcome,
+    Rule,
+    Severity,
+    WhenMissing,
+    WhenUnclear,
+    judge_all,
+)
 from modelci.domain.metrics import NonFinite
 from modelci.domain.pipeline import Run
 from modelci.domain.report import Report
 from modelci.render import digest
 from modelci.render.markdown import render_comment, render_summary
+from modelci.render.vega import captions
 
 MARKER = "<!-- modelci:report -->"
 
@@ -147,6 +156,24 @@ def shaped(names: list[str], text: str) -> Report:
         )
         + judge_all(lost, ()),
         gate_changes=(),
+        waiver_changes=tuple(
+            replace(change, waiver=replace(change.waiver, gate=name, reason=text, author=text))
+            for change, name in zip(report.waiver_changes, names, strict=False)
+        ),
+        slices=tuple(
+            replace(report.slices[0], measure=name, slice=name, by=name, reason=text)
+            for name in names
+        ),
+        fairness=tuple(
+            replace(report.fairness[0], column=name, rate=text, rates={name: 0.5}, rows={})
+            for name in names
+        ),
+        evaluations=tuple(
+            replace(report.evaluations[0], predictions=name, reason=text) for name in names
+        ),
+        history=(),
+        plots=(),
+        pictures=(),
         params=(),
         data=(),
         files=tuple(replace(report.files[0], path=name) for name in names),
@@ -233,3 +260,112 @@ def test_a_verdict_always_fits_into_16_kib() -> None:
 def test_the_parser_of_these_tests_reads_tables_as_github_does() -> None:
     tokens = MarkdownIt().enable("table").parse("| a |\n| - |\n| `x\\|y` |")
     assert [token.content for token in tokens if token.type == "inline"] == ["a", "`x|y`"]
+
+
+def test_pictures_stand_side_by_side_at_their_addresses() -> None:
+    report = samples.proven()
+    names = list(captions(report))
+    pictures = {
+        names[0]: "https://github.com/acme/credit/blob/0123/roc.svg?raw=true",
+        names[1]: "/uploads/0123abcd/base.png",
+        "no picture of this report": "https://forge.example/x.png",
+    }
+    text = render_comment(report, title="t", marker=MARKER, pictures=pictures)
+    assert "<summary>Pictures: 2</summary>" in text
+    (row,) = [line for line in text.split("\n") if "roc.svg" in line]
+    assert row.count("![") == 2
+    assert "](https://github.com/acme/credit/blob/0123/roc.svg?raw=true)<br>ROC of the" in row
+    assert "](/uploads/0123abcd/base.png)<br>" in row
+    assert "no picture" not in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        "data:image/png;base64,AAAA",
+        "//evil.example/x.png",
+        "https://evil.example/x.png)![x](https://evil.example/y.png",
+        "/uploads/../../x.png",
+        "/x y.png",
+        "https://user@evil.example/x.png",
+        "/" + "x" * 501,
+        "",
+    ],
+)
+def test_only_honest_addresses_become_pictures(address: str) -> None:
+    report = samples.proven()
+    pictures = dict.fromkeys(captions(report), address)
+    text = render_comment(report, title="t", marker=MARKER, pictures=pictures)
+    assert text == render_comment(report, title="t", marker=MARKER)
+    assert "![" not in text
+
+
+def test_where_the_pictures_are_is_said_where_they_cannot_be_shown() -> None:
+    said = "The pictures are in report.html, an artifact of @the run."
+    text = render_comment(samples.proven(), title="t", marker=MARKER, elsewhere=said)
+    assert "_The pictures are in report.html, an artifact of @&#8203;the run._" in text
+
+
+def test_a_forks_figures_are_marked_at_the_top() -> None:
+    text = comment(samples.unclear())
+    assert text.index("These figures come from a fork's own run") < text.index("| Outcome |")
+    assert "fork" not in comment(samples.good())
+
+
+def test_a_waived_gate_says_who_waived_it_why_and_until_when() -> None:
+    (row,) = [line for line in comment(samples.proven()).split("\n") if "failed, waived" in line]
+    assert "**waived** until 2025-12-01 by anna@&#8203;acme.example: the threshold" in row
+    assert row.startswith("| ⚠️")
+    changed = "> - added: `hgb.pr_auc`, **waived** until 2026-01-31 by ben: noise"
+    assert changed in comment(samples.proven())
+
+
+def test_chance_is_shown_as_an_interval_or_said_not_to_have_been_asked() -> None:
+    text = comment(samples.proven())
+    assert "| −0.0164 … −0.0078 (90 %) | 0.005 |" in text
+    assert "| no evidence | 0.01 |" in text
+    assert "Interval" not in comment(judged(Outcome.FAILED))
+
+
+def test_an_undecided_gate_says_what_could_have_been_seen() -> None:
+    assert "a worsening shows only from 0.020 on in hgb.pr_auc" in verdict(samples.unclear())
+    alone = replace(samples.unclear(), gates=samples.unclear().gates[:1])
+    assert "these rows show a worsening only from 0.020 on" in verdict(alone)
+    gate = replace(alone.gates[0].gate, inconclusive=WhenUnclear.FAIL)
+    blocked = replace(alone, gates=(replace(alone.gates[0], gate=gate),))
+    assert verdict(blocked).startswith("Blocked: 1 of 1 gate is inconclusive (hgb.pr_auc: ")
+
+
+def test_the_worst_slices_are_open_and_the_rest_is_folded() -> None:
+    text = comment(samples.proven())
+    shown, _, folded = text.partition("<summary>Slices that hold: 6, worst first</summary>")
+    assert "`channel=broker` | 1,830" in shown
+    assert "`channel=branch`" not in shown
+    rows = re.findall(r"`(channel=\w+|age[^`]*)` \|", folded.split("</details>")[0])
+    assert rows[0] == "channel=partner"
+    assert rows[-1] == "channel=branch"
+
+
+def test_many_groups_keep_the_lowest_and_the_highest_rates() -> None:
+    names = [f"group{place}" for place in range(20)]
+    gap = replace(
+        samples.FAIRNESS[0],
+        rates={name: place / 100 for place, name in enumerate(names)},
+        rows={},
+        evidence=None,
+    )
+    text = comment(replace(samples.good(), fairness=(gap,)))
+    (row,) = [line for line in text.split("\n") if "demographic parity" in line]
+    assert re.findall(r"`(group\d+)`", row) == [*names[:4], *names[-4:]]
+    assert "_and 12 more between_" in row
+    assert "| 0.1900 |" in row
+
+
+def test_gated_metrics_are_drawn_where_there_are_points_enough() -> None:
+    text = comment(samples.proven())
+    charts = [token for token in MARKDOWN.parse(text) if token.info == "mermaid"]
+    assert len(charts) == 2  # model_bytes has two points
+    assert "`▁▃▅·▆███`" in text
+    many = tuple(samples.history(one, (1.0, 2.0, 3.0, 4.0, 5.0)) for one in samples.GOOD_METRICS)
+    assert comment(replace(samples.good(), history=many)).count("```mermaid") == 3

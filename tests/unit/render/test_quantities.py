@@ -121,3 +121,48 @@ def test_sizes_that_differ_a_little_are_told_apart_in_bytes() -> None:
 )
 def test_durations_grow_with_their_units(seconds: float | None, text: str) -> None:
     assert quantities.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "signed", "text"),
+    [
+        (-0.01638, -0.00782, True, "−0.0164 … −0.0078"),
+        (-0.0121, 0.0042, True, "−0.012 … +0.004"),
+        (0.02619, 0.05581, False, "0.026 … 0.056"),
+        (-0.3, 0.2, False, "−0.30 … 0.20"),
+        (-3.0, 1204.0, True, "−3 … +1,204"),
+        (0.0, 0.0, True, "0 … 0"),
+        (0.25, 0.25, True, "+0.2500 … +0.2500"),
+        (-math.inf, 0.1, True, "—"),
+        (math.nan, 0.1, True, "—"),
+    ],
+)
+def test_an_interval_has_two_digits_of_its_width(
+    low: float, high: float, signed: bool, text: str
+) -> None:
+    assert quantities.interval(low, high, signed=signed) == text
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_every_interval_can_be_written(low: float, high: float) -> None:
+    assert "e+" not in quantities.interval(min(low, high), max(low, high))
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(None, "—"), (0.00002, "< 0.001"), (0.0312, "0.031"), (0.34, "0.34"), (1.0, "1.00")],
+)
+def test_p_values_are_short(p: float | None, text: str) -> None:
+    assert quantities.probability(p) == text
+
+
+def test_levels_details_and_days() -> None:
+    assert quantities.level(0.05) == "90 %"
+    assert quantities.level(0.005) == "99 %"
+    assert quantities.size_of_change(-0.012345) == "0.012"
+    assert quantities.size_of_change(math.inf) == "∞"
+    assert quantities.instant(1_761_000_000) == "2025-10-20"
+    assert quantities.instant(10**18) == "—"

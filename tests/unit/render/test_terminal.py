@@ -8,6 +8,7 @@ from tests.golden import samples
 
 from modelci.documents.registry import registry_document
 from modelci.domain.artifacts import Artifact
+from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, Run
 from modelci.domain.promotion import Candidate, Promotion, Unpromoted, plan_promotion
 from modelci.domain.registry import TagRecord, fold_registry
@@ -160,3 +161,35 @@ def test_a_huge_report_is_cut_and_says_so() -> None:
     text = terminal.render_report(samples.many(3_000, 10_000))
     assert text.count("\n") < 1_000
     assert "… 9,900 more rows" in text
+
+
+def test_one_metrics_history_shows_every_step() -> None:
+    history = History(of="The last 8 commits of main", metrics=samples.HISTORY[:1])
+    text = terminal.render_history(history)
+    assert "metrics.json:hgb.roc_auc  ▁▃▅·▆███  best 0.7812 (0000008)" in text
+    (step,) = [line for line in text.split("\n") if line.startswith("0000002")]
+    assert step.split() == "0000002 2025-10-22 0.7520 +0.0110 (+1.48 %) ✓ better Change 2".split()
+    (gap,) = [line for line in text.split("\n") if line.startswith("0000004")]
+    assert gap.split() == "0000004 2025-10-24 — Change 4".split()
+
+
+def test_several_metrics_are_a_line_each() -> None:
+    history = History(of="x", metrics=samples.HISTORY, notes=("a note",))
+    text = terminal.render_history(history)
+    assert "hgb.f1        ▁▃▆▆██" in text
+    assert text.endswith("! a note\n")
+
+
+def test_a_history_of_hostile_names_never_drives_the_terminal() -> None:
+    for count in (1, None):
+        history = History(of="\x1b[31m", metrics=samples.hostile().history[:count])
+        text = terminal.render_history(history)
+        assert "\N{ESCAPE}" not in text
+        assert "::" not in text  # GitHub reads commands in a job's output
+        assert text.replace("\n", "").replace("\N{ZERO WIDTH SPACE}", "").isprintable()
+
+
+def test_a_forks_figures_and_waivers_are_told() -> None:
+    text = " ".join(terminal.render_report(samples.unclear(), width=1000).split())
+    assert "! These figures come from a fork's own run; nobody here has checked them." in text
+    assert "waived until 2025-12-01 by anna@acme.example: the threshold" in text
