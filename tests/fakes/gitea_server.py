@@ -97,10 +97,10 @@ class FakeGitea(ForgeServer):
         return Reply(body=found) if found else _NOT_FOUND
 
     def list_pulls(self, request: Request) -> Reply:
+        """Return the newest first, as Gitea does where no ``sort`` is asked for."""
         state = request.query.get("state", "open")
-        return self._page(
-            request, [one for one in self.pulls.values() if state in {"all", one["state"]}]
-        )
+        found = [one for one in self.pulls.values() if state in {"all", one["state"]}]
+        return self._page(request, sorted(found, key=lambda one: -one["id"]))
 
     def list_comments(self, request: Request) -> Reply:
         number = int(request.arguments[0])

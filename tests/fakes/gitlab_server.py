@@ -7,7 +7,6 @@ is refused, which the real one would only ignore.
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from hashlib import md5
 from typing import Any
 
 from tests.fakes.forge_server import ForgeServer, Reply, Request, Route, page, serve
@@ -114,6 +113,7 @@ class FakeGitLab(ForgeServer):
             if wanted.get("state", "all") in {"all", one["state"]}
             and wanted.get("source_branch", one["source_branch"]) == one["source_branch"]
         ]
+        found.sort(key=lambda one: one["id"], reverse=wanted.get("sort", "desc") == "desc")
         return self._page(request, found)
 
     def list_notes(self, request: Request) -> Reply:
@@ -188,7 +188,7 @@ class FakeGitLab(ForgeServer):
     def upload(self, request: Request) -> Reply:
         name, data = request.body["file"]
         self.uploads.append((name, data))
-        secret = md5(data, usedforsecurity=False).hexdigest()
+        secret = f"{next(self.ids):032x}"  # a new one each time, whatever the contents
         local = f"/uploads/{secret}/{name}"
         body = {
             "id": next(self.ids),

@@ -12,6 +12,7 @@ from modelci.adapters.forge import github_artifacts
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import (
     NOBODY,
@@ -164,8 +165,8 @@ class GiteaForge:
         return _describe(self._client.decode(reply, _Pull))
 
     def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
-        """Return the open pull request from that owner's branch whose head is ``sha``."""
-        path = f"{self._root}/pulls?state=open&sort=recentupdate"
+        """Return the newest open pull request from that owner's branch with that head."""
+        path = f"{self._root}/pulls?state=open"  # the newest first
         for found in _walk(self._client, path, _Pull):
             pull = _describe(found)
             theirs = (pull.head_repository or "").partition("/")[0]
@@ -192,6 +193,8 @@ class GiteaForge:
         keep_days: int,  # noqa: ARG002
     ) -> Mapping[str, str]:
         """Refuse: Gitea keeps files only with a comment, a release or on a branch."""
+        if not name_pictures(pictures):
+            return {}
         raise ForgeDeniedError(
             f"Gitea has no place for a comment's pictures ({len(pictures)} here).",
             hint="They are in the report's page: .modelci/report.html, kept as an artifact.",

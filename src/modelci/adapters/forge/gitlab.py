@@ -149,6 +149,7 @@ class GitLabForge:
             self._site, backend=Carrier, carrier=client, keep_base_url=True, timeout=None
         )
         self._user: int | None = None
+        self._uploaded: dict[str, str] = {}
 
     def upsert_comment(
         self,
@@ -177,8 +178,14 @@ class GitLabForge:
         return self._describe(found)
 
     def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
-        """Return the open merge request from that namespace's branch whose head is ``sha``."""
-        query = {"state": "opened", "source_branch": branch, "per_page": 100}
+        """Return the newest open merge request from that namespace's branch with that head."""
+        query = {
+            "state": "opened",
+            "source_branch": branch,
+            "order_by": "created_at",
+            "sort": "desc",
+            "per_page": 100,
+        }
         for found in self.walk(f"{self._root}/merge_requests", _MergeRequest, query):
             if found.sha != sha or found.source_branch != branch:
                 continue
@@ -210,14 +217,17 @@ class GitLabForge:
         *,
         keep_days: int,  # noqa: ARG002
     ) -> Mapping[str, str]:
-        """Upload the pictures to the project, equal ones once.
+        """Upload the pictures to the project, equal ones once in a job.
 
-        Nothing is pruned: GitLab lets only maintainers list and delete uploads.
+        Nothing is pruned, and what an earlier job uploaded is not found again: GitLab lets only
+        maintainers list and delete uploads.
         """
         names = name_pictures(pictures)
         data = {names[name]: pictures[name] for name in pictures}
-        addresses = {file: self._upload(file, data[file]) for file in data}
-        return {name: addresses[names[name]] for name in pictures}
+        for file in data:
+            if file not in self._uploaded:
+                self._uploaded[file] = self._upload(file, data[file])
+        return {name: self._uploaded[names[name]] for name in pictures}
 
     def read_artifact(
         self,
