@@ -157,7 +157,7 @@ def _find_points(content: Any) -> Points:
     for rows in _lists(content):
         if rows and all(isinstance(row, dict) for row in rows):
             columns = set(rows[0])
-            if columns and columns.issuperset(*rows):
+            if columns and columns.issuperset(key for row in rows for key in row):
                 found.extend({} for _ in range(len(rows) - len(found)))
                 for place, row in enumerate(rows):
                     found[place].update((str(key), value) for key, value in row.items())

@@ -158,11 +158,11 @@ class _Revision:
 
     def load(self, definition: Definition, path: str) -> Points | None:
         """Return a file's rows; None with a note where it is missing, PlotError if broken."""
-        if ending(path) not in DATA_ENDINGS:
-            raise PlotError(f"{path} is neither JSON, YAML, TOML, CSV nor TSV")
         data = self.bytes_of(path)
         if data is None:
             return None
+        if ending(path) not in DATA_ENDINGS:
+            raise PlotError(f"{path} is neither JSON, YAML, TOML, CSV nor TSV")
         if len(data) > MAX_DATA:
             raise PlotError(f"{path} is larger than {MAX_DATA >> 20} MB")
         has_header = path not in definition.headless
