@@ -223,10 +223,9 @@ class GitLabForge:
         maintainers list and delete uploads.
         """
         names = name_pictures(pictures)
-        data = {names[name]: pictures[name] for name in pictures}
-        for file in data:
+        for name, file in names.items():
             if file not in self._uploaded:
-                self._uploaded[file] = self._upload(file, data[file])
+                self._uploaded[file] = self._upload(file, pictures[name])
         return {name: self._uploaded[names[name]] for name in pictures}
 
     def read_artifact(
