@@ -71,19 +71,25 @@ class Cache:
 
     def read(self, hash_: str, hash_name: str) -> bytes | None:
         """Return an object's bytes, or None where it is missing, damaged or far too large."""
-        if not _HASH.fullmatch(hash_):
+        file = self.place(hash_, hash_name)
+        if file is None:
             return None
-        folder = self._settings.cache_folder
-        if hash_name != LEGACY:
-            folder = folder / "files" / "md5"
         try:
-            file = folder / hash_[:2] / hash_[2:]
             if file.stat().st_size > MAX_BYTES:
                 return None
             data = file.read_bytes()
         except OSError:
             return None
         return data if hash_bytes(data, hash_name) == hash_.removesuffix(".dir") else None
+
+    def place(self, hash_: str, hash_name: str) -> Path | None:
+        """Return where an object would lie, unchecked; None for what is no hash."""
+        if not _HASH.fullmatch(hash_):
+            return None
+        folder = self._settings.cache_folder
+        if hash_name != LEGACY:
+            folder = folder / "files" / "md5"
+        return folder / hash_[:2] / hash_[2:]
 
     def read_listing(self, hash_: str, hash_name: str) -> Mapping[str, str] | None:
         """Return the hashes of a folder's files by relative path, from its ``.dir`` object."""
