@@ -156,6 +156,11 @@ class FakeGitHub:
         pull["base"] = {**pull["base"], "ref": base, "repo": make_repository(REPOSITORY)}
         self.pulls[number] = pull
 
+    def add_artifact(self, run_id: int, name: str, data: bytes, **fields: Any) -> Artifact:  # noqa: ANN401
+        made = Artifact(run_id=run_id, id=next(self.ids), name=name, data=data, **fields)
+        self.artifacts.append(made)
+        return made
+
     def asked(self) -> list[str]:
         """Return the requests so far as ``METHOD /path``, the repository left out."""
         root = f"{self.prefix}/repos/{REPOSITORY}"

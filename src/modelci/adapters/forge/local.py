@@ -141,8 +141,10 @@ class LocalForge:
         """Read ``artifacts/RUN/NAME/PATH``, a plain file that no link leads away from."""
         top = self._folder / "artifacts" / str(run_id) / _file_name(name)
         parts = PurePosixPath(path).parts
+        is_below = parts and parts[0] != "/" and ".." not in parts and "\0" not in path
         here = top.joinpath(*parts)
-        if not parts or ".." in parts or here.resolve() != top.resolve().joinpath(*parts):
+        # A link on the way would show in the resolved path.
+        if not is_below or here.resolve() != top.resolve().joinpath(*parts):
             raise ForgeError(f"{path!r} is no file of the artifact {name!r}.")
         try:
             with here.open("rb") as file:

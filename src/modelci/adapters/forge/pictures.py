@@ -13,6 +13,7 @@ _SIGNATURES = {
     b"GIF87a": "gif",
     b"GIF89a": "gif",
 }
+_BEFORE = (("<?xml", "?>"), ("<!--", "-->"), ("<!DOCTYPE", ">"))
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -59,9 +60,13 @@ def _file_name(name: str, data: bytes) -> str:
 
 
 def _is_svg(data: bytes) -> bool:
-    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    """Whether the root element is ``svg``; what may stand before it is skipped."""
     try:
-        data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return False
-    return start.startswith(b"<") and b"<svg" in start
+    for start, end in _BEFORE:
+        text = text.lstrip()
+        if text.startswith(start):
+            text = text.partition(end)[2]
+    return re.match(r"<svg[\s>]", text.lstrip()) is not None
