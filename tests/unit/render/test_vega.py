@@ -22,8 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def rows(*sides: str, series: tuple[str | None, ...] = (None,)) -> tuple[Row, ...]:
     return tuple(
-        {"rev": side, "step": step, "a.b[c]": step / 10}
-        | ({} if name is None else {"series": name})
+        {"rev": side, "step": step, "a.b[c]": step / 10, **({"series": name} if name else {})}
         for side in sides
         for name in series
         for step in range(4)
