@@ -5,15 +5,25 @@ work, and waits without a bound.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from gitlab._backends.requests_backend import RequestsBackend, SendData
 
 from modelci.adapters.forge.http import ForgeClient, RawBody
 
 _REPEATABLE = re.compile(r"/(?:statuses/[^/?]+|uploads)$")
 """A status is the same when it is set twice; a picture uploaded twice is seen once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What a method of python-gitlab sends: JSON, or a form's bytes."""
+
+    content_type: str = "application/json"
+    json: object = None
+    data: bytes | None = None
 
 
 class Carried:
@@ -43,26 +53,31 @@ class Carrier:
 
     def prepare_send_data(
         self,
-        files: dict[str, Any] | None = None,
-        post_data: dict[str, Any] | None = None,
-        raw: bool = False,  # noqa: FBT001, FBT002
-    ) -> SendData:
-        """Turn what a method sends into JSON or a form."""
-        return RequestsBackend.prepare_send_data(files, post_data, raw)
+        files: Mapping[str, Any] | None = None,
+        post_data: Mapping[str, Any] | None = None,
+        raw: bool = False,  # noqa: ARG002, FBT001, FBT002
+    ) -> Sent:
+        """Return JSON, or the form that carries ``files``: (name, contents) by field."""
+        if not files:
+            return Sent(json=post_data)
+        form = httpx.Request("POST", "https://form.invalid", data=post_data, files=files)
+        return Sent(content_type=form.headers["content-type"], data=form.read())
 
     def http_request(
         self,
         method: str,
         url: str,
         json: object = None,
-        data: Any = None,
+        data: bytes | None = None,
         params: dict[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str],
         **_: object,
     ) -> Carried:
         """Send a request and return its successful reply."""
         body = json
         if data is not None:
-            body = RawBody(data=data.to_string(), content_type=data.content_type)
+            body = RawBody(data=data, content_type=headers["Content-type"])
         address = httpx.URL(url).copy_merge_params(params or {})
         # None leaves it to the method whether a request may be sent again.
         repeatable = True if _REPEATABLE.search(address.path) else None
