@@ -76,7 +76,10 @@ def find_server_url(api_url: str) -> str:
     https://api.github.com → https://github.com, https://HOST/api/v3 → https://HOST,
     https://api.SUB.ghe.com → https://SUB.ghe.com.
     """
-    url = httpx.URL(api_url.rstrip("/").removesuffix("/api/v3"))
+    root = api_url.rstrip("/")
+    if root.endswith("/api/v3"):
+        return root.removesuffix("/api/v3")
+    url = httpx.URL(root)
     return str(url.copy_with(host=url.host.removeprefix("api."))).rstrip("/")
 
 
