@@ -210,6 +210,9 @@ def _purge(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any part of a J
         return value
     if value.get("mark") == "image" or value.get("type") == "image":
         raise _UnusableError("its template draws images from addresses")
+    data = value.get("data")
+    if isinstance(data, dict) and "url" in data:
+        raise _UnusableError("its template loads data from an address")
     return {
         key: item if key == "values" else _purge(item, depth + 1)
         for key, item in value.items()

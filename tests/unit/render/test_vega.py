@@ -156,10 +156,10 @@ OWN: dict[str, Any] = {
     },
     "usermeta": {"embedOptions": {"actions": True}},
     "params": [{"name": "p", "bind": {"input": "range", "element": "#filter"}}],
-    "transform": [
-        {"lookup": "step", "from": {"data": {"url": "https://evil.example/x.json"}, "key": "k"}}
-    ],
 }
+
+
+LOOKUP = {"lookup": "step", "from": {"data": {"url": "https://evil.example"}, "key": "k"}}
 
 
 def test_a_template_of_the_projects_own_is_filled() -> None:
@@ -188,6 +188,8 @@ def test_a_template_of_the_projects_own_loads_and_links_nothing() -> None:
         ("[1]", "no Vega-Lite"),
         ("{}", "no <DVC_METRIC_DATA>"),
         (json.dumps(OWN | {"mark": "image"}), "images from addresses"),
+        (json.dumps(OWN | {"transform": [LOOKUP]}), "loads data from an address"),
+        (json.dumps({"layer": [OWN | {"data": {"url": "file:///x"}}]}), "loads data"),
         (json.dumps(OWN | {"mark": {"type": "image"}}), "images from addresses"),
         (json.dumps(OWN | {"$schema": "https://vega.github.io/schema/vega/v5.json"}), "for Vega"),
         (json.dumps(OWN | {"deep": json.loads("[" * 200 + "]" * 200)}), "nests too deeply"),
