@@ -15,6 +15,8 @@ from modelci.ports import Forge, PullRequest
 ARTIFACT = "modelci"
 FILE = "report.json"
 MAX_BYTES = 16 * 1024 * 1024
+MAX_PICTURES = 200
+"""Of each kind; 16 MiB can name more than anybody draws, or waits for to be named apart."""
 _UNJUDGED = frozenset({"cancelled", "skipped", "stale", "neutral", "action_required"})
 
 
@@ -74,7 +76,11 @@ def take_report(forge: Forge, context: CIContext, name: str, path: str) -> Repor
             hint="Report on the pull request's own checkout, in the run that uploads the report.",
         )
     return replace(
-        report, run_url=cause.run_url, from_fork=cause.head_repository != context.repository
+        report,
+        plots=report.plots[:MAX_PICTURES],
+        pictures=report.pictures[:MAX_PICTURES],
+        run_url=cause.run_url,
+        from_fork=cause.head_repository != context.repository,
     )
 
 

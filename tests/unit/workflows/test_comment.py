@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -386,6 +387,18 @@ def test_what_is_no_report_is_refused_without_being_repeated(world: World, data:
         world.hand_over()
     assert "mine" not in str(raised.value)
     assert world.bodies == []
+
+
+@pytest.mark.parametrize("field", ["metrics", "gates", "notes", "plots", "pictures", "slices"])
+def test_16_mib_of_anything_take_seconds_not_minutes(world: World, field: str) -> None:
+    content = json.loads(document(proven(), notes=["x"]))
+    (one, *_) = content[field]
+    content[field] = [one] * (15 * 1024 * 1024 // (len(json.dumps(one)) + 2))
+    world.leave(json.dumps(content).encode())
+    began = time.process_time()
+    world.hand_over()
+    assert time.process_time() - began < 10
+    assert len(world.bodies[0].encode()) < 66_000
 
 
 def test_more_than_16_mib_is_not_read(world: World) -> None:
