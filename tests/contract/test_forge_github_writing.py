@@ -101,7 +101,7 @@ def write(
 ) -> str | None:
     writer = Writer(run_id=run, head_sha=SHA)
     posted = forge.upsert_comment(7, text, marker=MARKER, writer=writer, mode=mode)
-    return posted and posted.action
+    return posted.action if posted else None
 
 
 # Comments
@@ -408,7 +408,7 @@ def test_a_race_is_lost_once_and_then_won(
 ) -> None:
     if not is_first:
         make().store_pictures({"old": PNG + b"0"}, keep_days=90)
-    raced = []
+    raced: list[Request] = []
 
     def be_faster(server: FakeGitHub, request: Request) -> None:
         if not raced and request.path.endswith("/git/commits") and request.method == "POST":

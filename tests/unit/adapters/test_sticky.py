@@ -207,7 +207,7 @@ def write(
 ) -> str | None:
     writer = Writer(run_id=run, attempt=attempt)
     posted = post(shelf, text, marker=MARKER, writer=writer, mode=mode, create=create)
-    return posted and posted.action
+    return posted.action if posted else None
 
 
 def test_an_older_run_leaves_a_newer_ones_report_alone() -> None:

@@ -29,8 +29,9 @@ _CORRUPT = (
 def read_member(archive: bytes, path: str, *, max_bytes: int) -> bytes:
     """Return the plain file of exactly that path.
 
-    Raises ForgeError for what is missing, twice there, larger than ``max_bytes`` whatever its
-    header says, a link, encrypted, or no honest ZIP file.
+    Raises ForgeError for what is missing, twice there, larger than ``max_bytes``, of another size
+    than its header says, a link, encrypted, or no sound ZIP file. No more than ``max_bytes`` and
+    one are ever unpacked.
     """
     # Counted before zipfile makes an object of each; a file's own bytes can only add to it.
     if archive.count(_ENTRY) > MAX_ENTRIES:
@@ -42,8 +43,8 @@ def read_member(archive: bytes, path: str, *, max_bytes: int) -> bytes:
                 _refuse(f"says that {path!r} is larger than {max_bytes:,} bytes")
             with opened.open(entry) as file:
                 data = file.read(max_bytes + 1)
-                if len(data) > max_bytes or file.read(1):
-                    _refuse(f"hides more than {max_bytes:,} bytes in {path!r}")
+            if len(data) != entry.file_size:
+                _refuse(f"says {entry.file_size:,} bytes of {path!r}, which has {len(data):,}")
     except _CORRUPT as error:
         raise ForgeError(f"The artifact is no sound ZIP file: {error}.") from error
     return data
