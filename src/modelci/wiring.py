@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from modelci.adapters.datasets import DatasetReader
     from modelci.adapters.dvc.pipeline import DvcPipeline
+    from modelci.adapters.dvc.plots import DvcPlotsReader
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.git import GitRepository
     from modelci.adapters.rescore import CommandRescorer
@@ -130,6 +131,13 @@ class App:
         from modelci.adapters.datasets import DatasetReader
 
         return DatasetReader(self.git.root, fetch=self._fetch)
+
+    @cached_property
+    def plots(self) -> "DvcPlotsReader":
+        """The reader of plots and pictures."""
+        from modelci.adapters.dvc.plots import DvcPlotsReader
+
+        return DvcPlotsReader(self.git.root, fetch=self._fetch)
 
     @cached_property
     def rescorer(self) -> "CommandRescorer":

@@ -59,6 +59,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             fixed=app.fixed_run_settings,
             executor=executor,
             tables=lambda: app.tables,
+            plots=lambda: app.plots,
             rescorer=lambda: app.rescorer,
         )
     _publish(app, done)

@@ -102,6 +102,7 @@ def command(
         pull=pull,
         run=codec.read(Run, run_file) if run_file else None,
         tables=lambda: app.tables,
+        plots=lambda: app.plots,
         rescorer=(lambda: app.rescorer) if rescore else None,
     )
     codec.write(report, app.folder / "report.json")

@@ -16,6 +16,7 @@ from modelci.ports import (
     Forge,
     Git,
     Pipeline,
+    Plots,
     Progress,
     Rescorer,
     SnapshotReader,
@@ -62,6 +63,7 @@ def run_ci(
     executor: StageExecutor | None = None,
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
+    plots: Callable[[], Plots] | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
 
@@ -101,6 +103,7 @@ def run_ci(
             pull=settings.pull,
             tables=tables,
             rescorer=rescorer if run.is_ok else None,
+            plots=plots,
         )
         codec.write(report, folder / "report.json")
         check.conclude(report)

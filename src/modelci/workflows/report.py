@@ -12,11 +12,12 @@ from modelci.domain.events import CIContext
 from modelci.domain.gates import judge_all
 from modelci.domain.metrics import MetricDelta, diff_metrics
 from modelci.domain.pipeline import Run, diff_stages
+from modelci.domain.plots import Gallery
 from modelci.domain.report import Report, Revision, diff_gates
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.waivers import diff_waivers, notes_on, waive
 from modelci.errors import ConfigError
-from modelci.ports import FileTree, Git, Progress, Rescorer, SnapshotReader, Tables
+from modelci.ports import FileTree, Git, Plots, Progress, Rescorer, SnapshotReader, Tables
 from modelci.workflows.budgets import judge_budgets, measure_sizes
 from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.history import gather_history
@@ -60,12 +61,14 @@ def make_report(
     run: Run | None = None,
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
+    plots: Callable[[], Plots] | None = None,
 ) -> Report:
     """Compare two revisions (default: the merge base and the work tree) and judge the change.
 
     ``config`` is the checkout's own; gates are read anew from both revisions. Without ``tables``
     nothing is judged by predictions or data. With a ``rescorer``, which runs the project's code,
-    the base's model may be scored anew on the head's test set.
+    the base's model may be scored anew on the head's test set. Without ``plots``, or where the
+    configuration wants none, the report holds no pictures.
     """
     gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
     report = build_report(
@@ -77,12 +80,25 @@ def make_report(
         run=run,
         run_url=context.run_url,
     )
+    if plots is not None and config.report.plots:
+        report = _with_plots(
+            report, plots().read(gathered.sides.base, gathered.sides.head, pull=pull)
+        )
     if report.base is None or report.base.sha is None:
         return report
     gated = (result.key for result in report.gates if result.key is not None)
     changed = (delta.key for delta in report.metrics if delta.is_changed)
     history = gather_history(git, reader, config, (*gated, *changed), until=report.base.sha)
     return replace(report, history=history)
+
+
+def _with_plots(report: Report, gallery: Gallery) -> Report:
+    return replace(
+        report,
+        plots=gallery.plots,
+        pictures=gallery.pictures,
+        notes=(*report.notes, *gallery.notes),
+    )
 
 
 def build_report(
