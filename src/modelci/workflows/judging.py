@@ -110,7 +110,8 @@ def find_grounds(
         if case.missing:
             notes.append(f"No evidence: {case.missing}.")
         for key, found in mine.items():
-            grounds.setdefault(key, found)
+            if key not in grounds or (grounds[key].evidence is None and found.evidence):
+                grounds[key] = found
     return grounds, tuple(notes)
 
 
@@ -166,9 +167,7 @@ class _Judge:
         none = Grounds(mode=case.evaluation.mode, reason=case.reason, incomparable=case.differs)
         if case.comparer is None:
             return none
-        if measure not in self._compared:
-            self._compared[measure] = case.comparer.compare(measure)
-        found = self._compared[measure]
+        found = self._comparison(measure)
         if found is None:
             return replace(none, reason=f"these rows cannot say {measure}")
         usual = (direction is Direction.LOWER) == is_loss(measure)
@@ -179,7 +178,17 @@ class _Judge:
             p_value=found.p_value if usual else None,
         )
 
+    def _comparison(self, measure: str) -> "Comparison | None":
+        if self._case.comparer is None:
+            return None
+        if measure not in self._compared:
+            self._compared[measure] = self._case.comparer.compare(measure)
+        return self._compared[measure]
+
     def _value(self, side: Side, measure: str, sample: Sample) -> float | str:
+        found = self._comparison(measure)
+        if found is not None and (side is Side.HEAD or not self._case.result.rescored):
+            return found.head if side is Side.HEAD else found.base
         if (side, measure) not in self._values:
             try:
                 self._values[side, measure] = value(measure, sample, self._case.evaluation)

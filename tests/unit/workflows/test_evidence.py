@@ -503,6 +503,13 @@ def test_two_evaluations_keep_their_gates_apart() -> None:
     assert names == ["roc_auc on slices of p.csv", "roc_auc on slices of q.csv"]
 
 
+def test_an_evaluation_that_has_nothing_to_say_leaves_a_metric_to_the_next() -> None:
+    config = BASIC.replace("{predictions: p.csv}", "[{predictions: q.csv}, {predictions: p.csv}]")
+    report = report_on(files(GOOD, config), files(BAD, config))
+    assert report.gates[0].evidence is not None
+    assert [one.comparable for one in report.evaluations] == [False, True]
+
+
 # Data
 
 DATA = """\
