@@ -56,7 +56,8 @@ class Pipeline:
         )
         if "artifacts" in job:
             assert job["artifacts"]["paths"] == [".modelci/"]
-            shutil.copytree(checkout.folder / ".modelci", kept)
+            if (checkout.folder / ".modelci").is_dir():
+                shutil.copytree(checkout.folder / ".modelci", kept)
         return Ended(code=done.returncode, log=done.stdout.decode(), checkout=checkout)
 
     def _told(self, name: str, job: Mapping[str, Any]) -> dict[str, str]:
