@@ -12,7 +12,7 @@ from dvc.render.match import match_defs_renderers
 from dvc.repo import Repo
 from tests.integration.dvcproject import Project, git
 
-from modelci.adapters.dvc.plots import MAX_IMAGE, MOST_PLOTS, DvcPlotsReader
+from modelci.adapters.dvc.plots import MAX_IMAGE, MOST_CELLS, MOST_PLOTS, DvcPlotsReader
 from modelci.adapters.git import GitRepository
 from modelci.domain.plots import COUNT, Gallery, PictureKind, Plot
 from modelci.ports import FileTree
@@ -381,6 +381,20 @@ def test_only_so_many_plots_are_read(tmp_path: Path) -> None:
     gallery = read(project.root, None, None)
     assert len(gallery.plots) == MOST_PLOTS
     assert gallery.notes == (f"7 plots were left out: at most {MOST_PLOTS} are shown",)
+
+
+def test_plots_have_a_bound_together(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "repo")
+    columns = [f"c{number}" for number in range(20)]
+    body = "".join(f"{row}{',1' * 19}\n" for row in range(1_000))
+    ids = "".join(f"- P{n}: {{y: {{a.csv: [{', '.join(columns)}]}}}}\n" for n in range(20))
+    project.put("dvc.yaml", f"plots:\n{ids}")
+    project.put("a.csv", f"{','.join(columns)}\n{body}")
+    gallery = read(project.root, None, None)
+    assert sum(len(row) for plot in gallery.plots for row in plot.rows) <= MOST_CELLS
+    assert [plot.cut for plot in gallery.plots] == [10_000] * 12
+    assert gallery.notes[0] == "P12 was left out: all plots hold too many points"
+    assert len(gallery.notes) == 8
 
 
 BROKEN = {

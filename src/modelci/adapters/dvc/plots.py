@@ -19,6 +19,7 @@ from modelci.ports import FileTree
 MOST_PLOTS = 50
 MAX_IMAGE = 2 * 1024 * 1024
 MAX_IMAGES = 20 * 1024 * 1024
+MOST_CELLS = 500_000
 MAX_DATA = 32 * 1024 * 1024
 
 DVC_TEMPLATES = frozenset(
@@ -227,10 +228,17 @@ class _Merged:
         """Yield what is drawn from data."""
         names = [name for name in self._ids if not self._first(name).is_image]
         self._say_dropped(names[MOST_PLOTS:], "plots")
+        left = MOST_CELLS
         for name in names[:MOST_PLOTS]:
             plot = self._plot(name)
-            if plot is not None:
-                yield plot
+            if plot is None:
+                continue
+            cells = sum(len(row) for row in plot.rows)
+            if cells > left:
+                self._notes.add(f"{name} was left out: all plots hold too many points")
+                continue
+            left -= cells
+            yield plot
 
     def pictures(self) -> Iterator[Picture]:
         """Yield what is drawn already."""
@@ -240,7 +248,7 @@ class _Merged:
         for name in names[:MOST_PLOTS]:
             images = {side: self._image(side, name) for side in self._having(name)}
             kept = {side: data for side, data in images.items() if data is not None}
-            size = sum(len(data) for data in set(kept.values()))
+            size = sum(len(data) for data in kept.values())
             if size > left:
                 self._notes.add(f"{name} was left out: all images are more than 20 MB")
             elif kept:
