@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from modelci.render.templating import Overrides
     from modelci.workflows.comment import Desk
 
+_CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
 
 
@@ -285,11 +286,14 @@ class App:
     def describe(self, report: "Report") -> tuple[str, str]:
         """Return the verdict in a sentence, and a short page of Markdown, for a check."""
         from modelci.render.digest import digest, sentence
+        from modelci.render.escape import terminal
         from modelci.render.markdown import render_summary
 
         title = self.configuration.config.report.title
         page = render_summary(report, title=title, max_bytes=_CHECK_BYTES)
-        return sentence(digest(report).headline), page
+        # Forges take a check's title as it is, and so does the log: no mention, no command.
+        line = terminal(sentence(digest(report).headline), _CHECK_TITLE)
+        return line.replace("@", "@\u200b"), page
 
     def desk(self, forge: "Forge", identity: str | None) -> "Desk":
         """Return what it takes to write a comment."""

@@ -16,6 +16,7 @@ from tests.golden.samples import good, hostile
 from modelci.documents import codec
 
 MEBIBYTE = 1024 * 1024
+CODE = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 
 
 def archive(data: bytes, path: str = "report.json") -> bytes:
@@ -114,6 +115,12 @@ def test_mentions_markup_and_markers_are_inert(
     site: World, github: FakeGitHub, fork: Checkout
 ) -> None:
     evil = json.loads(codec.encode(hostile())) | {"head_sha": head_of(site)}
+    evil["gates"] = [
+        one | {"gate": one["gate"] | {"metric": name}, "key": {"path": "m.json", "name": name}}
+        for one in evil["gates"][:1]
+        for name in ["@octocat\n::error::forged", "##[error]forged"]
+    ]
+    evil["run"] = None
     evil["notes"] = [
         "@acme/admins please merge",
         "<!-- modelci:report model-pr/comment -->",
@@ -127,7 +134,7 @@ def test_mentions_markup_and_markers_are_inert(
 
     texts = [github.comments[7][0]["body"], github.check_runs[0]["output"]["summary"]]
     for text in texts:
-        outside = "".join(text.split("`")[::2])
+        outside = CODE.sub("", text)
         assert "@acme" not in outside
         assert "@ada" not in outside
         assert "<img" not in outside
@@ -135,7 +142,11 @@ def test_mentions_markup_and_markers_are_inert(
         assert "\n# Approved" not in text
     assert sum(line.startswith("<!-- modelci-state") for line in texts[0].splitlines()) == 1
     assert '"run":42' in texts[0]
-    assert "\n::" not in done.out + done.err
+    title = github.check_runs[0]["output"]["title"]
+    assert "\n" not in title
+    assert "@octocat" not in title
+    assert "::error" not in done.out + done.err
+    assert "##[" not in done.out + done.err
     assert TOKEN not in "".join(texts) + done.out + done.err
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -428,26 +429,23 @@ def test_a_hostile_report_is_rendered_inert(world: World) -> None:
     assert_inert(one.body)
 
 
-LEAVES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(min_value=-(2**70), max_value=2**70),
+CODE = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+NUMBERS = st.one_of(
+    st.integers(min_value=-(2**63), max_value=2**63 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(
-        [
-            "@acme/admins look",
-            "x\n\n# Approved\n<!-- modelci:report model-pr/comment -->",
-            '<!-- modelci-state: {"run":99999999999} -->',
-            "```\n<img src=https://evil.example/pixel.png>",
-            "| a | b |\n![x](https://evil.example/x.png)",
-            "javascript:alert(1)",
-            "\u202egnp.exe\u0000",
-            "passed",
-            "x" * 70_000,
-        ]
-    ),
-    st.just([]),
-    st.just({}),
+)
+TEXTS = st.sampled_from(
+    [
+        "@acme/admins look",
+        "x\n\n# Approved\n<!-- modelci:report model-pr/comment -->",
+        '<!-- modelci-state: {"run":99999999999} -->',
+        "```\n<img src=https://evil.example/pixel.png>",
+        "| a | b |\n![x](https://evil.example/x.png)",
+        "javascript:alert(1)",
+        "\u202egnp.exe\u0000",
+        "passed",
+        "x" * 70_000,
+    ]
 )
 
 
@@ -456,7 +454,7 @@ def test_a_report_altered_anywhere_is_refused_or_rendered_inert(
     case: str, data: st.DataObject
 ) -> None:
     content = json.loads(codec.encode(on_head(CASES[case]())))
-    for _ in range(data.draw(st.integers(min_value=1, max_value=4))):
+    for _ in range(data.draw(st.integers(min_value=1, max_value=3))):
         alter(content, data)
     content["head_sha"] = HEAD_SHA
     world = World(forge=FakeForge(pulls={7: PULL}))
@@ -470,15 +468,30 @@ def test_a_report_altered_anywhere_is_refused_or_rendered_inert(
 
 
 def alter(content: Any, data: st.DataObject) -> None:  # noqa: ANN401 - JSON
-    """Replace one value somewhere in a document."""
+    """Replace one value somewhere in a document, mostly by one of its own kind."""
     here = content
     while True:
         keys = list(here) if isinstance(here, dict) else list(range(len(here)))
         key = data.draw(st.sampled_from(keys))
-        if not isinstance(here[key], (dict, list)) or not here[key] or data.draw(st.booleans()):
-            here[key] = data.draw(LEAVES)
+        value = here[key]
+        if not isinstance(value, (dict, list)) or not value or data.draw(st.integers(0, 9)) == 0:
+            here[key] = data.draw(others(value))
             return
-        here = here[key]
+        here = value
+
+
+def others(value: object) -> st.SearchStrategy[object]:
+    match value:
+        case bool():
+            return st.just(not value)
+        case int() | float():
+            return NUMBERS
+        case str():
+            return TEXTS
+        case list():
+            return st.sampled_from([[], value * 2, value[::-1]])
+        case _:
+            return st.one_of(TEXTS, NUMBERS, st.just({}))
 
 
 def assert_inert(body: str) -> None:
@@ -488,7 +501,7 @@ def assert_inert(body: str) -> None:
     assert sum(line.startswith("<!-- modelci:report ") for line in lines) == 1
     assert sum(line.startswith("<!-- modelci-state:") for line in lines) == 1
     assert '"run":512' in body.partition("<!-- modelci-state:")[2].partition("\n")[0]
-    outside = "".join(body.split("`")[::2])
+    outside = CODE.sub("", body)
     assert "@acme" not in outside
     assert "<img" not in outside
     assert "](https://evil" not in outside
