@@ -387,12 +387,13 @@ def _judge_gap(gate: Gate, one: FairnessConfig, found: FairnessResult) -> GateRe
     lowest, highest = (pick(found.rates, key=found.rates.__getitem__) for pick in (min, max))
     said = (
         f"{found.rate} {found.rates[lowest]:.3g} ({lowest}) to {found.rates[highest]:.3g} "
-        f"({highest}): a gap of {evidence.head:.3g}, allowed {one.max:.3g}; "
-        f"between {evidence.low:.3g} and {evidence.high:.3g}"
+        f"({highest}): a gap of {evidence.head:.3g}, allowed {one.max:.3g}"
     )
     outcome = _gap_outcome(one.mode, evidence, one.max)
     if outcome is Outcome.INCONCLUSIVE:
-        said += ": it may be chance"
+        said += ", but that may be chance"
+    elif one.mode is Mode.NONINFERIOR and outcome is Outcome.FAILED:
+        said += f"; not proven to be within that: it may be {evidence.high:.3g}"
     return _finish(gate, Subject.FAIRNESS, outcome, said, evidence=evidence, mode=one.mode)
 
 
