@@ -104,9 +104,7 @@ def value(measure: str, sample: Sample, evaluation: Evaluation) -> float:
     """
     if measure not in measures_for(evaluation.task):
         raise ValueError(f"{measure} is no measure of {evaluation.task} predictions")
-    found = Scored(
-        target=sample.target, score=sample.score, label=sample.label, evaluation=evaluation
-    ).value(measure)
+    found = Scored.of(sample, evaluation).value(measure)
     if found is None:
         raise ValueError(f"{measure} cannot be said of these rows")
     return found
@@ -134,7 +132,7 @@ class Curve:
         ranked, labels = score[order], target[order]
         ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
         hits = np.cumsum(labels, dtype=np.float64)[ends]
-        chosen = ends + 1.0
+        chosen = np.asarray(ends + 1, dtype=np.float64)
         distinct = len(ends) == len(order)
         sizes = None if distinct else np.diff(ends, prepend=-1)
         positives = float(hits[-1])
@@ -193,7 +191,10 @@ class Curve:
         return float(np.abs(self._gaps()).max())
 
     def ks_influence(self) -> Floats:
-        """Influence of each row on the gap where it is largest (its place moves it in second order)."""
+        """Influence of each row on the gap where it is largest.
+
+        Where that is may move, but that changes the largest gap in second order only.
+        """
         gaps = self._gaps()
         place = int(np.abs(gaps).argmax())
         sign = 1.0 if gaps[place] >= 0 else -1.0
@@ -226,27 +227,44 @@ class Scored:
         score: Floats,
         label: NDArray[Any],
         evaluation: Evaluation,
-        order: NDArray[Any] | None = None,
+        whole: "tuple[Scored, Mask] | None" = None,
     ) -> None:
         self.target = target
         self.score = score
         self.label = label
         self.evaluation = evaluation
-        self._order = order
+        self._whole = whole
+
+    @classmethod
+    def of(cls, sample: Sample, evaluation: Evaluation) -> "Scored":
+        """Take all rows of a sample."""
+        return cls(
+            target=sample.target, score=sample.score, label=sample.label, evaluation=evaluation
+        )
 
     def part(self, rows: Mask) -> "Scored":
-        """Return these answers on the rows (n,) that are True, still sorted."""
-        order = self._order
-        if order is not None:
-            places = np.cumsum(rows, dtype=np.int32) - 1
-            order = places[order[rows[order]]]
+        """Return the answers on the rows (n,) that are True."""
         return Scored(
             target=self.target[rows],
             score=self.score[rows],
             label=self.label[rows],
             evaluation=self.evaluation,
-            order=order,
+            whole=(self, rows),
         )
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that a label can be."""
+        return 2 if self.score.ndim == 1 else self.score.shape[1]
+
+    @cached_property
+    def order(self) -> NDArray[np.int32]:
+        """Places of the rows from the highest score down; a part is not sorted anew."""
+        if self._whole is None:
+            return np.argsort(-self.score).astype(np.int32)
+        whole, rows = self._whole
+        places = np.cumsum(rows, dtype=np.int32) - np.int32(1)
+        return np.asarray(places[whole.order[rows[whole.order]]], dtype=np.int32)
 
     def value(self, measure: str) -> float | None:
         """Return a measure's value, or None where the rows cannot say."""
@@ -263,8 +281,7 @@ class Scored:
         """Thresholds' curve, or None where the rows are all of one class."""
         if len(self.target) < 2 or not 0 < np.count_nonzero(self.target) < len(self.target):
             return None
-        order = np.argsort(-self.score) if self._order is None else self._order
-        return Curve.of(self.target, self.score, order)
+        return Curve.of(self.target, self.score, self.order)
 
     @cached_property
     def class_curves(self) -> tuple[Curve, ...] | None:
@@ -295,14 +312,15 @@ def _log_losses(scored: Scored) -> Floats:
     tiny = np.finfo(np.float64).eps
     if scored.score.ndim == 1:
         right = np.where(scored.target == 1, scored.score, 1 - scored.score)
-        return -np.log(np.clip(right, tiny, 1 - tiny))
+        return np.asarray(-np.log(np.clip(right, tiny, 1 - tiny)), dtype=np.float64)
     right = np.clip(scored.score, tiny, 1 - tiny)[np.arange(len(scored.target)), scored.target]
     return np.asarray(-np.log(right), dtype=np.float64)
 
 
 def _absolute_shares(scored: Scored) -> Floats:
     tiny = np.finfo(np.float64).eps
-    return np.abs(scored.target - scored.score) / np.maximum(np.abs(scored.target), tiny)
+    shares = np.abs(scored.target - scored.score) / np.maximum(np.abs(scored.target), tiny)
+    return np.asarray(shares, dtype=np.float64)
 
 
 _LOSSES: dict[str, Callable[[Scored], Floats]] = {
@@ -315,7 +333,8 @@ _LOSSES: dict[str, Callable[[Scored], Floats]] = {
 LOSS_MEASURES = frozenset(_LOSSES)
 
 
-def _ece(scored: Scored) -> float:
+def calibration_error(scored: Scored) -> float:
+    """Expected calibration error: the bins' gaps, weighted by their rows (Naeini et al. 2015)."""
     places, gaps = scored.bin_gaps
     sums = np.bincount(places, gaps, minlength=scored.evaluation.bins)
     return float(np.abs(sums).sum() / len(gaps))
@@ -332,10 +351,10 @@ def _roc_auc_ovr(scored: Scored) -> float | None:
 
 
 _VALUES: dict[str, Callable[[Scored], float | None]] = {
-    "roc_auc": lambda scored: scored.curve and scored.curve.roc_auc(),
-    "pr_auc": lambda scored: scored.curve and scored.curve.average_precision(),
-    "ks": lambda scored: scored.curve and scored.curve.ks(),
-    "ece": _ece,
+    "roc_auc": lambda scored: scored.curve.roc_auc() if scored.curve else None,
+    "pr_auc": lambda scored: scored.curve.average_precision() if scored.curve else None,
+    "ks": lambda scored: scored.curve.ks() if scored.curve else None,
+    "ece": calibration_error,
     "rmse": lambda scored: float(np.sqrt(scored.losses("mse").mean())),
     "r2": _r2,
     "roc_auc_ovr_macro": _roc_auc_ovr,
@@ -357,7 +376,7 @@ class Cells:
     @classmethod
     def of(cls, scored: Scored) -> "Cells":
         """Count the rows as they are."""
-        kinds = 2 if scored.score.ndim == 1 else scored.score.shape[1]
+        kinds = scored.classes
         true = np.bincount(scored.target, minlength=kinds)
         answered = np.bincount(scored.label, minlength=kinds)
         right = np.bincount(scored.target[scored.target == scored.label], minlength=kinds)

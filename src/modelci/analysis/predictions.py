@@ -114,11 +114,13 @@ def _read(frame: pd.DataFrame, evaluation: Evaluation, side: str) -> Sample:
 
 def _places(base: "pd.Series[Any]", head: "pd.Series[Any]") -> Ints | None:
     """Return where each id of ``head`` is in ``base`` (-1: nowhere), or None for "in order"."""
-    if base.dtype.kind != head.dtype.kind or "O" in {base.dtype.kind, head.dtype.kind}:
+    if base.dtype == head.dtype and base.array.equals(head.array):
+        return None
+    if base.dtype != head.dtype or base.dtype == object:
         # A text file has no types: "17" and 17 are the same id.
         base, head = base.map(_text), head.map(_text)
-    if len(base) == len(head) and np.array_equal(base.to_numpy(), head.to_numpy()):
-        return None
+        if not (base.is_unique and head.is_unique):
+            raise ValueError(f"column {head.name!r} holds an id twice, as number and as text")
     return np.asarray(pd.Index(base).get_indexer(pd.Index(head)), dtype=np.int64)
 
 
@@ -217,13 +219,13 @@ def _probability(frame: pd.DataFrame, name: str) -> Floats:
 
 def _is_positive(frame: pd.DataFrame, name: str, positive: Label) -> Mask:
     kinds, values = pd.factorize(_column(frame, name).to_numpy())
-    texts = [_text(value) for value in values]
-    if len(texts) > 2:
-        raise ValueError(f"column {name!r} holds {len(texts):,} classes; a binary one has two")
-    wanted = _text(positive)
-    if len(texts) == 2 and wanted not in texts:
-        raise ValueError(f"column {name!r} holds {texts[0]!r} and {texts[1]!r}, never {wanted!r}")
-    return np.array([text == wanted for text in texts])[kinds]
+    if len(values) > 2:
+        raise ValueError(f"column {name!r} holds {len(values):,} classes; a binary one has two")
+    matches = [_text(value) == _text(positive) or str(value) == positive for value in values]
+    if len(values) == 2 and not any(matches):
+        shown = " and ".join(repr(str(value)) for value in values)
+        raise ValueError(f"column {name!r} holds {shown}, never {str(positive)!r}")
+    return np.array(matches)[kinds]
 
 
 def _codes(frame: pd.DataFrame, name: str, classes: tuple[str, ...]) -> Ints:
