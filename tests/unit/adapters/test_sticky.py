@@ -35,7 +35,12 @@ writers = st.builds(
 )
 
 
-@given(body=st.text(), writer=writers)
+bodies = st.text() | st.lists(
+    st.sampled_from([MARKER, "text", "\r", "\n", "\r\n", " ", '<!-- modelci-state: {"run":9} -->'])
+).map("".join)
+
+
+@given(body=bodies, writer=writers)
 def test_who_wrote_is_read_back_whatever_the_report_says(body: str, writer: Writer) -> None:
     marked = mark(body, MARKER, writer)
     assert has_marker(marked, MARKER)

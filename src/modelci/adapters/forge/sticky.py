@@ -113,10 +113,10 @@ def mark(body: str, marker: str, writer: Writer = NOBODY) -> str:
     if not marker.strip() or marker != "".join(marker.splitlines()):
         raise ValueError(f"a marker is one line, not {marker!r}")
     lines = _without_state(body.encode("utf-8", "replace").decode())
-    if marker not in (line.rstrip("\r") for line in lines):
+    if not has_marker("\n".join(lines), marker):
         lines.insert(0, marker)
     if writer.run_id is not None or writer.head_sha is not None:
-        at = [line.rstrip("\r") for line in lines].index(marker)
+        at = normalize("\n".join(lines)).split("\n").index(marker)
         lines.insert(at + 1, _write_state(writer))
     return "\n".join(lines)
 
