@@ -1,5 +1,6 @@
 """The folder that stands for a forge: readable files, whole, and nowhere else."""
 
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,3 +59,36 @@ def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match="cannot use") as caught:
         LocalForge(tmp_path / "file").upsert_comment(7, "x", marker="m")
     assert "forge.path" in (caught.value.hint or "")
+
+
+@given(path=st.text() | st.sampled_from(["/etc/hostname", "a/../../x", "..", ".", "a\0", "link"]))
+def test_no_artifacts_path_leaves_its_folder(path: str) -> None:
+    with TemporaryDirectory() as folder:
+        top = Path(folder) / "artifacts" / "5" / "report"
+        top.mkdir(parents=True)
+        (Path(folder) / "secret").write_text("secret")
+        (top / "link").symlink_to(Path(folder) / "secret")
+        with pytest.raises(ForgeError):
+            LocalForge(Path(folder)).read_artifact(5, "report", path, max_bytes=99)
+
+
+def test_old_pictures_are_removed_and_used_ones_kept(tmp_path: Path) -> None:
+    now = [time.time()]
+    forge = LocalForge(tmp_path, clock=lambda: now[0])
+    png = b"\x89PNG\r\n\x1a\n"
+    forge.store_pictures({"old": png, "used": png + b"2"}, keep_days=30)
+    now[0] += 31 * 86_400
+    stored = forge.store_pictures({"used": png + b"2"}, keep_days=30)
+    (left,) = (tmp_path / "pictures").iterdir()
+    assert stored["used"] == f"../pictures/{left.name}"
+    assert (tmp_path / "comments" / stored["used"]).resolve() == left
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"head_sha": 1}', '{"head_sha": "", "x": 1}']
+)
+def test_a_pull_requests_file_that_is_none_says_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pulls").mkdir()
+    (tmp_path / "pulls" / "7.json").write_text(text)
+    with pytest.raises(ForgeError, match=r"7\.json describes no pull request"):
+        LocalForge(tmp_path).pull_request(7)
