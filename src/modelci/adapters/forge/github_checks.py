@@ -18,7 +18,7 @@ EXTERNAL_ID = "modelci"
 MAX_TRIES = 5
 
 _CHECKING = "checks: write"
-_NEEDS = "checks: write` or `statuses: write"  # the second backtick pair is the hint's own
+_NEEDS = f"{_CHECKING}` or `statuses: write"  # stands between the backticks of the hint
 _CUT = "\n\n… (cut)"
 _STATES = {
     CheckStatus.IN_PROGRESS: "pending",
@@ -57,17 +57,13 @@ class GitHubChecks:
 
         Anyone else's token is refused, and sets a commit status of the same name.
         """
-        if not self._is_refused:
-            try:
-                return self._set_run(check)
-            except ForgeDeniedError as error:
-                self._is_refused = True
-                refusal = error
-            try:
-                return self._set_status(check)
-            except ForgeDeniedError as error:
-                raise ForgeDeniedError(f"{error} {refusal}", hint=error.hint) from error
-        return self._set_status(check)
+        if self._is_refused:
+            return self._set_status(check)
+        try:
+            return self._set_run(check)
+        except ForgeDeniedError:
+            self._is_refused = True
+            return self._set_status(check)
 
     def _set_run(self, check: Check) -> PostedCheck:
         body = _describe(check)
