@@ -199,11 +199,15 @@ def _check_workflows(world: _World) -> Iterator[Check]:
     ours = {path: data for path, data in tree.read(paths).items() if b"modelci " in data}
     if not ours:
         yield _warning("workflows", "none calls modelci", "`modelci init` writes three.")
+    needs = _NEEDS
+    if world.configuration().config.comment.pictures:
+        needs = (*_NEEDS, _PICTURES_NEED)
     for path, data in ours.items():
-        yield from _check_workflow(path, parse_yaml(data, path))
+        yield from _check_workflow(path, parse_yaml(data, path), needs)
 
 
-_NEEDS = (
+_Need = tuple[str, str, str | None, str]
+_NEEDS: tuple[_Need, ...] = (
     # event ("" is any), command, what it must not be called with, permission
     ("", "comment", "--dry-run", "pull-requests: write"),
     ("", "comment --artifact", "--dry-run", "actions: read"),
@@ -213,9 +217,10 @@ _NEEDS = (
     ("pull_request", "ci", "--no-write", "pull-requests: write"),
     ("push", "ci", "--no-write", "contents: write"),
 )
+_PICTURES_NEED = ("", "comment", "--dry-run", "contents: write")
 
 
-def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
+def _check_workflow(path: str, workflow: Any, needs: Sequence[_Need] = _NEEDS) -> Iterator[Check]:
     if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
         yield _problem(path, "it has no jobs", "`modelci init --force` writes it anew.")
         return
@@ -224,7 +229,7 @@ def _check_workflow(path: str, workflow: Any) -> Iterator[Check]:
     lacking = [
         f"job {name} calls `modelci {verb}` without `permissions: {needed}`"
         for name, job in workflow["jobs"].items()
-        for event, verb, harmless, needed in _NEEDS
+        for event, verb, harmless, needed in needs
         if isinstance(job, dict) and (not event or event in events) and _calls(job, verb, harmless)
         if not _grants(job.get("permissions", workflow.get("permissions")), needed)
     ]

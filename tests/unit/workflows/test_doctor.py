@@ -218,6 +218,16 @@ def test_a_workflow_lacks_the_very_permission_that_is_named(
         assert ": write`" in check.detail
 
 
+def test_pictures_in_comments_need_a_branch_to_be_written(world: World) -> None:
+    world.commit(**{"modelci.yaml": GATES + b"comment: {pictures: true}\n"})
+    check = world.check(".github/workflows/pr.yml")
+    assert check.health is PROBLEM
+    assert "`permissions: contents: write`" in check.detail
+    granted = WORKFLOW.replace(b"{pull-requests: write}", b"write-all")
+    world.commit(**{".github/workflows/pr.yml": granted})
+    assert world.check(".github/workflows/pr.yml").health is OK
+
+
 def test_without_a_workflow_nothing_calls_us(world: World) -> None:
     world.commit(**{".github/workflows/pr.yml": None})
     assert world.check("workflows").health is WARNING
