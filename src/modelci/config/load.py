@@ -136,7 +136,9 @@ def _refuse_unknown(
                 _refuse_unknown(entry, items[-1], (*path, key, name), text, source)
 
 
-_ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<path>[^`]*)`)?$", re.DOTALL)
+_ERROR_PATH = re.compile(
+    r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?:key in )?\$?(?P<path>[^`]*)`)?$", re.DOTALL
+)
 
 
 def _convert(

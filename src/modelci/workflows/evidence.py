@@ -129,22 +129,28 @@ def _gather(
     try:
         ours = _read_head(evaluation, config, reader)
         head = read_sample(ours.frame, evaluation)
-    except (MissingDataError, ValueError) as error:
+    except _UNUSABLE as error:
         return _nothing(evaluation, f"predictions of the head: {_said(error)}")
     try:
         theirs = reader.read(Side.BASE, evaluation.predictions, _columns(evaluation))
         base = read_sample(theirs.frame, evaluation)
-    except (MissingDataError, ValueError) as error:
+        case = _pair(evaluation, theirs, ours, base, head)
+    except _UNUSABLE as error:
         reason = _said(error) if sides.base is None else f"predictions of the base: {_said(error)}"
         result = _result(evaluation, reason, ours=ours)
         return Case(evaluation=evaluation, result=result, head=head, reason=reason)
-    case = _pair(evaluation, theirs, ours, base, head)
     if case.differs and evaluation.rescore and rescorer and sides.base is not None:
         return _rescore(case, ours, sides.base, rescorer=rescorer, progress=progress, pull=pull)
     return case
 
 
+_UNUSABLE = (MissingDataError, ValueError, TypeError)
+"""What reading a sample raises: TypeError is pandas' of lists and objects in a column."""
+
+
 def _said(error: Exception) -> str:
+    if isinstance(error, TypeError):
+        return f"a column holds what is neither text nor number: {error}"
     hint = error.hint if isinstance(error, ModelCIError) else None
     return f"{str(error).rstrip('.')} ({hint.rstrip('.')})" if hint else str(error).rstrip(".")
 
@@ -223,11 +229,11 @@ def _rescore(
             evaluation.rescore, base, like=evaluation.predictions, pull=pull, progress=progress
         )
         sample = read_sample(theirs.frame, evaluation)
-    except (MissingDataError, PipelineError, ValueError) as error:
+        found = _pair(evaluation, theirs, ours, sample, case.head)
+    except (*_UNUSABLE, PipelineError) as error:
         reason = f"{case.reason.partition(';')[0]}; the base could not be rescored: {_said(error)}"
         progress.warn(f"{evaluation.predictions}: {reason}.")
         return replace(case, reason=reason, result=replace(case.result, reason=reason))
-    found = _pair(evaluation, theirs, ours, sample, case.head)
     result = replace(
         found.result, base_hash=case.result.base_hash, common=case.result.common, rescored=True
     )

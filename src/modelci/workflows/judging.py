@@ -375,6 +375,8 @@ def _gap(one: FairnessConfig, case: Case) -> FairnessResult | str:
             resamples=case.evaluation.resamples,
             allowed=one.max,
         )
+    except TypeError:
+        return f"column {one.column!r} holds lists or objects: they make no groups"
     except ValueError as error:
         return str(error)
 

@@ -99,6 +99,7 @@ E = "evaluation: {predictions: p.csv}\n"
         ("evaluation: {predictions: p, retrain_sd: {f1: -1}}", 1, "retrain_sd of f1"),
         ("evaluation: {predictions: p, retrain_sd: {f1: .inf}}", 1, "retrain_sd of f1"),
         ("evaluation: {predictions: p, task: multiclass}", 1, "a column for each class"),
+        ("evaluation:\n  predictions: p\n  score: {0: a}", 3, "score: Expected `str`, got `int`"),
         ("evaluation: {predictions: p, task: regression, score: {a: b}}", 1, "is one column"),
         ("evaluation: {predictions: p, task: regression, cost: {}}", 1, "for task: binary"),
         ("evaluation: {predictions: p, rescore: {cmd: ' ', files: [m]}}", 1, "must be a command"),

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from modelci.domain.evaluation import Evaluation, Mode
 from modelci.domain.events import CIContext
 from modelci.domain.gates import GateResult, Outcome, Subject
 from modelci.domain.report import Report
+from modelci.ports import FileTree, Table
 from modelci.workflows.report import make_report
 
 ROOT = Path("/repository")
@@ -228,6 +229,36 @@ def test_predictions_that_are_wrong_are_no_crash() -> None:
     broken = GOOD.drop(columns=["score"]).assign(score=2.0)
     report = report_on(files(GOOD), files(GOOD) | {"p.csv": csv(broken)})
     assert "which is no probability" in report.gates[0].reason
+
+
+class NestedTables(FakeTables):
+    """Turns a column into lists, as JSON Lines and Parquet can hold them."""
+
+    column = "id"
+
+    def read(
+        self,
+        tree: FileTree,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        pull: bool = False,
+    ) -> Table:
+        frame = super().read(tree, path, columns=columns, pull=pull).frame.copy()
+        if self.column in frame:
+            frame[self.column] = [[value] for value in frame[self.column]]
+        return Table(frame=frame, hash=None)
+
+
+def test_columns_of_lists_are_no_crash() -> None:
+    nested = NestedTables()
+    report = report_on(files(GOOD), files(BAD), tables=nested)
+    assert "no evidence: predictions of the head: " in report.gates[0].reason
+    nested.column = "channel"
+    config = FAIR + "slices: {by: [channel]}\n"
+    report = report_on(files(GOOD, config), files(BAD, config), tables=nested)
+    assert report.gates[0].evidence is not None
+    assert [result.outcome for result in report.gates[1:]] == [MISSING, MISSING]
 
 
 def test_without_a_base_there_is_nothing_to_prove() -> None:
