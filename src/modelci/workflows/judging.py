@@ -326,11 +326,13 @@ def _sum_up(gate: Gate, results: Sequence[SliceResult], case: Case, min_rows: in
         direction=Direction.LOWER if is_loss(found.measure) else Direction.HIGHER,
     )
     failed = counts[Outcome.FAILED] > 0
+    differs = any(one.evidence is not None and one.evidence.difference for one in results)
+    worst_of = f"worst on {place} ({found.rows:,} rows): {found.reason}"
     return _finish(
         gate,
         Subject.SLICE,
         Outcome.FAILED if failed else Outcome.PASSED,
-        f"worst on {place} ({found.rows:,} rows): {found.reason}; {', '.join(said)}",
+        f"{worst_of if differs else 'no slice differs'}; {', '.join(said)}",
         evidence=found.evidence,
         delta=delta,
     )

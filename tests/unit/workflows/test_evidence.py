@@ -393,6 +393,11 @@ def test_slices_of_a_model_that_only_differs_by_chance_pass() -> None:
     assert result.outcome is PASSED
 
 
+def test_slices_of_the_same_model_do_not_differ() -> None:
+    (result,) = of(report_on(files(GOOD, SLICED), files(GOOD, SLICED)), Subject.SLICE)
+    assert result.reason == "no slice differs; 2 slices judged, 1 too small"
+
+
 def test_slices_may_only_warn_and_have_measures_of_their_own() -> None:
     config = SLICED.replace("min_rows: 500", "severity: warn, metrics: [log_loss, accuracy]")
     results = of(report_on(files(GOOD, config), files(worse_on_web(), config)), Subject.SLICE)
