@@ -4,8 +4,10 @@ import json
 from functools import partial
 from typing import Any
 
+from bench.chain import chain_cases, history_case
 from bench.cluster import cluster_case
 from bench.engine import engine_cases
+from bench.evidence_speed import evidence_case
 from bench.harness import Bench, BenchError, Case, Goal, Side
 from bench.repositories import build_leaves, build_many
 
@@ -32,6 +34,9 @@ def all_cases() -> tuple[Case, ...]:
         *(_report_many(files) for files in (10, 100, 1_000)),
         _report_leaves("report-100k-leaves", changed=1_000),
         _report_leaves("report-100k-changes", changed=100_000),
+        *chain_cases(),
+        history_case(),
+        evidence_case(),
         cluster_case(),
         *engine_cases(),
     )

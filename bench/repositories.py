@@ -15,13 +15,28 @@ _GATES = "gates:\n  - metric: roc_auc\n    min: 0.5\n    max_drop: 0.2\n    seve
 _PARAMS = 20
 
 
-def build_many(bench: "Bench", files: int) -> None:
+def build_many(bench: "Bench", files: int, *, commits: int = 2) -> None:
     """Make a foreach stage with ``files`` metrics files of five values; all of them change."""
     keys = [f"m{number:04}" for number in range(files)]
     _start(bench, _many_stages(keys))
-    for step in (0, 1):
+    for step in range(commits):
         metrics = {f"metrics/{key}.json": _few_metrics(n, step) for n, key in enumerate(keys)}
         _commit(bench, step, keys, metrics)
+    _pack(bench)
+
+
+def add_plot(bench: "Bench") -> None:
+    """Add a plot of 200 points to the last commit, and other points to the one before."""
+    root = bench.repository
+    with (root / "dvc.yaml").open("a") as file:
+        file.write("plots:\n- roc.csv:\n    x: fpr\n    y: tpr\n")
+    for step in (0, 1):
+        points = ((place / 199, (place / 199) ** (0.3 + 0.02 * step)) for place in range(200))
+        rows = "".join(f"{x:.4f},{y:.4f}\n" for x, y in points)
+        (root / "roc.csv").write_text(f"fpr,tpr\n{rows}")
+        (root / "params.yaml").write_text(f"evaluate:\n  p00: {step}\n  p10: 10\n")
+        bench.read("git", "add", "--all")
+        bench.read("git", "commit", "--quiet", "-m", f"Plot {step}")
     _pack(bench)
 
 
