@@ -12,7 +12,9 @@ from hypothesis import settings
 settings.register_profile("modelci", deadline=None)
 settings.load_profile("modelci")
 
-FOREIGN = ("GIT_", "GITHUB_", "GITLAB_", "CI", "RUNNER_", "ACTIONS_", "MODELCI_", "DVC_", "XDG_")
+FOREIGN = tuple(
+    "GIT_ GITHUB_ GITLAB_ GITEA_ FORGEJO_ CI RUNNER_ ACTIONS_ MODELCI_ DVC_ XDG_".split()
+)
 GIT_CONFIG = """\
 [user]
 	name = Test Author

@@ -1,29 +1,61 @@
 """``modelci init``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from modelci.wiring import App
 
+if TYPE_CHECKING:
+    from modelci.config.model import ForgeKind
+
 
 @click.command()
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
+@click.option(
+    "--forge",
+    type=click.Choice(["github", "gitlab", "gitea"]),
+    help="Whose workflows to write (default: as the Git remote's address tells, else github).",
+)
 @click.pass_obj
-def command(app: App, force: bool) -> None:
+def command(app: App, force: bool, forge: str | None) -> None:
     """Write modelci.yaml and workflows into this DVC repository.
 
     The gates are proposed from the metrics that are there. Nothing is asked, and nothing that
-    exists is overwritten without --force.
+    exists is overwritten without --force. Beside a .gitlab-ci.yml that is there ours becomes
+    .gitlab/modelci.yml, to be included.
 
     \b
     Examples:
       modelci init && git diff
       modelci doctor
     """  # noqa: D301
-    from modelci.workflows.init import initialise
+    from modelci.workflows.init import GITLAB_INCLUDED, initialise
 
-    done = initialise(git=app.git, reader=app.snapshots, default_branch=None, force=force)
+    done = initialise(
+        git=app.git,
+        reader=app.snapshots,
+        default_branch=None,
+        force=force,
+        forge=_forge(app, forge),
+    )
     for path in done.written:
         click.echo(f"Wrote {path}")
     for path in done.kept:
         click.echo(f"Kept {path}: it is there already (--force overwrites)", err=True)
+    if GITLAB_INCLUDED in (*done.written, *done.kept):
+        click.echo(f"Say in .gitlab-ci.yml: include: {{local: {GITLAB_INCLUDED}}}", err=True)
     click.echo("Next: look them over, commit them, and run `modelci doctor`.", err=True)
+
+
+def _forge(app: App, named: str | None) -> "ForgeKind":
+    from modelci.config.model import ForgeConfig, ForgeKind
+    from modelci.errors import ConfigError
+    from modelci.workflows.forge import choose_forge
+
+    if named is not None:
+        return ForgeKind(named)
+    try:
+        return ForgeKind(choose_forge(ForgeConfig(), app.context, app.git.remote_url()).kind)
+    except ConfigError:  # nothing tells: most are there
+        return ForgeKind.GITHUB

@@ -116,12 +116,12 @@ def name_files(titles: Iterable[str]) -> Iterator[str]:
     It holds a-z, 0-9 and hyphens, and never depends on what comes after it.
     """
     used: set[str] = set()
+    numbers: dict[str, int] = {}
     for title in titles:
         name = slug = _slug(title)
-        number = 1
         while name in used:
-            number += 1
-            name = f"{slug}-{number}"
+            numbers[slug] = numbers.get(slug, 1) + 1
+            name = f"{slug}-{numbers[slug]}"
         used.add(name)
         yield name
 

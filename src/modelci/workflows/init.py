@@ -9,12 +9,14 @@ from pathlib import Path
 
 from modelci import __version__
 from modelci.config.load import FILE
+from modelci.config.model import ForgeKind
 from modelci.domain.metrics import Direction, MetricKey, known_direction
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
 from modelci.ports import Git, SnapshotReader
 
 _WORKFLOWS = ("model-pr.yml", "model-comment.yml", "model-merge.yml")
+GITLAB_PIPELINE, GITLAB_INCLUDED = ".gitlab-ci.yml", ".gitlab/modelci.yml"
 _MAX_GATES = 6
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _DVC_CONFIG = ".dvc/config"
@@ -31,9 +33,18 @@ class Written:
 
 
 def initialise(
-    *, git: Git, reader: SnapshotReader, default_branch: str | None, force: bool
+    *,
+    git: Git,
+    reader: SnapshotReader,
+    default_branch: str | None,
+    force: bool,
+    forge: ForgeKind = ForgeKind.GITHUB,
 ) -> Written:
-    """Write what is missing (with ``force`` anew); nothing is asked, nothing else is touched."""
+    """Write what is missing (with ``force`` anew); nothing is asked, nothing else is touched.
+
+    The workflows are the ``forge``'s; a ``.gitlab-ci.yml`` that is there is left, with ours beside
+    it to be included.
+    """
     if not (git.root / ".dvc").is_dir():
         raise ConfigError(
             f"{git.root} is no DVC repository.", hint="`dvc init`, then `modelci init`."
@@ -43,20 +54,37 @@ def initialise(
     tree = git.work_tree()
     settings = tree.read([_DVC_CONFIG]).get(_DVC_CONFIG, b"").decode(errors="replace")
     has_remote = _DEFAULT_REMOTE.search(settings) is not None
-    texts = _plan(reader.read(tree), branch, has_remote=has_remote)
+    texts = {FILE: propose_config(reader.read(tree), has_remote=has_remote)}
+    if forge is ForgeKind.GITLAB:
+        texts |= _gitlab_pipeline(git.root)
+    else:
+        texts |= _workflows(branch)
     return _write(git.root, texts, force=force)
 
 
-def _plan(snapshot: Snapshot, branch: str, *, has_remote: bool) -> Mapping[str, str]:
-    """Return every file's path and text."""
-    templates = files("modelci") / "templates" / "init" / "workflows"
-    return {FILE: propose_config(snapshot, has_remote=has_remote)} | {
-        f".github/workflows/{name}": (templates / name)
-        .read_text(encoding="utf-8")
-        .replace("branches: [main]", f"branches: [{_quote(branch)}]")
-        .replace("pip install modelci", f"pip install modelci=={__version__}")
+def _workflows(branch: str) -> Mapping[str, str]:
+    """Return the workflows by path; Gitea and Forgejo read GitHub's folder too."""
+    return {
+        f".github/workflows/{name}": _template(f"workflows/{name}").replace(
+            "branches: [main]", f"branches: [{_quote(branch)}]"
+        )
         for name in _WORKFLOWS
     }
+
+
+def _gitlab_pipeline(root: Path) -> Mapping[str, str]:
+    text = _template("gitlab/gitlab-ci.yml")
+    own = root / GITLAB_PIPELINE
+    is_theirs = own.exists() and own.read_text(encoding="utf-8", errors="replace") != text
+    return {GITLAB_INCLUDED if is_theirs else GITLAB_PIPELINE: text}
+
+
+def _template(name: str) -> str:
+    """Return a template that installs this very version."""
+    text = (files("modelci") / "templates" / "init" / name).read_text(encoding="utf-8")
+    return re.sub(
+        r"pip install ('?)modelci(\[\w+\])?", rf"pip install \1modelci\2=={__version__}", text
+    )
 
 
 def propose_config(snapshot: Snapshot, *, has_remote: bool) -> str:

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from tests.fakes.git import FakeGit, FakeRemote
 from tests.fakes.snapshots import FakeSnapshots, metrics
 
+from modelci import __version__
 from modelci.config.load import load
+from modelci.config.model import ForgeKind
 from modelci.domain.artifacts import Artifact
 from modelci.domain.gates import judge_all
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey
@@ -121,3 +123,27 @@ def test_outside_of_dvc_nothing_is_written(tmp_path: Path) -> None:
 def test_runs_use_the_dvc_remote_where_there_is_one(*, has_remote: bool) -> None:
     run = load(propose_config(Snapshot(), has_remote=has_remote).encode()).config.run
     assert (run.pull, run.push) == (has_remote, has_remote)
+
+
+def test_gitlab_gets_its_pipeline_beside_one_that_is_there(tmp_path: Path) -> None:
+    remote = FakeRemote()
+    remote.commit({"metrics.json": metrics(roc_auc=0.8)})
+    (tmp_path / ".dvc").mkdir()
+    git = FakeGit(tmp_path, remote)
+
+    def write() -> Written:
+        return initialise(
+            git=git,
+            reader=FakeSnapshots(),
+            default_branch="main",
+            force=False,
+            forge=ForgeKind.GITLAB,
+        )
+
+    assert write().written == ("modelci.yaml", ".gitlab-ci.yml")
+    assert write().kept == ("modelci.yaml", ".gitlab-ci.yml")
+    jobs = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())
+    assert f"pip install 'modelci[gitlab]=={__version__}'" in jobs["comment"]["script"]
+    (tmp_path / ".gitlab-ci.yml").write_text("theirs: {}\n")
+    assert write().written == (".gitlab/modelci.yml",)
+    assert (tmp_path / ".gitlab-ci.yml").read_text() == "theirs: {}\n"
