@@ -14,6 +14,7 @@ from modelci.documents.schemas import schemas
 from modelci.domain.changes import DataChange, FileChange, ValueChange, ValueKey
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Threshold
+from modelci.domain.history import History, HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, NonFinite
 from modelci.domain.pipeline import (
     ChangeKind,
@@ -125,6 +126,20 @@ DOCUMENTS: list[codec.Document] = [
     Plan(stages=(PlannedStage(name="train", state=PlannedState.RUN, after=("prepare",)),)),
     registry_document(fold_registry(records())),
     Examination(checks=(Check(name="git", health=Health.OK, detail="main"),)),
+    History(
+        of="The last 2 commits of main",
+        metrics=(
+            MetricHistory(
+                key=MetricKey(path="metrics.json", name="auc"),
+                direction=Direction.HIGHER,
+                points=(
+                    HistoryPoint(sha="a" * 40, name="aaaaaaa", seconds=1, value=NonFinite.NAN),
+                    HistoryPoint(sha="b" * 40, name="v1.0.0", seconds=2, value=None),
+                ),
+            ),
+        ),
+        notes=("a note",),
+    ),
 ]
 
 

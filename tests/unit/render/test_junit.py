@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.golden import samples
 
+from modelci.domain.gates import Outcome, Rule
 from modelci.domain.report import Report
 from modelci.render.junit import render_junit
 
@@ -66,8 +67,8 @@ def test_a_run_that_failed_is_an_error() -> None:
 
 def test_characters_that_xml_cannot_hold_are_spelt_out() -> None:
     gate = samples.judged(
-        samples.gate("a\x00b\ud800]]>", samples.Rule.MAX, 1),
-        samples.Outcome.FAILED,
+        samples.gate("a\x00b\ud800]]>", Rule.MAX, 1),
+        Outcome.FAILED,
         "\ufffe \x1b[31m <&> \"'\n",
     )
     text = render_junit(replace(samples.ungated(), gates=(gate,)))

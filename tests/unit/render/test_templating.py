@@ -1,6 +1,7 @@
 """A project's templates can rearrange our text and read plain values; they can do nothing else."""
 
 import re
+from collections.abc import Mapping
 from html import unescape
 
 import pytest
@@ -18,14 +19,18 @@ EXTENDS = '{% extends "modelci/comment.md.j2" %}\n'
 
 
 def comment(
-    text: str, report: Report | None = None, *, max_bytes: int = 65_000, **others: str
+    text: str,
+    report: Report | None = None,
+    *,
+    max_bytes: int = 65_000,
+    others: Mapping[str, str] | None = None,
 ) -> str:
     return render_comment(
         report or samples.proven(),
         title="Model report",
         marker=MARKER,
         max_bytes=max_bytes,
-        overrides=Overrides(folder="ours", files={COMMENT: text, **others}),
+        overrides=Overrides(folder="ours", files={COMMENT: text, **(others or {})}),
     )
 
 
@@ -125,8 +130,11 @@ def test_what_is_wrong_is_told_with_file_and_line(text: str, place: str, problem
     assert "docs/reports.md" in (caught.value.hint or "")
 
 
+PARTS = {"parts/a.j2": "part of {{ report.version }}"}
+
+
 def test_templates_may_include_each_other() -> None:
-    text = comment('{% include "parts/a.j2" %}!', **{"parts/a.j2": "part of {{ report.version }}"})
+    text = comment('{% include "parts/a.j2" %}!', others=PARTS)
     assert text == f"{MARKER}\npart of 0.1.0!\n"
 
 
