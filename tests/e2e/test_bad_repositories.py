@@ -84,7 +84,12 @@ def test_a_detached_head_is_compared_with_the_merge_base(site: World) -> None:
     assert site.laptop.document("report")["base"]["sha"] == base
 
 
-@pytest.mark.parametrize("revision", ["nope", "--all", "HEAD^7", "a..b", "v1.0.0:metrics.json"])
+def test_an_unknown_revision_of_a_range(site: World) -> None:
+    done = site.laptop.modelci("report", "HEAD..nope", code=2)
+    assert "There is no revision 'nope' here" in done.err
+
+
+@pytest.mark.parametrize("revision", ["nope", "--all", "HEAD^7", "v1.0.0:metrics.json", "m@v1"])
 def test_an_unknown_revision(site: World, revision: str) -> None:
     done = site.laptop.modelci("report", "--", revision, code=2)
     assert f"{revision!r}" in done.err
