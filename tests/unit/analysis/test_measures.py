@@ -124,7 +124,7 @@ def test_every_measure_has_a_reference() -> None:
 )
 def test_binary_values_with_ties_are_scikit_learns(rows: list[tuple[int, float]]) -> None:
     rows = [*rows, (0, 0.35), (1, 0.35)]
-    sample = binary(*zip(*rows, strict=True))
+    sample = binary([target for target, _ in rows], [score for _, score in rows])
     for measure, theirs in THEIRS.items():
         assert value(measure, sample, BINARY) == pytest.approx(theirs(sample), abs=1e-12), measure
 
