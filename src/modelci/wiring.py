@@ -192,7 +192,7 @@ class App:
 
         if self._quiet:
             return SilentProgress()
-        if self.context.provider == "github":
+        if self.context.provider in {"github", "gitea"}:
             return ActionsProgress(sys.stderr)
         if not sys.stderr.isatty() or wants_no_colour():
             return TextProgress(sys.stderr)
@@ -268,6 +268,9 @@ class App:
 
         base = report.base.sha if report.base else None
         proposed = self.context.event is EventKind.PULL_REQUEST
+        if proposed and base and not self.git.has(base):
+            self.progress.warn(f"The base is not in this clone: {folder} of it is not used.")
+            return None
         tree = self.git.tree(base) if proposed and base else self.git.work_tree()
         files = read_templates(tree, folder)
         if not files and not proposed:
