@@ -64,7 +64,8 @@ def render_page(report: Report, *, title: str, overrides: Overrides | None = Non
     vl-convert, which has it, the page says what to install.
     """
     script, bundle = page.asset("report.js"), _bundle(report)
-    style = page.asset("report.css") + page.asset("chart.css") + (vega.STYLE if bundle else "")
+    sheets = "".join(map(page.asset, ("base.css", "report.css", "chart.css")))
+    style = sheets + (vega.STYLE if bundle else "")
     own = overrides is not None and overrides.has(PAGE)
     environment = templating.environment(overrides) if overrides and own else page.environment()
     context = _context(report)
