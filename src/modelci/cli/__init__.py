@@ -19,6 +19,8 @@ _COMMANDS = {
     "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
     "comment": "Post the report on its pull request.",
     "config": "Show the configuration, or its JSON Schema.",
+    "deprecate": "Mark a model as no longer in use.",
+    "deregister": "Withdraw a version of a model.",
     "doctor": "Check this project's set-up and name what would fix it.",
     "gate": "Exit with the report's verdict: 0 passed, 1 blocked, 8 unclear.",
     "history": "Show how a metric went, over commits or versions.",
@@ -26,8 +28,11 @@ _COMMANDS = {
     "plan": "Say what a run would do, without running anything.",
     "promote": "Tag the versions and stages that a judged commit brings.",
     "registry": "List models, their versions and what holds each stage.",
+    "release-hold": "Let promotions assign a stage again that a rollback holds.",
     "report": "Show how the model changed, and judge it by the gates.",
+    "rollback": "Assign an older version to a stage again, and hold it there.",
     "run": "Run the pipeline: only what is out of date, and say why.",
+    "unassign": "Take a stage from the version that holds it.",
 }
 
 _MACHINE_SAYS_NO = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
@@ -47,7 +52,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command = import_module(f"modelci.cli.{cmd_name}").command
+        command = import_module(f"modelci.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every module has one
         return command
 

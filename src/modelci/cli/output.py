@@ -13,6 +13,7 @@ from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
+from modelci.domain.rollback import RegistryChange
 from modelci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ def publish_promotion(promotion: Promotion) -> None:
     write_outputs({"tags": "\n".join(names)})
 
 
+def publish_change(change: RegistryChange) -> None:
+    """Tell the runner which tag there is now, and what it says."""
+    from modelci.adapters.ci import write_outputs, write_summary
+    from modelci.render.escape import code, prose
+
+    for tag in change.tags:
+        write_summary(f"{prose(tag.subject)}: {code(tag.name)}, because {code(change.reason)}\n")
+    write_outputs({"tags": "\n".join(tag.name for tag in change.tags)})
+
+
 def write_file(path: Path, content: str | bytes, *, option: str) -> None:
     """Write a file that the user named by ``option``, and make its folder."""
     data = content.encode() if isinstance(content, str) else content
@@ -49,13 +60,14 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import terminal
+    from modelci.render import changes, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
         Run: terminal.render_run,
         Plan: terminal.render_plan,
         Promotion: terminal.render_promotion,
+        RegistryChange: changes.render_change,
         Registry: terminal.render_registry,
         Examination: terminal.render_examination,
         History: terminal.render_history,

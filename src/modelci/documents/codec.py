@@ -16,9 +16,10 @@ from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
+from modelci.domain.rollback import RegistryChange
 from modelci.errors import ConfigError
 
-Document = Run | Plan | Report | Promotion | Registry | Examination | History
+Document = Run | Plan | Report | Promotion | Registry | Examination | History | RegistryChange
 T = TypeVar("T", Run, Report, Promotion)
 
 SCHEMAS: dict[type, str] = {
@@ -26,6 +27,7 @@ SCHEMAS: dict[type, str] = {
     Plan: "modelci.plan/1",
     Report: "modelci.report/1",
     Promotion: "modelci.promotion/1",
+    RegistryChange: "modelci.change/1",
     Registry: "modelci.registry/1",
     Examination: "modelci.examination/1",
     History: "modelci.history/1",

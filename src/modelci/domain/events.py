@@ -41,7 +41,7 @@ class CIContext:
     ``sha`` is what was checked out (for a pull request on GitHub the test merge),
     ``head_sha`` the pull request's own last commit, ``before`` what a push replaced.
     ``run_id`` and ``attempt`` are this job's. A job that another workflow's end (or start) caused
-    knows that one as ``cause``.
+    knows that one as ``cause``. ``actor`` is who started the job.
     """
 
     provider: str | None = None
@@ -61,6 +61,7 @@ class CIContext:
     run_url: str | None = None
     workflow: str | None = None
     job: str | None = None
+    actor: str | None = None
     server_url: str | None = None
     api_url: str | None = None
     cause: Cause | None = None

@@ -44,6 +44,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if repository and run_id else None,
         workflow=environ.get("GITHUB_WORKFLOW"),
         job=environ.get("GITHUB_JOB"),
+        actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ.get("GITHUB_ACTOR") or None,
         server_url=server,
         api_url=environ.get("GITHUB_API_URL", "https://api.github.com"),
         cause=_cause(event) if name == "workflow_run" else None,

@@ -39,6 +39,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         run_url=environ.get("CI_JOB_URL") or environ.get("CI_PIPELINE_URL"),
         workflow="gitlab-ci",
         job=environ.get("CI_JOB_NAME"),
+        actor=environ.get("GITLAB_USER_LOGIN") or None,
         server_url=environ.get("CI_SERVER_URL"),
         api_url=environ.get("CI_API_V4_URL"),
     )

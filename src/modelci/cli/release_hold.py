@@ -1,0 +1,40 @@
+"""``modelci release-hold``."""
+
+import click
+
+from modelci.cli.changes import carry_out, change_options
+from modelci.wiring import App
+
+
+@click.command("release-hold")
+@click.argument("name")
+@click.option("--stage", required=True, help="The stage that a rollback holds.")
+@change_options
+@click.pass_obj
+def command(
+    app: App,
+    name: str,
+    stage: str,
+    reason: str,
+    by: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Let promotions assign a stage again that a rollback holds.
+
+    Who holds the stage stays the same: it is assigned once more, with the release in the tag.
+
+    \b
+    Examples:
+      modelci release-hold credit --stage prod --reason "fixed by #415"
+    """  # noqa: D301
+    carry_out(
+        app,
+        "release-hold",
+        name,
+        stage=stage,
+        reason=reason,
+        by=by,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

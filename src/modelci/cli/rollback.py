@@ -1,0 +1,50 @@
+"""``modelci rollback``."""
+
+import click
+
+from modelci.cli.changes import carry_out, change_options, parse_version
+from modelci.wiring import App
+
+
+@click.command()
+@click.argument("name")
+@click.option("--stage", required=True, help="The stage to roll back.")
+@click.option(
+    "--to",
+    metavar="VERSION",
+    help="The version to go back to (default: the one that held the stage before).",
+)
+@change_options
+@click.pass_obj
+def command(
+    app: App,
+    name: str,
+    stage: str,
+    to: str | None,
+    reason: str,
+    by: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Assign an older version to a stage again, and hold the stage there.
+
+    The older version is assigned anew, NAME#STAGE#N, as GTO, DVC and CI's triggers all see it;
+    nothing is deleted or moved. Until `modelci release-hold`, promotions leave the stage alone.
+    Asked for twice, it is done once: to go further back, name the version.
+
+    \b
+    Examples:
+      modelci rollback credit --stage prod --reason "recall fell in the north"
+      modelci rollback credit --stage prod --to v1.2.2 --reason "#412" --dry-run
+    """  # noqa: D301
+    carry_out(
+        app,
+        "rollback",
+        name,
+        stage=stage,
+        to=parse_version(to) if to else None,
+        reason=reason,
+        by=by,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
