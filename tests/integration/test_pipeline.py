@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from tests.integration.dvcproject import Project, git, locked, statuses
 
+from modelci.adapters.dvc.plots import DvcPlotsReader
+from modelci.adapters.dvc.snapshot import DvcSnapshotReader
+from modelci.adapters.git import GitRepository
 from modelci.domain.pipeline import PlannedState, StageStatus
 
 RAN, RESTORED, UNCHANGED = StageStatus.RAN, StageStatus.RESTORED, StageStatus.UNCHANGED
@@ -525,3 +528,35 @@ def test_values_of_json_parameters(tmp_path: Path) -> None:
         "p.json: deep.c changed (none → 3)",
         "p.json: deep.b changed (2 → none)",
     )
+
+
+def test_metrics_and_plots_in_a_folder_are_pulled_from_a_real_remote(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "project").write(
+        dvc__yaml="""\
+stages:
+  measure:
+    cmd: mkdir -p out && cp m.json p.csv out/
+    deps: [m.json, p.csv]
+    outs: [out]
+metrics: [out/m.json]
+plots:
+  - out/p.csv: {x: x, y: y}
+""",
+        m__json='{"auc": 0.5}',
+        p__csv="x,y\n1,2\n",
+    )
+    project.add_remote(tmp_path / "store")
+    project.run()
+    project.commit()
+    project.push()
+    git(tmp_path, "clone", "--quiet", str(project.root), "clone")
+    clone = Project(tmp_path / "clone")
+    tree = GitRepository.discover(clone.root).tree("HEAD")
+    for pull in (False, True):
+        fetch = clone.pipeline.fetch
+        found = DvcSnapshotReader(clone.root, fetch=fetch).read(tree, pull=pull)
+        assert {key.name: value for key, value in found.metrics.items()} == (
+            {"auc": 0.5} if pull else {}
+        )
+    gallery = DvcPlotsReader(clone.root, fetch=fetch).read(None, tree, pull=True)
+    assert [dict(row) for row in gallery.plots[0].rows] == [{"x": 1, "y": 2, "rev": "head"}]

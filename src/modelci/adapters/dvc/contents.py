@@ -1,7 +1,8 @@
 """The bytes and values behind a path, wherever they lie: in Git, on disk, or in DVC's cache."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +13,9 @@ from modelci.adapters.dvc.pyparams import parse_python
 from modelci.domain.changes import TrackedFile
 from modelci.errors import ConfigError
 from modelci.formats import parse
+
+Fetch = Callable[[Sequence[TrackedFile]], None]
+"""Brings tracked files, or of folders the lists of their files, into DVC's cache."""
 
 _NOT_DATA = frozenset({".gitignore", ".gitattributes", ".gitkeep", ".dvcignore"})
 
@@ -59,7 +63,8 @@ class SharedParser(Parser):
 class Contents:
     """Files by path; those that DVC tracks come from its cache unless they lie on disk.
 
-    ``lacking`` collects the tracked outputs that were asked for and are not in the cache.
+    ``lacking`` collects what was asked for and is not in the cache: files, and folders whose list
+    of files is missing.
     """
 
     def __init__(
@@ -104,12 +109,13 @@ class Contents:
         if data is not None:
             return data
         if tracked is not None:
-            return self._object(tracked, tracked.hash)
+            return self._object(tracked)
         owner = self.owner(path)
         if owner is None:
             return None
         listing = self.listing(owner) or {}
-        return self._object(owner, listing.get(path[len(owner.path) + 1 :]))
+        hash_ = listing.get(path[len(owner.path) + 1 :])
+        return self._object(replace(owner, path=path, hash=hash_, bytes=None, files=None))
 
     def owner(self, path: str) -> TrackedFile | None:
         """Return the folder in DVC's cache that ``path`` lies in (or is, if it ends in a slash)."""
@@ -139,20 +145,31 @@ class Contents:
         start = bisect_left(self._sorted, f"{folder}/")
         return self._sorted[start : bisect_left(self._sorted, f"{folder}0", start)]
 
+    def pull(self, wanted: Callable[[], Iterable[str]], fetch: Fetch) -> None:
+        """Fetch what the cache lacks: the lists of folders first, then the files that they name."""
+        for _ in range(2):
+            for path in wanted():
+                self.get(path)
+            if not self.lacking:
+                return
+            fetched = tuple(self.lacking.values())
+            self.forget_lacking()
+            fetch(fetched)
+
     def forget_lacking(self) -> None:
         """Look again for what the cache did not have."""
         self.lacking.clear()
         self._listings = {path: found for path, found in self._listings.items() if found}
         self._objects = {key: found for key, found in self._objects.items() if found is not None}
 
-    def _object(self, owner: TrackedFile, hash_: str | None) -> bytes | None:
-        if owner.in_git or hash_ is None:
+    def _object(self, file: TrackedFile) -> bytes | None:
+        if file.in_git or file.hash is None:
             return None
-        key = (owner.hash_name, hash_)
+        key = (file.hash_name, file.hash)
         if key not in self._objects:
-            self._objects[key] = self._cache_of(owner.path).read(hash_, owner.hash_name)
+            self._objects[key] = self._cache_of(file.path).read(file.hash, file.hash_name)
         if self._objects[key] is None:
-            self.lacking[owner.path] = owner
+            self.lacking[file.path] = file
         return self._objects[key]
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelci.adapters.dvc.cache import Cache
-from modelci.adapters.dvc.contents import Contents, Parser
+from modelci.adapters.dvc.contents import Contents, Fetch, Parser
 from modelci.adapters.dvc.files import Files, find_layout
 from modelci.adapters.dvc.hashing import MD5, hash_bytes
 from modelci.adapters.dvc.paths import locate
 from modelci.adapters.dvc.revision import load_revision
-from modelci.adapters.dvc.snapshot import Fetch, Notes, ProjectSettings, track
+from modelci.adapters.dvc.snapshot import Notes, ProjectSettings, track
 from modelci.domain.changes import TrackedFile
 from modelci.errors import ModelCIError
 from modelci.ports import FileTree, MissingDataError

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelci.adapters.dvc.contents import Contents, Parser
+from modelci.adapters.dvc.contents import Contents, Fetch, Parser
 from modelci.adapters.dvc.files import Files, Layout, find_layout
 from modelci.adapters.dvc.paths import join, locate, parents
 from modelci.adapters.dvc.plotdata import Drawn, PlotError, Points, draw, infer, parse_points
 from modelci.adapters.dvc.plotdefs import DATA_ENDINGS, IMAGE_ENDINGS, Definition, collect, ending
 from modelci.adapters.dvc.revision import load_revision
-from modelci.adapters.dvc.snapshot import Fetch, Notes, ProjectSettings, track
+from modelci.adapters.dvc.snapshot import Notes, ProjectSettings, track
 from modelci.domain.plots import Gallery, Picture, Plot, Row, Side, picture_kind
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import FileTree
@@ -118,28 +118,24 @@ class _Revision:
 
     def gather(self, fetch: Fetch | None) -> None:
         """Read all files in one go, and with ``fetch`` what the cache lacks."""
-        wanted = self._sources()
-        self._files.prefetch(wanted)
+        self._files.prefetch(self._sources())
         if fetch is None:
             return
-        for path in wanted:
-            self._contents.get(path)
-        if self._contents.lacking:
-            try:
-                fetch(tuple(self._contents.lacking.values()))
-            except ModelCIError as error:
-                self._notes.add(f"the DVC remote gave nothing: {error}")
-            self._contents.forget_lacking()
-            self._spread()
+        try:
+            self._contents.pull(self._spread, fetch)
+        except ModelCIError as error:
+            self._notes.add(f"the DVC remote gave nothing: {error}")
+        self._spread()
 
-    def _spread(self) -> None:
-        """Replace folders that could not be listed before by the files in them."""
+    def _spread(self) -> list[str]:
+        """Replace folders that can be listed by the files in them; return all sources."""
         found: dict[str, Definition] = {}
         for name, one in self.definitions.items():
             files = [] if isinstance(one.y, Mapping) else self._contents.expand(one.name)
             for file in files or [one.name]:
                 found[name if file == one.name else file] = replace(one, name=file)
         self.definitions = found
+        return self._sources()
 
     def _sources(self) -> list[str]:
         """Return the files of as many plots as are ever drawn."""

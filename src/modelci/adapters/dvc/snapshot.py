@@ -2,14 +2,14 @@
 
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from modelci.adapters.dvc.cache import Cache, DvcSettings
-from modelci.adapters.dvc.contents import Contents, Parser, SharedParser
+from modelci.adapters.dvc.contents import Contents, Fetch, Parser, SharedParser
 from modelci.adapters.dvc.files import Files, Layout, find_layout, submodules
 from modelci.adapters.dvc.numbers import Allowance, TooLargeError, read_metrics, read_params
 from modelci.adapters.dvc.paths import Ref, join, parents
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from modelci.domain.changes import Scalar, ValueKey
     from modelci.domain.metrics import MetricKey, MetricValue
-
-Fetch = Callable[[Sequence[TrackedFile]], None]
-"""Brings tracked files into DVC's cache."""
 
 _MODEL_ENDINGS = frozenset(
     """.bin .bst .cbm .ckpt .gguf .h5 .hdf5 .joblib .keras .mlmodel .model .nemo .onnx .pb .pickle
@@ -194,15 +191,10 @@ class _Values:
 
     def pull(self, fetch: Fetch) -> None:
         """Fetch what the cache lacks; a remote that fails leaves things as they were."""
-        for path in self._expand(self._wanted):
-            self._contents.get(path)
-        if not self._contents.lacking:
-            return
         try:
-            fetch(tuple(self._contents.lacking.values()))
+            self._contents.pull(lambda: self._expand(self._wanted), fetch)
         except ModelCIError as error:
             self._notes.add(f"The DVC remote gave nothing: {error}")
-        self._contents.forget_lacking()
 
     def take_metrics(self, paths: Iterable[str]) -> None:
         """Read metrics files; one that is broken leaves the others alone."""
