@@ -159,7 +159,11 @@ def test_a_broken_file_of_a_named_revision_is_named_too(site: World) -> None:
         ("gates:\n- metric: a\n  min: high\n", "modelci.yaml:3: gates[0].min: ", "plain number"),
         ("gates:\n- metric: a\n  severity: loud\n", "'loud'", "One of: block, warn."),
         ("metrics: {cost: down}\n", "'down'", "One of: higher, lower"),
-        ("forge: {kind: gitlab}\n", "'gitlab'", "One of: auto, github, local."),
+        (
+            "forge: {kind: bitbucket}\n",
+            "'bitbucket'",
+            "One of: auto, github, gitlab, gitea, local.",
+        ),
         ("gates: [\n", "modelci.yaml:2:1 cannot be read", None),
         ("<<<<<<< HEAD\n", "modelci.yaml:1 holds a merge conflict.", "Resolve it"),
     ],

@@ -125,4 +125,6 @@ def _write_widgets(app: App, report: "Report") -> None:
 def _verdict(report: "Report") -> str:
     if report.run is not None and not report.run.is_ok:
         return "failed"
-    return "passed" if report.is_ok else "blocked"
+    if report.is_ok:
+        return "passed"
+    return "unclear" if report.verdict.unclear else "blocked"

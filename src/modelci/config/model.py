@@ -82,7 +82,7 @@ class SlicesConfig:
 
     by: tuple[str | SliceBy, ...] = ()
     metrics: tuple[str, ...] = ()
-    max_drop: Limit = 0.0
+    max_drop: Limit = 0.01
     min_rows: int = 100
     alpha: float = 0.05
     severity: Severity = Severity.BLOCK
@@ -396,12 +396,35 @@ class PromoteConfig:
     """``artifacts`` (default: all) are versioned on merge and ``assign``ed to these stages.
 
     ``commit_results`` lets a merge commit the ``dvc.lock`` and metrics that its own run made.
+    ``stages`` are those that a version passes one by one: each accepts only what the one before it
+    holds. ``remote`` is the Git remote to promote on (default: the branch's). ``require_remote``
+    refuses versions whose bytes cannot be looked for in a DVC remote. ``starts_workflows`` says
+    that the token which pushes is an app's or a person's: GitHub starts nothing for a job's own.
     """
 
     artifacts: tuple[str, ...] | None = None
     assign: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
     commit_results: bool = True
     releases: bool = False
+    remote: str | None = None
+    require_remote: bool = False
+    starts_workflows: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig:
+    """``sign`` signs our tags, or never does (default: as Git's ``tag.gpgSign`` says).
+
+    ``require_signed`` refuses versions whose tags nobody signed who may. ``allowed_signers`` is the
+    path of an SSH allowed-signers file, read on the default branch; ``signers`` says who may sign
+    which artifact (or glob of artifacts): principals, addresses or fingerprints.
+    """
+
+    sign: bool | None = None
+    require_signed: bool = False
+    allowed_signers: str | None = None
+    signers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,6 +446,7 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     comment: CommentConfig = field(default_factory=CommentConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
     forge: ForgeConfig = field(default_factory=ForgeConfig)
 
     def all_gates(self) -> tuple[Gate, ...]:

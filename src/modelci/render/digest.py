@@ -174,7 +174,7 @@ def _broken(run: Run, report: Report, blocking: Sequence[GateResult]) -> Iterato
 
 
 def _blocked(report: Report, blocking: Sequence[GateResult]) -> Iterator[Phrase]:
-    yield Role.STRONG, "Blocked"
+    yield Role.STRONG, "Unclear" if report.verdict.unclear else "Blocked"
     counts = [(verb, _count(blocking, outcome)) for outcome, verb in _BLOCKED_VERBS.items()]
     start, total = ": ", f" of {counted(len(report.gates), 'gate')}"
     for (one, many), count in counts:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from modelci.domain.changes import DataChange, FileChange, Scalar, ValueChange
 from modelci.domain.evidence import EvaluationResult, Evidence
-from modelci.domain.gates import GateResult, Outcome, Waiver
+from modelci.domain.gates import GateResult, Outcome, Subject, Waiver
 from modelci.domain.history import HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, known_direction
 from modelci.domain.pipeline import ChangeKind, StageChange, StageRun, StageStatus
@@ -196,7 +196,9 @@ def proof_of(result: GateResult) -> str:
     if result.evidence:
         return _bounds(result.evidence)
     judged = result.outcome not in {Outcome.MISSING, Outcome.INCOMPARABLE}
-    return "no evidence" if judged and result.gate.rule.is_relative_to_base else ""
+    # The bytes of a model are what they are: chance has no part in them.
+    measured = result.gate.rule.is_relative_to_base and result.subject is not Subject.BUDGET
+    return "no evidence" if judged and measured else ""
 
 
 def _bounds(evidence: Evidence) -> str:

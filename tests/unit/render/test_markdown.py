@@ -369,3 +369,21 @@ def test_gated_metrics_are_drawn_where_there_are_points_enough() -> None:
     assert "`▁▃▅·▆███`" in text
     many = tuple(samples.history(one, (1.0, 2.0, 3.0, 4.0, 5.0)) for one in samples.GOOD_METRICS)
     assert comment(replace(samples.good(), history=many)).count("```mermaid") == 3
+
+
+def test_a_verdict_that_only_the_data_withholds_is_unclear() -> None:
+    text = render_comment(samples.unclear(), title="T", marker="<!-- m -->", max_bytes=65_000)
+    is_unclear = samples.unclear().verdict.unclear
+    assert ("**Unclear**" in text) == is_unclear
+    blocking = replace(
+        samples.unclear(),
+        gates=tuple(
+            replace(one, gate=replace(one.gate, inconclusive=WhenUnclear.FAIL))
+            for one in samples.unclear().gates
+            if one.outcome is Outcome.INCONCLUSIVE
+        ),
+    )
+    assert blocking.gates
+    text = render_comment(blocking, title="T", marker="<!-- m -->", max_bytes=65_000)
+    assert "**Unclear**: " in text
+    assert "Blocked" not in text
