@@ -295,7 +295,7 @@ def _section(rank: str) -> str:
 
 
 def _waiver(row: WaiverRow) -> str:
-    return f"**waived** until {row.until} by {prose(row.author, 80)}: {prose(row.reason)}"
+    return f"**waived** until {row.until} by {prose(row.author, 80)} – {prose(row.reason)}"
 
 
 def _metrics(deltas: Sequence[MetricDelta], view: Digest) -> Table[MetricDelta]:

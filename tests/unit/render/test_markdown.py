@@ -315,9 +315,9 @@ def test_a_forks_figures_are_marked_at_the_top() -> None:
 
 def test_a_waived_gate_says_who_waived_it_why_and_until_when() -> None:
     (row,) = [line for line in comment(samples.proven()).split("\n") if "failed, waived" in line]
-    assert "**waived** until 2025-12-01 by anna@&#8203;acme.example: the threshold" in row
+    assert "**waived** until 2025-12-01 by anna@&#8203;acme.example – the threshold" in row
     assert row.startswith("| ⚠️")
-    changed = "> - added: `hgb.pr_auc`, **waived** until 2026-01-31 by ben: noise"
+    changed = "> - added: `hgb.pr_auc`, **waived** until 2026-01-31 by ben – noise"
     assert changed in comment(samples.proven())
 
 
@@ -334,7 +334,7 @@ def test_an_undecided_gate_says_what_could_have_been_seen() -> None:
     assert "these rows show a worsening only from 0.020 on" in verdict(alone)
     gate = replace(alone.gates[0].gate, inconclusive=WhenUnclear.FAIL)
     blocked = replace(alone, gates=(replace(alone.gates[0], gate=gate),))
-    assert verdict(blocked).startswith("Blocked: 1 of 1 gate is inconclusive (hgb.pr_auc: ")
+    assert verdict(blocked).startswith("Unclear: 1 of 1 gate is inconclusive (hgb.pr_auc: ")
 
 
 def test_the_worst_slices_are_open_and_the_rest_is_folded() -> None:
