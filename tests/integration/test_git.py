@@ -9,6 +9,7 @@ import pytest
 from modelci.adapters.git import GitRepository
 from modelci.domain.pipeline import ChangeKind
 from modelci.domain.promotion import PlannedTag
+from modelci.domain.registry import Rule
 from modelci.errors import (
     ConfigError,
     ForgeDeniedError,
@@ -361,18 +362,82 @@ def test_only_annotated_tags_of_commits_by_somebody_are_the_registrys(work: Path
     git(work, "tag", "-a", "-m", "x", "tree@v1.0.0", tree)
     git(work, "tag", "-a", "-m", "x", "nested@v1.0.0", "m@v1.0.0")
     raw_tag(work, "refs/tags/nobody@v1.0.0", f"object {sha}\ntype commit\ntag nobody@v1.0.0\n\nx\n")
-    (found,) = GitRepository(work).tags()
-    assert (str(found.name), found.commit, found.ref) == ("m@v1.0.0", sha, "refs/tags/m@v1.0.0")
-    assert (found.tagger, found.seconds) == ("Test Author", 1_700_000_000)
-    assert found.message.splitlines() == ["Good", "", "Modelci-Hash: md5:x"]
+    found = {one.tag: one for one in GitRepository(work).tags()}
+    assert {name: one.flaw for name, one in found.items()} == {
+        "light@v1.0.0": Rule.LIGHTWEIGHT,
+        "m@v1.0.0": None,
+        "nested@v1.0.0": Rule.NESTED,
+        "nobody@v1.0.0": Rule.NO_TAGGER,
+        "tree@v1.0.0": Rule.NO_COMMIT,
+    }
+    good = found["m@v1.0.0"]
+    assert (str(good.name), good.commit, good.ref) == ("m@v1.0.0", sha, "refs/tags/m@v1.0.0")
+    assert (good.tagger, good.seconds) == ("Test Author", 1_700_000_000)
+    assert good.email == git(work, "log", "-1", "--format=%ce")
+    assert good.message.splitlines() == ["Good", "", "Modelci-Hash: md5:x"]
 
 
-def test_the_name_inside_the_tag_counts_not_the_refs(work: Path) -> None:
+def test_a_tag_object_under_another_name_does_not_count(work: Path) -> None:
     sha = commit(work)
     body = f"object {sha}\ntype commit\ntag m@v9.0.0\ntagger A <a@b> 5 +0000\n\nx\n"
     raw_tag(work, "refs/tags/harmless", body)
+    raw_tag(work, "refs/tags/m@v1.0.0", body)
     (found,) = GitRepository(work).tags()
-    assert (str(found.name), found.ref) == ("m@v9.0.0", "refs/tags/harmless")
+    assert (found.tag, found.flaw, found.message) == ("m@v1.0.0", Rule.RENAMED, "m@v9.0.0")
+
+
+def test_an_object_that_git_cannot_read_hides_no_other(work: Path) -> None:
+    sha = commit(work)
+    git(work, "tag", "-a", "-m", "Good\n\nbody", "m@v1.0.0")
+    git(work, "tag", "light@v1.0.0")
+    text = f"object {sha}\nnonsense\n\nx\n".encode()
+    broken = git(work, "hash-object", "-w", "-t", "tag", "--literally", "--stdin", stdin=text)
+    tags = work / ".git/refs/tags"
+    (tags / "n@v1.0.0").write_text(f"{broken}\n")
+    (tags / "gone@v1.0.0").write_text(f"{'1' * 40}\n")
+    found = {one.tag: one for one in GitRepository(work).tags()}
+    assert {name: one.flaw for name, one in found.items()} == {
+        "gone@v1.0.0": Rule.UNREADABLE,
+        "light@v1.0.0": Rule.LIGHTWEIGHT,
+        "m@v1.0.0": None,
+        "n@v1.0.0": Rule.RENAMED,
+    }
+    (tags / "n@v1.0.0").unlink()
+    (tags / "gone@v1.0.0").unlink()
+    assert found["m@v1.0.0"] in GitRepository(work).tags()
+
+
+def test_only_the_artifact_asked_for_is_read_whatever_it_is_called(work: Path) -> None:
+    commit(work)
+    names = ["m@v0.0.1", "m#eu/prod#2", "m#dev!#3", "m@deprecated#4"]
+    others = ["mm@v0.0.1", "m-1@v0.0.1", "m/n@v0.0.1", "d=m@v0.0.1", "m/n#eu/prod"]
+    for name in names + others:
+        git(work, "tag", "-a", "-m", "x", name)
+    repository = GitRepository(work)
+    assert sorted(one.tag for one in repository.tags(["m"])) == sorted(names)
+    assert [one.tag for one in repository.tags(["d:m"])] == ["d=m@v0.0.1"]
+    assert sorted(one.tag for one in repository.tags(["m/n"])) == ["m/n#eu/prod", "m/n@v0.0.1"]
+    assert repository.tags([]) == ()
+    git(work, "pack-refs", "--all")
+    assert sorted(one.tag for one in repository.tags(["m"])) == sorted(names)
+
+
+def test_commits_that_are_not_here_have_no_time(work: Path) -> None:
+    sha = commit(work)
+    assert GitRepository(work).commit_times([sha, "1" * 40]) == {sha: 1_700_000_000}
+    assert GitRepository(work).commit_times([]) == {}
+
+
+def test_a_signature_is_no_part_of_the_message(work: Path) -> None:
+    sha = commit(work)
+    signed = "Good\n-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
+    raw_tag(
+        work,
+        "refs/tags/m@v1.0.0",
+        f"object {sha}\ntype commit\ntag m@v1.0.0\ntagger A <a@b> 5 +0000\n\n{signed}",
+    )
+    (found,) = GitRepository(work).tags()
+    assert found.message == "Good\n"
 
 
 def test_a_message_of_any_shape_keeps_the_other_tags_readable(work: Path) -> None:

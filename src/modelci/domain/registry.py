@@ -1,21 +1,78 @@
 """The registry as a fold over tags: which versions there are, and which holds a stage.
 
-The rules are GTO's: only annotated tags count, the tagger's instant orders them (ties by
-name), an assignment belongs to the version registered on its target commit, and the newest
-assignment among active versions holds the stage.
+The rules are those of GTO 1.10.1, also in one and the same second: only annotated tags count, the
+tagger's instant orders them (ties by the ref's name), an assignment belongs to the version
+registered on its target commit, and the newest assignment among active versions holds the stage.
+A tag that breaks the rules is left out and named; it never hides the rest.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
+from enum import StrEnum
+from typing import NamedTuple
 
 from modelci.domain.tags import Action, TagName
 from modelci.domain.versions import Version
 
 
+class Rule(StrEnum):
+    """What a registry's tag has to keep to; GTO gives up wholly where it does not."""
+
+    LIGHTWEIGHT = "lightweight"
+    NO_TAGGER = "no-tagger"
+    NO_COMMIT = "no-commit"
+    NESTED = "tag-of-a-tag"
+    RENAMED = "renamed"
+    UNREADABLE = "unreadable"
+    CREATED = "created"
+    TWO_VERSIONS = "two-versions"
+
+
+class Doubt(StrEnum):
+    """Why an answer deserves a second look."""
+
+    TIE = "tie"
+    IGNORED = "ignored"
+    MOVED = "moved"
+    DVC = "dvc-differs"
+    FUTURE = "future"
+    SKEW = "clock-skew"
+    STAGE = "unknown-stage"
+    TYPE = "unknown-type"
+
+
+class Holder(StrEnum):
+    """Which of the active versions that were assigned to a stage holds it."""
+
+    NEWEST = "newest"
+    SEMVER = "semver"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TagRecord:
-    """An annotated tag: ``seconds`` is the tagger's instant (Unix time)."""
+class TagProblem:
+    """A tag that breaks a rule, and what to do about it."""
+
+    ref: str
+    rule: Rule
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagWarning:
+    """A doubt about an answer, of a ``stage`` where it concerns one."""
+
+    doubt: Doubt
+    message: str
+    stage: str | None = None
+
+
+# There may be tens of thousands: a tuple is made five times as fast as a frozen dataclass.
+class TagRecord(NamedTuple):
+    """A tag: ``seconds`` is the tagger's instant (Unix time), ``flaw`` the rule that it breaks.
+
+    ``name`` is what the ref says; of a renamed tag ``message`` is what its object says.
+    """
 
     name: TagName
     ref: str
@@ -23,6 +80,13 @@ class TagRecord:
     seconds: int
     tagger: str = ""
     message: str = ""
+    email: str = ""
+    flaw: Rule | None = None
+
+    @property
+    def tag(self) -> str:
+        """The ref's short name."""
+        return self.ref.partition("/tags/")[2] or str(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +99,7 @@ class Assignment:
     tag: str
     seconds: int
     tagger: str = ""
+    message: str = ""
 
     @property
     def label(self) -> str:
@@ -65,6 +130,8 @@ class ArtifactState:
     deprecated: bool = False
     counter: int = 0
     newest_seconds: int = 0
+    problems: tuple[TagProblem, ...] = ()
+    warnings: tuple[TagWarning, ...] = ()
 
     @property
     def latest(self) -> RegisteredVersion | None:
@@ -76,13 +143,22 @@ class ArtifactState:
         return next((one for one in self.versions if one.active and one.commit == commit), None)
 
 
-def fold_registry(tags: Iterable[TagRecord]) -> tuple[ArtifactState, ...]:
-    """Return the state of every artifact that a tag names, by name."""
-    by_name = sorted(tags, key=lambda tag: tag.name.artifact)
+def fold_registry(
+    tags: Iterable[TagRecord], *, holder: Holder = Holder.NEWEST
+) -> tuple[ArtifactState, ...]:
+    """Return the state of every artifact that an annotated tag names, by name."""
     return tuple(
-        _fold_artifact(name, sorted(group, key=lambda tag: (tag.seconds, str(tag.name))))
-        for name, group in groupby(by_name, key=lambda tag: tag.name.artifact)
+        _fold_artifact(name, group, holder)
+        for name, group in sorted(_by_artifact(tags).items())
+        if any(tag.flaw is not Rule.LIGHTWEIGHT for tag in group)
     )
+
+
+def _by_artifact(tags: Iterable[TagRecord]) -> dict[str, list[TagRecord]]:
+    groups: defaultdict[str, list[TagRecord]] = defaultdict(list)
+    for tag in tags:
+        groups[tag.name.artifact].append(tag)
+    return groups
 
 
 def newest_version(
@@ -101,66 +177,316 @@ def newest_version(
     )
 
 
-def _fold_artifact(name: str, tags: list[TagRecord]) -> ArtifactState:
-    versions = _fold_versions(tags)
-    return ArtifactState(
-        name=name,
-        versions=tuple(sorted(versions, key=lambda one: one.version, reverse=True)),
-        stages=_fold_stages(tags, versions),
-        deprecated=tags[-1].name.action is Action.DEPRECATE,
-        counter=max((tag.name.counter or 0 for tag in tags), default=0),
-        newest_seconds=tags[-1].seconds,
+def find_version(state: ArtifactState, wanted: str) -> RegisteredVersion | None:
+    """Return the version itself, also a deregistered one; or the greatest active that begins so."""
+    if wanted == "latest":
+        return state.latest
+    exact = next((one for one in state.versions if f"v{one.version}" == wanted), None)
+    within = (one for one in state.versions if one.active and not one.version.pre)
+    return exact or next(
+        (one for one in within if f"v{one.version}".startswith(f"{wanted}.")), None
     )
 
 
-def _fold_versions(tags: list[TagRecord]) -> list[RegisteredVersion]:
-    registered: dict[Version, TagRecord] = {}
-    withdrawn: dict[Version, int] = {}
+@dataclass(slots=True)
+class _Line:
+    """A version on a commit, as its tags go by; ``place`` is the order in which lines began."""
+
+    place: int
+    registration: TagRecord | None = None
+    withdrawn: int = -1
+
+    @property
+    def is_active(self) -> bool:
+        # In one and the same second the withdrawal wins.
+        return self.registration is not None and self.withdrawn < self.registration.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a tag did; ``version`` is the one registered on its commit, None where none is."""
+
+    tag: TagRecord
+    version: Version | None
+
+
+def list_events(tags: Iterable[TagRecord]) -> tuple[Event, ...]:
+    """Return what happened, the newest first, in GTO's order within a second; no flawed tags."""
+    sound = [tag for tag in tags if tag.flaw is None]
+    lines: dict[str, _Lines] = {}
+    for name, group in _by_artifact(sound).items():
+        group.sort(key=lambda tag: (tag.seconds, tag.ref))
+        lines[name] = _fold_versions(group)
+    known = {name: _by_commit(found) for name, found in lines.items()}
+    sound.sort(key=lambda tag: (tag.seconds, _PRIORITY[tag.name.action], tag.ref), reverse=True)
+    return tuple(Event(tag=tag, version=_version_of(tag, known)) for tag in sound)
+
+
+_PRIORITY = {
+    action: place
+    for place, action in enumerate(
+        (Action.DEPRECATE, Action.REGISTER, Action.DEREGISTER, Action.ASSIGN, Action.UNASSIGN)
+    )
+}
+
+
+def _version_of(
+    tag: TagRecord, known: Mapping[str, Mapping[str, "tuple[Version, _Line]"]]
+) -> Version | None:
+    if tag.name.stage is None:
+        return tag.name.version
+    found = known[tag.name.artifact].get(tag.commit)
+    return found[0] if found else None
+
+
+class _Contender(NamedTuple):
+    """A standing assignment, and what GTO sorts it by."""
+
+    assignment: Assignment
+    registered: int
+    place: int
+
+
+_Lines = dict[tuple[Version, str], _Line]
+
+
+def _fold_artifact(name: str, group: list[TagRecord], holder: Holder) -> ArtifactState:
+    tags = [tag for tag in group if tag.flaw is None]
+    tags.sort(key=lambda tag: (tag.seconds, tag.ref))
+    lines = _fold_versions(tags)
+    contenders, ignored = _fold_stages(tags, lines)
+    stages, ties = _hold(contenders, holder)
+    versions = _in_order(lines)
+    deprecated = _is_deprecated(tags)
+    problems = (*_flaws(group), *_ambiguous(tags, lines))
+    return ArtifactState(
+        name=name,
+        versions=versions,
+        stages=stages,
+        deprecated=deprecated,
+        # Also a tag that does not count has taken its name.
+        counter=max((tag.name.counter or 0 for tag in group), default=0),
+        newest_seconds=tags[-1].seconds if tags else 0,
+        problems=problems,
+        warnings=(
+            *ties,
+            *ignored,
+            *_moved(lines),
+            *_dvc_differs(tags, versions, stages, deprecated=deprecated),
+        ),
+    )
+
+
+def _fold_versions(tags: list[TagRecord]) -> _Lines:
+    lines: _Lines = {}
     for tag in tags:
-        if tag.name.version is None:
+        version = tag.name.version
+        if version is None:
             continue
+        line = lines.get((version, tag.commit))
+        if line is None:
+            line = lines[version, tag.commit] = _Line(place=len(lines))
         if tag.name.action is Action.REGISTER:
-            registered[tag.name.version] = tag
+            line.registration = tag
         else:
-            withdrawn[tag.name.version] = tag.seconds
-    return [
+            line.withdrawn = tag.seconds
+    return lines
+
+
+def _in_order(lines: _Lines) -> tuple[RegisteredVersion, ...]:
+    """Return the versions newest first; of versions that differ in builds alone the later first."""
+    known = [(version, line) for (version, _), line in lines.items()]
+    known.sort(key=lambda one: (one[0].order, one[1].place), reverse=True)
+    return tuple(
         RegisteredVersion(
             version=version,
             commit=tag.commit,
-            tag=str(tag.name),
+            tag=tag.tag,
             seconds=tag.seconds,
-            # In one and the same second the withdrawal wins, whatever the names.
-            active=withdrawn.get(version, -1) < tag.seconds,
+            active=line.is_active,
             tagger=tag.tagger,
             message=tag.message,
         )
-        for version, tag in registered.items()
-    ]
-
-
-def _fold_stages(tags: list[TagRecord], versions: list[RegisteredVersion]) -> dict[str, Assignment]:
-    # Where a version was withdrawn and its commit registered anew, the active one counts.
-    by_commit = {one.commit: one for one in sorted(versions, key=lambda one: one.active)}
-    standing: dict[tuple[str, str], Assignment | None] = {}
-    # In one and the same second an unassignment wins, as GTO has it.
-    for tag in sorted(tags, key=lambda tag: (tag.seconds, tag.name.action is Action.UNASSIGN)):
-        stage = tag.name.stage
-        if stage is None:
-            continue
-        version = by_commit.get(tag.commit)
-        standing[tag.commit, stage] = (
-            Assignment(
-                stage=stage,
-                version=version.version if version else None,
-                commit=tag.commit,
-                tag=str(tag.name),
-                seconds=tag.seconds,
-                tagger=tag.tagger,
-            )
-            if tag.name.action is Action.ASSIGN and (version is None or version.active)
-            else None
-        )
-    holders = sorted(
-        (one for one in standing.values() if one), key=lambda one: (one.seconds, one.tag)
+        for version, line in known
+        if (tag := line.registration) is not None
     )
-    return dict(sorted({one.stage: one for one in holders}.items()))
+
+
+def _fold_stages(
+    tags: list[TagRecord], lines: _Lines
+) -> tuple[dict[str, list[_Contender]], list[TagWarning]]:
+    """Return the standing assignments of each stage, and a word on what GTO passes over."""
+    assigned: dict[tuple[str, str], TagRecord] = {}
+    unassigned: dict[tuple[str, str], TagRecord] = {}
+    for tag in tags:
+        if tag.name.stage is not None:
+            into = assigned if tag.name.action is Action.ASSIGN else unassigned
+            into[tag.commit, tag.name.stage] = tag
+    on_commit = _by_commit(lines)
+    place = {tag.ref: number for number, tag in enumerate(tags)}
+    found: defaultdict[str, list[_Contender]] = defaultdict(list)
+    ignored = []
+    for (commit, stage), tag in assigned.items():
+        version, line = on_commit.get(commit, (None, None))
+        undone = unassigned.get((commit, stage))
+        if line is None and undone is not None:
+            ignored.append(_passed_over(undone))
+        # In one and the same second the unassignment wins.
+        elif line and (not line.is_active or (undone and undone.seconds >= tag.seconds)):
+            continue
+        registered = line.registration.seconds if line and line.registration else tag.seconds
+        found[stage].append(
+            _Contender(
+                Assignment(
+                    stage=stage,
+                    version=version,
+                    commit=commit,
+                    tag=tag.tag,
+                    seconds=tag.seconds,
+                    tagger=tag.tagger,
+                    message=tag.message,
+                ),
+                registered,
+                line.place if line else len(lines) + place[tag.ref],
+            )
+        )
+    return found, ignored
+
+
+def _by_commit(lines: _Lines) -> dict[str, tuple[Version, _Line]]:
+    """Return what is registered on each commit; of several the greatest active one."""
+    ranked = sorted(lines.items(), key=lambda one: (one[1].is_active, one[0][0].order))
+    return {commit: (version, line) for (version, commit), line in ranked}
+
+
+def _passed_over(undone: TagRecord) -> TagWarning:
+    return TagWarning(
+        doubt=Doubt.IGNORED,
+        stage=undone.name.stage,
+        message=f"{undone.tag} counts for nothing: no version is registered on its commit, so "
+        "the assignment stands",
+    )
+
+
+def _hold(
+    contenders: dict[str, list[_Contender]], holder: Holder
+) -> tuple[dict[str, Assignment], list[TagWarning]]:
+    stages, warnings = {}, []
+    for stage, found in sorted(contenders.items()):
+        found.sort(key=_by_version if holder is Holder.SEMVER else _by_time, reverse=True)
+        first = stages[stage] = found[0].assignment
+        rival = found[1].assignment if len(found) > 1 else None
+        if rival and holder is Holder.NEWEST and rival.seconds == first.seconds:
+            message = (
+                f"{first.tag} and {rival.tag} are of one second: the version registered first, "
+                f"{first.label}, holds {stage}"
+            )
+            warnings.append(TagWarning(doubt=Doubt.TIE, stage=stage, message=message))
+    return stages, warnings
+
+
+def _by_time(one: _Contender) -> tuple[int, int, int]:
+    # Of assignments in one second GTO lets the version that was registered first hold the stage.
+    return one.assignment.seconds, -one.registered, -one.place
+
+
+def _by_version(one: _Contender) -> tuple[bool, tuple[object, ...], int]:
+    version = one.assignment.version
+    order = version.order if version else (one.assignment.commit,)
+    return version is not None, order, one.place
+
+
+def _is_deprecated(tags: list[TagRecord]) -> bool:
+    """Whether a deprecation is the last word; in one second any other word wins."""
+    newest = tags[-1].seconds if tags else 0
+    last = [tag.name.action for tag in tags if tag.seconds == newest]
+    return bool(last) and all(action is Action.DEPRECATE for action in last)
+
+
+_SAYS = {
+    Rule.NO_TAGGER: "it has no tagger with a date, and GTO reads no registry that holds it",
+    Rule.NO_COMMIT: "it tags a tree or a file, not a commit, and GTO reads no registry with it",
+    Rule.NESTED: "it tags another tag instead of a commit",
+    Rule.UNREADABLE: "Git cannot read its object",
+    Rule.CREATED: "GTO's grammar has the form, and GTO gives up on it",
+}
+
+
+def _flaws(group: list[TagRecord]) -> Iterator[TagProblem]:
+    for tag in group:
+        if tag.flaw is Rule.RENAMED:
+            message = (
+                f"its object has another name, {tag.message or 'none'}: it was copied or renamed, "
+                "and does not count"
+            )
+            yield TagProblem(ref=tag.tag, rule=tag.flaw, message=message)
+        elif tag.flaw is not None and tag.flaw is not Rule.LIGHTWEIGHT:
+            yield TagProblem(ref=tag.tag, rule=tag.flaw, message=_SAYS[tag.flaw])
+
+
+def _ambiguous(tags: list[TagRecord], lines: _Lines) -> Iterator[TagProblem]:
+    """Yield commits with two versions and an assignment, which could mean either."""
+    on_commit: defaultdict[str, list[tuple[Version, _Line]]] = defaultdict(list)
+    for (version, commit), line in lines.items():
+        on_commit[commit].append((version, line))
+    if len(on_commit) == len(lines):
+        return
+    assigned = {tag.commit: tag for tag in tags if tag.name.stage is not None}
+    for commit, found in on_commit.items():
+        if len(found) > 1 and commit in assigned:
+            labels = " and ".join(f"v{version}" for version, _ in found)
+            yield TagProblem(
+                ref=assigned[commit].tag,
+                rule=Rule.TWO_VERSIONS,
+                message=f"{labels} are registered on its commit {commit[:7]}: which of them is "
+                "meant is for GTO no question to answer; the greatest active one is shown",
+            )
+
+
+def _moved(lines: _Lines) -> Iterator[TagWarning]:
+    commits: defaultdict[Version, list[str]] = defaultdict(list)
+    for (version, commit), line in lines.items():
+        if line.registration is not None:
+            commits[version].append(commit[:7])
+    if len(commits) == len(lines):
+        return
+    for version, found in commits.items():
+        if len(found) > 1:
+            message = f"v{version} is registered on several commits: {', '.join(found)}"
+            yield TagWarning(doubt=Doubt.MOVED, message=message)
+
+
+def _dvc_differs(
+    tags: list[TagRecord],
+    versions: tuple[RegisteredVersion, ...],
+    stages: Mapping[str, Assignment],
+    *,
+    deprecated: bool,
+) -> Iterator[TagWarning]:
+    """Yield where DVC's own resolver, which knows no withdrawal of any kind, answers otherwise."""
+    if deprecated:
+        yield TagWarning(doubt=Doubt.DVC, message="DVC does not know that it is deprecated")
+    named: dict[str, TagRecord] = {}
+    greatest: TagRecord | None = None
+    for tag in tags:
+        if tag.name.stage is not None:
+            named[tag.name.stage] = tag
+        elif tag.name.version is not None and (
+            greatest is None
+            or greatest.name.version is None
+            or tag.name.version.order >= greatest.name.version.order
+        ):
+            greatest = tag
+    latest = next((one for one in versions if one.active), None)
+    if greatest is not None and greatest.commit != (latest.commit if latest else None):
+        message = f"DVC takes {greatest.tag} for the latest version: it ignores deregistrations"
+        yield TagWarning(doubt=Doubt.DVC, message=message)
+    for stage, tag in sorted(named.items()):
+        holder = stages.get(stage)
+        if holder is None or holder.commit != tag.commit:
+            message = (
+                f"DVC takes the commit of {tag.tag} for {stage}, not {holder.label}"
+                if holder
+                else f"DVC still finds the commit of {tag.tag} in {stage}"
+            )
+            yield TagWarning(doubt=Doubt.DVC, stage=stage, message=message)

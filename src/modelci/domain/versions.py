@@ -1,8 +1,8 @@
 """Semantic versions, as https://semver.org (2.0.0) orders them."""
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 Part = Literal["major", "minor", "patch"]
 
@@ -15,8 +15,7 @@ _SEMVER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """A version; ``build`` takes no part in the order, but two builds are not equal."""
 
     major: int
@@ -25,23 +24,14 @@ class Version:
     pre: str = ""
     build: str = ""
 
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
+    @staticmethod
+    def parse(text: str) -> "Version | None":
         """Read ``1.2.3-rc.1+build`` (without the ``v``), or return None."""
-        found = _SEMVER.fullmatch(text)
-        if found is None:
-            return None
-        return cls(
-            int(found["major"]),
-            int(found["minor"]),
-            int(found["patch"]),
-            found["pre"] or "",
-            found["build"] or "",
-        )
+        return _parse(text)
 
-    def bump(self, part: Part) -> Self:
+    def bump(self, part: Part) -> "Version":
         """Return the next release; a pre-release's own release is next to it."""
-        release = replace(self, pre="", build="")
+        release = self._replace(pre="", build="")
         match part:
             case "major" if self.pre and self.minor == self.patch == 0:
                 return release
@@ -50,38 +40,51 @@ class Version:
             case "patch" if self.pre:
                 return release
             case "major":
-                return replace(release, major=self.major + 1, minor=0, patch=0)
+                return release._replace(major=self.major + 1, minor=0, patch=0)
             case "minor":
-                return replace(release, minor=self.minor + 1, patch=0)
+                return release._replace(minor=self.minor + 1, patch=0)
             case "patch":
-                return replace(release, patch=self.patch + 1)
+                return release._replace(patch=self.patch + 1)
 
-    def __lt__(self, other: "Version") -> bool:
-        return self._order < other._order
+    def __lt__(self, other: tuple[object, ...]) -> bool:
+        return isinstance(other, Version) and self.order < other.order
 
-    def __le__(self, other: "Version") -> bool:
-        return self._order <= other._order
+    def __le__(self, other: tuple[object, ...]) -> bool:
+        return isinstance(other, Version) and self.order <= other.order
 
-    def __gt__(self, other: "Version") -> bool:
-        return other < self
+    def __gt__(self, other: tuple[object, ...]) -> bool:
+        return isinstance(other, Version) and other.order < self.order
 
-    def __ge__(self, other: "Version") -> bool:
-        return other <= self
+    def __ge__(self, other: tuple[object, ...]) -> bool:
+        return isinstance(other, Version) and other.order <= self.order
 
     @property
-    def _order(self) -> tuple[object, ...]:
+    def order(self) -> tuple[object, ...]:
+        """What to sort by: equal for versions that differ in their builds alone."""
+        if not self.pre:
+            return (self.major, self.minor, self.patch, True, ())
         # A release stands after its pre-releases; a numeric part before a textual one.
         parts = tuple(
             (0, int(part), "") if part.isdigit() else (1, 0, part)
             for part in self.pre.split(".")
             if part
         )
-        return (self.major, self.minor, self.patch, not self.pre, parts)
+        return (self.major, self.minor, self.patch, False, parts)
 
     def __str__(self) -> str:
         pre = f"-{self.pre}" if self.pre else ""
         build = f"+{self.build}" if self.build else ""
         return f"{self.major}.{self.minor}.{self.patch}{pre}{build}"
+
+
+# One version is named by several tags, and by several artifacts.
+@lru_cache(maxsize=65_536)
+def _parse(text: str) -> Version | None:
+    found = _SEMVER.fullmatch(text)
+    if found is None:
+        return None
+    major, minor, patch, pre, build = found.groups()
+    return Version(int(major), int(minor), int(patch), pre or "", build or "")
 
 
 FIRST_VERSION = Version(0, 0, 1)

@@ -40,7 +40,7 @@ def test_the_latest_is_the_greatest_active_version_by_semver() -> None:
         ([tag("m@v1.0.0", A, 1), tag("m@v1.0.0!", A, 2)], False),
         ([tag("m@v1.0.0", A, 1), tag("m@v1.0.0!", A, 1)], False),
         ([tag("m@v1.0.0!", A, 1), tag("m@v1.0.0", A, 2)], True),
-        ([tag("m@v1.0.0", A, 1), tag("m@v1.0.0!", A, 2), tag("m@v1.0.0#3", B, 3)], True),
+        ([tag("m@v1.0.0", A, 1), tag("m@v1.0.0!", A, 2), tag("m@v1.0.0#3", A, 3)], True),
     ],
 )
 def test_the_newest_word_on_a_version_counts_and_a_withdrawal_wins_a_tie(
@@ -63,9 +63,12 @@ def test_the_newest_word_on_a_version_counts_and_a_withdrawal_wins_a_tie(
         (["m#prod#1 a 3", "m#prod#2 b 4", "m#prod!#3 b 5"], {"prod": "v1.0.0"}),
         (["m#prod#1 a 3", "m#prod!#2 a 4"], {}),
         (["m#prod#1 a 3", "m#prod!#2 a 4", "m#prod#3 a 5"], {"prod": "v1.0.0"}),
-        # In one second an unassignment wins; else ties go by name.
+        # In one second an unassignment wins; else the version that was registered first.
         (["m#prod#2 a 3", "m#prod!#1 a 3"], {}),
-        (["m#prod#1 a 3", "m#prod#2 b 3"], {"prod": "v2.0.0"}),
+        (["m#prod#1 a 3", "m#prod#2 b 3"], {"prod": "v1.0.0"}),
+        (["m#prod#2 a 3", "m#prod#1 b 3"], {"prod": "v1.0.0"}),
+        # A commit that was never registered cannot be unassigned in GTO.
+        (["m#prod#1 c 3", "m#prod!#2 c 4"], {"prod": "ccccccc"}),
         # A withdrawn version holds nothing.
         (["m#prod#1 a 3", "m#prod#2 b 4", "m@v2.0.0! b 5"], {"prod": "v1.0.0"}),
         # Stages are apart from each other.

@@ -21,12 +21,14 @@ VERSIONED = st.builds(
     artifact=ARTIFACTS,
     action=st.sampled_from([Action.REGISTER, Action.DEREGISTER]),
     version=VERSION_TEXTS.map(Version.parse),
+    stage=st.none(),
     counter=COUNTERS,
 )
 STAGED = st.builds(
     TagName,
     artifact=ARTIFACTS,
     action=st.sampled_from([Action.ASSIGN, Action.UNASSIGN]),
+    version=st.none(),
     stage=WORD,
     counter=COUNTERS,
 )
@@ -34,6 +36,8 @@ MARKED = st.builds(
     TagName,
     artifact=ARTIFACTS,
     action=st.sampled_from([Action.DEPRECATE, Action.CREATE]),
+    version=st.none(),
+    stage=st.none(),
     counter=COUNTERS,
 )
 
