@@ -195,4 +195,4 @@ def test_what_is_no_size_is_refused(size: str) -> None:
 def test_a_budget_is_judged_by_numbers_alone() -> None:
     gates = BudgetConfig(metric="latency_ms", max=5, max_increase="10%").gates()
     assert [gate.mode for gate in gates] == [None, Mode.POINT]
-    assert SlicesConfig().gate("f1").threshold.value == 0
+    assert SlicesConfig().gate("f1").threshold.value == 0.01
