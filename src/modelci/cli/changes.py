@@ -17,6 +17,11 @@ F = TypeVar("F", bound=Callable[..., object])
 def change_options(command: F) -> F:
     """Add the options that every change to the registry has."""
     for option in (
+        click.option(
+            "--sign/--no-sign",
+            default=None,
+            help="Sign the tag, or not (default: registry.sign, else Git's tag.gpgSign).",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print the change document."),
         click.option("--dry-run", is_flag=True, help="Print the plan, tag nothing."),
         click.option(
@@ -55,6 +60,7 @@ def carry_out(
     *,
     reason: str,
     by: str | None,
+    sign: bool | None,
     dry_run: bool,
     as_json: bool,
     stage: str | None = None,
@@ -77,7 +83,18 @@ def carry_out(
         to=to,
         force=force,
     )
-    change = change_registry(action, wish, git=app.git, progress=app.progress, dry_run=dry_run)
+    config = app.configuration.config
+    change = change_registry(
+        action,
+        wish,
+        git=app.git.with_signing(config.registry.sign if sign is None else sign),
+        reader=app.snapshots,
+        pipeline=lambda: app.pipeline,
+        config=config,
+        progress=app.progress,
+        default_branch=config.default_branch or app.context.default_branch,
+        dry_run=dry_run,
+    )
     if change.done and change.tags:
         publish_change(change)
     print_document(change, as_json=as_json)

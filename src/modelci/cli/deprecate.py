@@ -15,6 +15,7 @@ def command(
     name: str,
     reason: str,
     by: str | None,
+    sign: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -26,4 +27,13 @@ def command(
     Examples:
       modelci deprecate credit-old --reason "replaced by credit"
     """  # noqa: D301
-    carry_out(app, "deprecate", name, reason=reason, by=by, dry_run=dry_run, as_json=as_json)
+    carry_out(
+        app,
+        "deprecate",
+        name,
+        reason=reason,
+        by=by,
+        sign=sign,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

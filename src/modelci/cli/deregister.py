@@ -18,6 +18,7 @@ def command(
     force: bool,
     reason: str,
     by: str | None,
+    sign: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -39,6 +40,7 @@ def command(
         force=force,
         reason=reason,
         by=by,
+        sign=sign,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -14,6 +14,7 @@ from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.domain.rollback import RegistryChange
+from modelci.domain.signatures import Verification
 from modelci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, terminal
+    from modelci.render import changes, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -68,6 +69,7 @@ def to_text(document: codec.Document) -> str:
         Plan: terminal.render_plan,
         Promotion: terminal.render_promotion,
         RegistryChange: changes.render_change,
+        Verification: signatures.render_verification,
         Registry: terminal.render_registry,
         Examination: terminal.render_examination,
         History: terminal.render_history,

@@ -17,6 +17,7 @@ def command(
     stage: str,
     reason: str,
     by: str | None,
+    sign: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -35,6 +36,7 @@ def command(
         stage=stage,
         reason=reason,
         by=by,
+        sign=sign,
         dry_run=dry_run,
         as_json=as_json,
     )

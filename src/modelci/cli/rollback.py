@@ -23,6 +23,7 @@ def command(
     to: str | None,
     reason: str,
     by: str | None,
+    sign: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -45,6 +46,7 @@ def command(
         to=parse_version(to) if to else None,
         reason=reason,
         by=by,
+        sign=sign,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -16,6 +16,7 @@ def command(
     stage: str,
     reason: str,
     by: str | None,
+    sign: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -36,6 +37,7 @@ def command(
         stage=target.stage,
         reason=reason,
         by=by,
+        sign=sign,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -17,9 +17,20 @@ from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.domain.rollback import RegistryChange
+from modelci.domain.signatures import Verification
 from modelci.errors import ConfigError
 
-Document = Run | Plan | Report | Promotion | Registry | Examination | History | RegistryChange
+Document = (
+    Run
+    | Plan
+    | Report
+    | Promotion
+    | Registry
+    | Examination
+    | History
+    | RegistryChange
+    | Verification
+)
 T = TypeVar("T", Run, Report, Promotion)
 
 SCHEMAS: dict[type, str] = {
@@ -28,6 +39,7 @@ SCHEMAS: dict[type, str] = {
     Report: "modelci.report/1",
     Promotion: "modelci.promotion/1",
     RegistryChange: "modelci.change/1",
+    Verification: "modelci.verification/1",
     Registry: "modelci.registry/1",
     Examination: "modelci.examination/1",
     History: "modelci.history/1",
@@ -46,6 +58,8 @@ def _encode(document: Document) -> bytes:
     head: dict[str, object] = {"schema": SCHEMAS[type(document)]}
     if isinstance(document, Report):
         head |= {"ok": document.is_ok, "verdict": document.verdict}
+    if isinstance(document, Verification):
+        head |= {"ok": document.ok}
     # Joined as text: plain values of a report with 100,000 metrics would cost as much again.
     text = msgspec.json.encode(head)[:-1] + b"," + msgspec.json.encode(document)[1:]
     return msgspec.json.format(text, indent=2) + b"\n"

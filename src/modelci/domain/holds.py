@@ -71,7 +71,7 @@ def find_holds(tags: Iterable[TagRecord]) -> Mapping[tuple[str, str], Hold]:
     found: dict[tuple[str, str], Hold] = {}
     for tag in sorted(tags, key=lambda tag: (tag.seconds, str(tag.name))):
         stage = tag.name.stage
-        if stage is None or tag.name.action not in {Action.ASSIGN, Action.UNASSIGN}:
+        if stage is None or tag.flaw or tag.name.action not in {Action.ASSIGN, Action.UNASSIGN}:
             continue
         said = trailers(tag.message)
         if said.get(HOLD) == HELD:

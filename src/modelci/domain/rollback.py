@@ -196,13 +196,12 @@ def plan_deprecate(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
     notes = [DVC_IGNORES]
     if state.stages:
         notes.insert(0, f"{wish.artifact} still holds {', '.join(state.stages)}.")
-    newest = max(tags, key=lambda tag: (tag.seconds, str(tag.name)))
     return _change(
         "deprecate",
         state,
         wish,
         Action.DEPRECATE,
-        commit=newest.commit,
+        commit=_in_order(tags)[-1].commit,
         subject=f"Deprecate {wish.artifact}",
         notes=tuple(notes),
     )
@@ -236,14 +235,10 @@ def stage_history(tags: Sequence[TagRecord], stage: str) -> tuple[TagRecord, ...
     return tuple(way)
 
 
-def winner(tags: Sequence[TagRecord], stage: str) -> TagRecord | None:
-    """Return the newest assignment or unassignment of a stage."""
-    of_stage = [tag for tag in _in_order(tags) if tag.name.stage == stage]
-    return of_stage[-1] if of_stage else None
-
-
 def _in_order(tags: Sequence[TagRecord]) -> list[TagRecord]:
-    return sorted(tags, key=lambda tag: (tag.seconds, str(tag.name)))
+    """Return the tags that count, oldest first."""
+    good = (tag for tag in tags if tag.flaw is None)
+    return sorted(good, key=lambda tag: (tag.seconds, str(tag.name)))
 
 
 def _target(
@@ -316,7 +311,7 @@ def _rolled_back_from(tags: Sequence[TagRecord], hold: Hold) -> str | None:
 
 def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
     state = next((one for one in fold_registry(tags) if one.name == wish.artifact), None)
-    if state is None:
+    if state is None or not _in_order(tags):
         raise UsageError(
             f"No tag speaks of an artifact {wish.artifact!r}.",
             hint="`modelci registry --remote` lists what there is.",
@@ -326,7 +321,7 @@ def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
 
 def _stage(tags: Sequence[TagRecord], wish: Wish) -> str:
     """Return the stage that is meant; UsageError where no tag ever named it."""
-    known = sorted({tag.name.stage for tag in tags if tag.name.stage})
+    known = sorted({tag.name.stage for tag in _in_order(tags) if tag.name.stage})
     if wish.stage is None or wish.stage not in known:
         raise UsageError(
             f"No tag of {wish.artifact} speaks of a stage {wish.stage!r}.",

@@ -1,0 +1,172 @@
+"""``modelci registry verify``: who signed the registry's tags, and whether they may."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelci.config.load import FILE, load
+from modelci.config.model import RegistryConfig
+from modelci.domain.registry import TagRecord
+from modelci.domain.signatures import TagSignature, Verification, judge
+from modelci.domain.tags import TagName, is_artifact_name
+from modelci.errors import ConfigError, PromotionError, UsageError
+from modelci.ports import Git
+
+_DEFAULT_REF = "refs/modelci/default"
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Who may sign what; ``allowed_signers`` is the file's text, None: Git's own is asked.
+
+    ``source`` says where it was read.
+    """
+
+    required: bool
+    source: str
+    allowed_signers: bytes | None = None
+    signers: Mapping[str, Sequence[str]]
+
+
+def verify_registry(
+    git: Git,
+    settings: RegistryConfig,
+    *,
+    names: Sequence[str] = (),
+    remote: bool = False,
+    default_branch: str | None = None,
+) -> Verification:
+    """Check the tags of these artifacts, or these tags (default: all), here or on the remote."""
+    where = git.remote() if remote else None
+    wanted = _wanted(names)
+    artifacts = sorted({_artifact(name) for name in wanted}) if wanted else None
+    tags = [
+        tag
+        for tag in git.tags(artifacts, remote=where)
+        if not wanted or {_short(tag), tag.name.artifact} & wanted
+    ]
+    _require_found(wanted, tags)
+    policy = read_policy(git, settings, fresh=remote, default_branch=default_branch)
+    return Verification(
+        required=policy.required,
+        tags=_check(git, tags, policy),
+        remote=where,
+        allowed_signers=policy.source,
+    )
+
+
+def require_signed(
+    git: Git,
+    tags: Sequence[TagRecord],
+    settings: RegistryConfig,
+    *,
+    default_branch: str | None = None,
+) -> None:
+    """Refuse, where signatures are required, tags that nobody signed who may: PromotionError."""
+    policy = read_policy(git, settings, fresh=True, default_branch=default_branch)
+    bad = [one for one in _check(git, tags, policy) if not one.ok] if policy.required else []
+    if bad:
+        shown = "; ".join(describe(one) for one in bad[:_MOST_NAMED])
+        raise PromotionError(
+            f"registry.require_signed refuses {shown}.",
+            hint="`modelci registry verify --remote` shows all. A tag is never replaced: register "
+            "the bytes as a new version, signed by somebody who may.",
+        )
+
+
+def require_own_signature(
+    git: Git, settings: RegistryConfig, *, default_branch: str | None = None
+) -> None:
+    """Refuse to write tags that would be refused: PromotionError."""
+    if git.signs_tags:
+        return
+    if read_policy(git, settings, fresh=True, default_branch=default_branch).required:
+        raise PromotionError(
+            "registry.require_signed is true, and this Git signs no tags.",
+            hint="Set tag.gpgSign and user.signingKey (for SSH gpg.format ssh) in Git's "
+            "configuration here, or `registry: {sign: true}`.",
+        )
+
+
+def describe(one: TagSignature) -> str:
+    """Return a tag and what is wrong with it, in a few words."""
+    who = f", of {one.signer or one.key}" if one.signer or one.key else ""
+    why = f": {one.reason}" if one.reason else ""
+    return f"{one.tag} ({one.standing}{who}{why})"
+
+
+def read_policy(
+    git: Git, settings: RegistryConfig, *, fresh: bool, default_branch: str | None = None
+) -> Policy:
+    """Return who may sign, as the default branch has it: nobody lets themselves in by a branch.
+
+    With ``fresh`` that is the remote's default branch now. What the caller's own ``settings``
+    require is required in any case.
+    """
+    sha, source = _default(git, fresh=fresh, configured=default_branch)
+    tree = git.tree(sha)
+    text = tree.read([FILE]).get(FILE)
+    theirs = load(text, source=f"{FILE} of {source}").config.registry if text else settings
+    path = theirs.allowed_signers
+    listed = tree.read([path]).get(path) if path else None
+    if path and listed is None:
+        raise ConfigError(
+            f"registry.allowed_signers names {path}, which {source} does not have.",
+            hint="Each line: `anna@example.com ssh-ed25519 AAAA…` (man ssh-keygen, ALLOWED "
+            "SIGNERS). Commit the file on the default branch.",
+        )
+    return Policy(
+        required=settings.require_signed or theirs.require_signed,
+        source=f"{path} of {source}" if path else "Git's gpg.ssh.allowedSignersFile",
+        allowed_signers=listed,
+        signers=theirs.signers,
+    )
+
+
+def _default(git: Git, *, fresh: bool, configured: str | None) -> tuple[str, str]:
+    """Return the default branch's commit and what to call it."""
+    known = git.default_branch(configured)
+    if fresh and git.remote() and not (git.is_shallow() and known):
+        # Where history is cut, and the branch is here, fetching it again could cut it more.
+        wanted = f"refs/heads/{configured}" if configured else "HEAD"
+        git.fetch([f"+{wanted}:{_DEFAULT_REF}"], depth=1 if git.is_shallow() else None)
+        return git.resolve(_DEFAULT_REF).sha, configured or "the default branch"
+    name, ref = known or ("HEAD", "HEAD")
+    return git.resolve(ref).sha, name
+
+
+def _check(git: Git, tags: Sequence[TagRecord], policy: Policy) -> tuple[TagSignature, ...]:
+    refs = [tag.ref for tag in tags]
+    found = git.verify_tags(refs, allowed_signers=policy.allowed_signers)
+    return judge(found, policy.signers)
+
+
+def _short(tag: TagRecord) -> str:
+    return tag.ref.partition("/tags/")[2]
+
+
+def _wanted(names: Sequence[str]) -> frozenset[str]:
+    """Return tags as they stand in refs, and artifacts as commands spell them."""
+    for name in names:
+        if not is_artifact_name(name) and TagName.parse(name.replace(":", "=", 1)) is None:
+            raise UsageError(
+                f"{name!r} is neither an artifact's name nor a registry's tag.",
+                hint="Such as credit, credit@v1.2.0 or credit#prod#3.",
+            )
+    return frozenset(
+        name if is_artifact_name(name) else name.replace(":", "=", 1) for name in names
+    )
+
+
+def _artifact(name: str) -> str:
+    found = TagName.parse(name)
+    return found.artifact if found else name
+
+
+def _require_found(wanted: frozenset[str], tags: Sequence[TagRecord]) -> None:
+    missing = wanted - {_short(tag) for tag in tags} - {tag.name.artifact for tag in tags}
+    if missing:
+        raise UsageError(
+            f"No tag speaks of {', '.join(sorted(missing))}.",
+            hint="`git fetch --tags` brings the remote's tags, or use --remote.",
+        )
