@@ -55,3 +55,7 @@ class PromotionError(ModelCIError):
     """A promotion was refused; nothing was tagged."""
 
     exit_code = 6
+
+
+class TagTakenError(PromotionError):
+    """A tag was there first, or another push holds it: what was planned is out of date."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modelci.config.model import CommentMode
-from modelci.domain.changes import FileChange
+from modelci.domain.changes import FileChange, TrackedFile
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
 from modelci.domain.metrics import MetricKey, MetricValue
@@ -16,6 +16,7 @@ from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.schedule import Needs
+from modelci.domain.signatures import Signature
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
 
@@ -121,9 +122,20 @@ class Git(Protocol):
         """Return the files that differ between two commits, or a commit and the work tree."""
 
     def tags(
-        self, artifacts: Sequence[str] | None = None, *, remote: str | None = None
+        self,
+        artifacts: Sequence[str] | None = None,
+        *,
+        remote: str | None = None,
+        messages: bool = True,
     ) -> tuple[TagRecord, ...]:
-        """Return the registry's annotated tags: local ones, or ``remote``'s, fetched now."""
+        """Return the registry's tags: local ones, or ``remote``'s, fetched now.
+
+        Those that break a rule come with their ``flaw``; without ``messages`` it takes half the
+        memory.
+        """
+
+    def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
+        """Return when those of the commits that are here were made, in Unix seconds."""
 
     def push(
         self,
@@ -134,7 +146,35 @@ class Git(Protocol):
     ) -> None:
         """Create the tags, all or none: on ``remote`` by one atomic push, else only here.
 
-        ``commit_to`` (sha, branch) moves the branch to the commit in the same push.
+        ``commit_to`` (sha, branch) moves the branch to the commit in the same push. Raises
+        TagTakenError where another tag has a name, PromotionError where the remote says no.
+        """
+
+    def remotes(self) -> tuple[str, ...]:
+        """Return the names of all remotes."""
+
+    def with_remote(self, name: str) -> "Git":
+        """Return the same repository with ``name`` for its ``remote()``."""
+
+    def tagger(self) -> str:
+        """Return who tags here, as ``Name <address>``."""
+
+    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
+        """Return the values of a trailer in the commits after ``since`` up to ``until``.
+
+        Of a shallow clone those that are here.
+        """
+
+    @property
+    def signs_tags(self) -> bool:
+        """Whether the tags that ``push`` makes are signed."""
+
+    def verify_tags(
+        self, refs: Sequence[str], *, allowed_signers: bytes | None = None
+    ) -> tuple[Signature, ...]:
+        """Return what the tags at these refs are signed with, and what Git makes of it.
+
+        ``allowed_signers`` is the text of an SSH allowed-signers file; None: Git's own.
         """
 
     def first_parents(self, ref: str, *, limit: int) -> tuple[Commit, ...]:
@@ -216,6 +256,13 @@ class Pipeline(Protocol):
         executor: StageExecutor | None = None,
     ) -> tuple[StageRun, ...]:
         """Run what is out of date; a stage that fails is a value, not an error."""
+
+    def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
+        """Return those tracked files that the DVC remote lacks, by hash and without download.
+
+        A folder is there if its list is, and every file in it. Returns None where no remote is
+        set. Raises PipelineError where it does not answer.
+        """
 
     def push(self, *, progress: Progress, record: bool = True) -> int:
         """Push data and models to the DVC remote, with ``record`` also the run cache.
@@ -359,13 +406,15 @@ class PostedCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedRelease:
-    """A release on the forge."""
+    """A release on the forge; ``notes`` say what of it could not be brought up to date."""
 
     tag: str
     url: str
+    notes: tuple[str, ...] = ()
 
 
 _NOBODY = Writer()
+_NO_FILES: Mapping[str, bytes] = {}
 
 
 class Forge(Protocol):
@@ -416,8 +465,24 @@ class Forge(Protocol):
         Raises ForgeError for what is missing, larger, or no honest archive.
         """
 
-    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
-        """Create the release of a tag, or update it."""
+    def publish_release(
+        self,
+        tag: str,
+        *,
+        title: str,
+        body: str,
+        assets: Mapping[str, bytes] = _NO_FILES,
+        prerelease: bool = False,
+        latest: bool = True,
+    ) -> PostedRelease:
+        """Create the release of a tag with its files, or complete and update it.
+
+        It becomes public when all of it is there; one that was cut short is found again. Files
+        that are published already are left. ``latest`` lets it be shown as the newest.
+        """
+
+    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
+        """Return a file of a published release; ForgeError where there is none, or a larger."""
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Learn of a tag that was created; a forge that receives the pushes ignores it."""

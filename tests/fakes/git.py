@@ -10,8 +10,9 @@ from modelci.domain.changes import FileChange
 from modelci.domain.pipeline import ChangeKind
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
+from modelci.domain.signatures import Signature, Standing
 from modelci.domain.tags import TagName
-from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.errors import ConfigError, ForgeError, PromotionError, TagTakenError, UsageError
 from modelci.ports import Commit
 
 Files = Mapping[str, bytes]
@@ -25,6 +26,7 @@ def make_id(*parts: object) -> str:
 class FakeCommit:
     commit: Commit
     files: Files
+    body: str = ""
 
 
 @dataclass(kw_only=True)
@@ -45,12 +47,13 @@ class FakeRemote:
         parents: Sequence[str] | None = None,
         subject: str = "A commit",
         seconds: int = 1_700_000_000,
+        body: str = "",
     ) -> str:
         if parents is None:
             parents = [self.branches[branch]] if branch in self.branches else []
         sha = make_id(sorted(files.items()), tuple(parents), subject, seconds)
         found = Commit(sha=sha, parents=tuple(parents), seconds=seconds, subject=subject)
-        self.commits[sha] = FakeCommit(commit=found, files=dict(files))
+        self.commits[sha] = FakeCommit(commit=found, files=dict(files), body=body)
         self.branches[branch] = sha
         return sha
 
@@ -98,6 +101,8 @@ class FakeGit:
         self.tag_objects: dict[str, PlannedTag] = {}
         self.depth = depth
         self.log: list[str] = []
+        self.signs_tags = False
+        self.signers: dict[str, str] = {}
         self._branch = branch
         self._head = at
         self._bundled: str | None = None
@@ -163,6 +168,23 @@ class FakeGit:
 
     def remote(self) -> str | None:
         return "origin" if self.origin is not None else None
+
+    def remotes(self) -> tuple[str, ...]:
+        return ("origin",) if self.origin is not None else ()
+
+    def with_remote(self, name: str) -> "FakeGit":
+        if name not in self.remotes():
+            raise UsageError(f"There is no remote {name!r}.")
+        return self
+
+    def tagger(self) -> str:
+        return "Test Author <author@example.com>"
+
+    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
+        behind = set(self._reachable(since))
+        new = [sha for sha in self._reachable(until) if sha not in behind]
+        lines = [line for sha in new for line in self.commits[sha].body.splitlines()]
+        return tuple(line.partition(":")[2].strip() for line in lines if line.startswith(f"{key}:"))
 
     def remote_url(self) -> str | None:
         return "https://forge.example/acme/credit.git" if self.origin is not None else None
@@ -236,8 +258,15 @@ class FakeGit:
             if before.get(path) != after.get(path)
         )
 
+    def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
+        return {sha: self.commits[sha].commit.seconds for sha in shas if sha in self.commits}
+
     def tags(
-        self, artifacts: Sequence[str] | None = None, *, remote: str | None = None
+        self,
+        artifacts: Sequence[str] | None = None,
+        *,
+        remote: str | None = None,
+        messages: bool = True,
     ) -> tuple[TagRecord, ...]:
         found = self._reach().tags if remote else self.tag_objects
         for tag in found.values():
@@ -258,18 +287,36 @@ class FakeGit:
         server = self._reach() if remote else None
         taken = server.tags if server else self.tag_objects
         clash = next((tag.name for tag in tags if taken.get(tag.name, tag) != tag), None)
-        refusal = (server.refuses if server else None) or (clash and f"{clash} already exists")
+        refusal = server.refuses if server else None
         if server and commit_to:
             behind = server.branches.get(commit_to[1])
             if behind and behind not in self._reachable(commit_to[0]):
                 refusal = refusal or "non-fast-forward"
         if refusal:
             raise PromotionError(f"{remote} refused the push, nothing was tagged: {refusal}")
+        if clash:
+            raise TagTakenError(f"{remote} refused the push: {clash} already exists")
         taken.update({tag.name: tag for tag in tags})
         self.tag_objects.update({tag.name: tag for tag in tags})
         if server and commit_to:
             server.commits.update({sha: self.commits[sha] for sha in self._reachable(commit_to[0])})
             server.branches[commit_to[1]] = commit_to[0]
+
+    def verify_tags(
+        self, refs: Sequence[str], *, allowed_signers: bytes | None = None
+    ) -> tuple[Signature, ...]:
+        """Find each tag good that ``signers`` has one for, if the list (one a line) has that."""
+        known = None if allowed_signers is None else allowed_signers.decode().split()
+        return tuple(self._signature(ref, known) for ref in refs)
+
+    def _signature(self, ref: str, known: Sequence[str] | None) -> Signature:
+        name = ref.removeprefix("refs/tags/")
+        signer = self.signers.get(name)
+        if signer is None:
+            return Signature(ref=ref, tag=name)
+        if known is not None and signer not in known:
+            return Signature(ref=ref, tag=name, kind="ssh", standing=Standing.UNKNOWN)
+        return Signature(ref=ref, tag=name, kind="ssh", standing=Standing.GOOD, signer=signer)
 
     def is_on_branch(self, sha: str, branch: str) -> bool:
         ref = f"refs/remotes/origin/{branch}"

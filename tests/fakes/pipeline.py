@@ -5,6 +5,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from modelci.domain.changes import TrackedFile
 from modelci.domain.pipeline import (
     Plan,
     PlannedStage,
@@ -27,6 +28,7 @@ class FakePipeline:
     push_error: PipelineError | None = None
     asked: list[dict[str, object]] = field(default_factory=list)
     pushes: int = 0
+    lacks: frozenset[str] = frozenset()
 
     def version(self) -> str:
         return "3.67.1"
@@ -66,6 +68,13 @@ class FakePipeline:
         )
         self.writes()
         return self.stages
+
+    def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
+        if self.push_error:
+            raise self.push_error
+        if self.remote is None:
+            return None
+        return tuple(file for file in files if file.hash in self.lacks)
 
     def push(self, *, progress: Progress, record: bool = True) -> int:
         if self.push_error:

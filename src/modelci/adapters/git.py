@@ -8,12 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from modelci.adapters import pushes, signing
+from modelci.adapters.tags import LOCAL, Listing, commit_times
 from modelci.domain.changes import FileChange
 from modelci.domain.pipeline import ChangeKind
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
-from modelci.domain.tags import TagName
-from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, PromotionError, UsageError
+from modelci.domain.signatures import Signature
+from modelci.errors import (
+    ConfigError,
+    ForgeDeniedError,
+    ForgeError,
+    TagTakenError,
+    UsageError,
+)
 from modelci.ports import Commit
 
 try:
@@ -23,16 +31,6 @@ except ImportError as error:  # GitPython looks for the git executable when it i
 
 _RESULTS_REF = "refs/modelci/results"
 _REMOTE_TAGS = "refs/modelci/tags/"
-_TAG_FIELDS = (
-    "refname",
-    "objecttype",
-    "tag",
-    "type",  # of what the tag itself names; ``*objecttype`` peels further since Git 2.45
-    "object",
-    "taggerdate:unix",
-    "taggername",
-    "contents",
-)
 _FILES = (b"100644", b"100755", b"100664", b"120000")
 _DEEPER = 200
 _NOBODY = "modelci <modelci@localhost>"
@@ -48,9 +46,11 @@ class _Answer:
 class GitRepository:
     """The repository around a folder; keeps the promises of ``ports.Git``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, remote: str | None = None, sign: bool | None = None) -> None:
         self.root = root
+        self._sign = sign
         self._git = git.cmd.Git(root)
+        self._preferred = remote
 
     @classmethod
     def discover(cls, start: Path) -> Self:
@@ -111,9 +111,25 @@ class GitRepository:
         answer = self._try("symbolic-ref", "--quiet", "--short", "HEAD")
         return _text(answer.out) if answer.code == 0 else None
 
+    def remotes(self) -> tuple[str, ...]:
+        """Return the names of all remotes."""
+        return tuple(self._read("remote").split())
+
+    def with_remote(self, name: str) -> "GitRepository":
+        """Return the same repository with ``name`` for its ``remote()``."""
+        names = self.remotes()
+        if name not in names:
+            raise UsageError(
+                f"There is no remote {name!r}.",
+                hint=f"There are {', '.join(names)}." if names else "`git remote add NAME URL`.",
+            )
+        return GitRepository(self.root, remote=name, sign=self._sign)
+
     def remote(self) -> str | None:
         """Return the remote that this branch follows, else ``origin``, else the first."""
-        names = self._read("remote").split()
+        if self._preferred is not None:
+            return self._preferred
+        names = self.remotes()
         branch = self.branch()
         followed = self._try("config", "--get", f"branch.{branch}.remote") if branch else None
         if followed and _text(followed.out) in names:
@@ -230,21 +246,21 @@ class GitRepository:
         self._check_remote(answer, "fetch more history")
 
     def tags(
-        self, artifacts: Sequence[str] | None = None, *, remote: str | None = None
+        self,
+        artifacts: Sequence[str] | None = None,
+        *,
+        remote: str | None = None,
+        messages: bool = True,
     ) -> tuple[TagRecord, ...]:
-        """Return the registry's annotated tags: local ones, or ``remote``'s, fetched now."""
-        under = "refs/tags/"
+        """Return the registry's tags: local ones, or ``remote``'s, fetched now."""
         if remote is not None:
-            under = _REMOTE_TAGS
             self._fetch_tags(remote, artifacts)
-        form = "%00".join(f"%({name})" for name in _TAG_FIELDS) + "%00"
-        out = self._run("for-each-ref", f"--format={form}", under)
-        fields = out.split(b"\0")[:-1]
-        size = len(_TAG_FIELDS)
-        rows = (fields[at : at + size] for at in range(0, len(fields), size))
-        found = (record for row in rows if (record := _parse_tag(row)))
-        wanted = None if artifacts is None else frozenset(artifacts)
-        return tuple(one for one in found if wanted is None or one.name.artifact in wanted)
+        under = LOCAL if remote is None else _REMOTE_TAGS
+        return Listing(self.root, artifacts, under=under, messages=messages).records()
+
+    def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
+        """Return when those of the commits that are here were made, in Unix seconds."""
+        return commit_times(self.root, shas)
 
     def _fetch_tags(self, remote: str, artifacts: Sequence[str] | None) -> None:
         names = [name.replace(":", "=", 1) for name in artifacts or ()]
@@ -280,14 +296,10 @@ class GitRepository:
 
     def _push(self, remote: str, refs: Sequence[str]) -> None:
         exactly = ("--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-verify")
-        answer = self._try("push", "--quiet", *exactly, remote, *refs)
-        if answer.code and any(mark in answer.err for mark in _REFUSALS):
-            raise PromotionError(
-                f"{remote} refused the push, nothing was tagged: {_reason(answer.err)}",
-                hint="If somebody else pushed first, their push has a promotion of its own. If a "
-                "tag or branch is protected, let this job's token push it, or set "
-                "`promote: {commit_results: false}` and commit dvc.lock in the pull request.",
-            )
+        answer = self._try("push", "--porcelain", *exactly, remote, *refs)
+        verdicts = pushes.read_verdicts(answer.out)
+        if answer.code and (verdicts or any(mark in answer.err for mark in pushes.REFUSALS)):
+            raise pushes.refused(remote, answer.err, verdicts, reason=_reason(answer.err))
         self._check_remote(answer, f"push to {remote}")
 
     def _create(self, made: Mapping[str, str]) -> None:
@@ -297,15 +309,57 @@ class GitRepository:
         missing = {ref: oid for ref, oid in made.items() if known.get(ref) != oid}
         answer = self._try("update-ref", "--stdin", stdin=_transaction("create", missing))
         if answer.code:
-            raise PromotionError(
+            raise TagTakenError(
                 f"Git refused the tags, nothing was tagged: {_reason(answer.err)}",
                 hint="`modelci registry` lists what is there.",
             )
 
     def _make_tag(self, tag: PlannedTag) -> str:
+        """Write the tag object, signed where that is wanted; return its id."""
         tagger = f"{self._tagger} {tag.seconds} +0000"
         text = f"object {tag.commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n{tag.message}"
-        return _text(self._run("mktag", stdin=text.encode()))
+        refs = [f"{under}{tag.name}" for under in (_REMOTE_TAGS, LOCAL)]
+        known = signing.existing(self._try, refs, text)
+        if known is not None:
+            return known
+        if not self.signs_tags:
+            return _text(self._run("mktag", stdin=text.encode()))
+        return signing.sign(
+            self._try,
+            self.root,
+            name=tag.name,
+            commit=tag.commit,
+            tagger=self._tagger,
+            seconds=tag.seconds,
+            message=tag.message,
+        )
+
+    # -- signatures ----------------------------------------------------------------------------
+
+    @cached_property
+    def signs_tags(self) -> bool:
+        """Whether tags are signed: as ``with_signing`` says, else as Git's ``tag.gpgSign``."""
+        return signing.wants_signatures(self._try) if self._sign is None else self._sign
+
+    def with_signing(self, sign: bool | None) -> "GitRepository":  # noqa: FBT001
+        """Return the same repository, which signs its tags or not; None: as Git is configured."""
+        return GitRepository(self.root, remote=self._preferred, sign=sign)
+
+    def verify_tags(
+        self, refs: Sequence[str], *, allowed_signers: bytes | None = None
+    ) -> tuple[Signature, ...]:
+        """Return what the tags at these refs are signed with, and what Git makes of it."""
+        return signing.verify(self._try, refs, allowed_signers=allowed_signers)
+
+    def tagger(self) -> str:
+        """Return who tags here, as ``Name <address>``."""
+        return self._tagger
+
+    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
+        """Return the values of a trailer in the commits after ``since`` up to ``until``."""
+        form = f"--format=%(trailers:key={key},valueonly,unfold,separator=%x00)"
+        out = self._run("log", "-z", form, until, f"^{since}", "--")
+        return tuple(one for part in _split(out) if (one := part.strip()))
 
     @cached_property
     def _tagger(self) -> str:
@@ -517,7 +571,6 @@ class WorkTree:
         return _split(out)
 
 
-_REFUSALS = ("[rejected]", "[remote rejected]", "atomic push failed", "pre-receive hook declined")
 _DENIALS = (
     *("Authentication failed", "Permission denied", "could not read Username", "error: 403"),
     *("error: 401", "access denied", "Permission to"),
@@ -545,27 +598,6 @@ def _parse_diff(out: bytes) -> Iterator[FileChange]:
             added=int(added) if added != b"-" else None,
             deleted=int(deleted) if deleted != b"-" else None,
         )
-
-
-def _parse_tag(row: Sequence[bytes]) -> TagRecord | None:
-    ref, kind, tag, target_kind, commit, seconds, tagger, contents = (
-        field.decode(errors="replace") for field in row
-    )
-    # Lightweight tags, tags without tagger and tags of trees or tags are not the registry's.
-    if kind != "tag" or target_kind != "commit" or not seconds:
-        return None
-    # The name inside the tag object counts, not the ref's.
-    name = TagName.parse(tag)
-    if name is None:
-        return None
-    return TagRecord(
-        name=name,
-        ref=ref.lstrip("\n"),
-        commit=commit,
-        seconds=int(seconds),
-        tagger=tagger,
-        message=contents,
-    )
 
 
 def _reason(err: str) -> str:

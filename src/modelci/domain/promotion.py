@@ -1,12 +1,21 @@
 """Promotion: which versions to register and which stages to assign, decided before it is done."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelci.domain.artifacts import Artifact
-from modelci.domain.registry import ArtifactState
+from modelci.domain.registry import ArtifactState, RegisteredVersion
 from modelci.domain.tags import Action, TagName
 from modelci.domain.versions import FIRST_VERSION, Part, Version
+from modelci.errors import PromotionError, UsageError
+
+MOST_TAGS = 3
+"""How many tags a push may hold: GitHub tells nobody of a push that holds more."""
+
+_PRE_RELEASE = re.compile(r"(?P<word>[a-zA-Z][a-zA-Z0-9-]*)\.(?P<number>[0-9]+)")
+_WORD = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*")
+_PARTS: tuple[Part, ...] = ("patch", "minor", "major")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +23,19 @@ class Candidate:
     """An artifact as the commit holds it; ``hash`` is ``md5:…`` as ``dvc.lock`` has it.
 
     ``last_hash`` is that of the latest version's bytes, None where none can be told.
+    ``withdrawn`` is the tag of a version that had these bytes and was taken back. ``bump`` is what
+    the commits since the last version ask for. ``assigned`` are the stages that this commit was
+    assigned to at any time, whoever holds them now; ``held`` says of stages that are on hold why.
     """
 
     artifact: Artifact
     hash: str | None
     last_hash: str | None = None
+    withdrawn: str | None = None
     assign: tuple[str, ...] = ()
+    assigned: frozenset[str] = frozenset()
+    held: Mapping[str, str] = field(default_factory=dict)
+    bump: Part | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +67,10 @@ class Unpromoted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """What a promotion does (or did, once ``done``): tags to create, artifacts left alone."""
+    """What a promotion does (or did, once ``done``): tags to create, artifacts left alone.
+
+    ``allowed`` is the reason given for what the rules forbid.
+    """
 
     commit: str
     tags: tuple[PlannedTag, ...] = ()
@@ -59,6 +78,38 @@ class Promotion:
     remote: str | None = None
     done: bool = False
     notes: tuple[str, ...] = ()
+    allowed: str | None = None
+
+    @property
+    def pushes(self) -> tuple[tuple[PlannedTag, ...], ...]:
+        """The tags by push: an artifact's stay together, few enough to be heard of."""
+        groups: list[tuple[PlannedTag, ...]] = []
+        for artifact in dict.fromkeys(tag.artifact for tag in self.tags):
+            own = tuple(tag for tag in self.tags if tag.artifact == artifact)
+            if groups and len(groups[-1]) + len(own) <= MOST_TAGS:
+                groups[-1] += own
+            else:
+                groups.append(own)
+        return tuple(groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How versions are named, and what holds for stages.
+
+    ``order`` are the stages that a version passes one by one (empty: any order). ``pre`` names
+    pre-releases (``rc``); ``final`` makes the release of a pre-release, also of unchanged bytes.
+    ``allowed`` lifts the order, and what keeps withdrawn bytes and deprecated artifacts out.
+    """
+
+    bump: Part | None = None
+    pre: str | None = None
+    final: bool = False
+    order: tuple[str, ...] = ()
+    allowed: str | None = None
+
+
+_USUAL = Rules()
 
 
 def plan_promotion(
@@ -67,62 +118,229 @@ def plan_promotion(
     *,
     commit: str,
     committed_seconds: int,
-    bump: Part = "patch",
+    rules: Rules = _USUAL,
     trailers: Sequence[tuple[str, str]] = (),
 ) -> Promotion:
-    """Plan only what is missing, so that a promotion cut short can simply be run again."""
+    """Plan only what is missing, so that a promotion cut short can simply be run again.
+
+    Raises PromotionError where the order of the stages forbids an assignment.
+    """
     tags: list[PlannedTag] = []
     unpromoted: list[Unpromoted] = []
     for candidate in candidates:
         name = candidate.artifact.name
         state = registry.get(name, ArtifactState(name=name))
-        named = _name_tags(candidate, state, commit, bump)
+        named = _name_tags(candidate, state, commit, rules)
         if isinstance(named, str):
             unpromoted.append(Unpromoted(artifact=name, reason=named))
             continue
-        tags.extend(
-            PlannedTag(
-                name=str(tag),
-                artifact=name,
-                commit=commit,
-                # Later than every tag there is: a commit may be older than the last promotion.
-                seconds=max(committed_seconds, state.newest_seconds + 1),
-                subject=subject,
-                trailers=(*_own_trailers(candidate, state), *trailers),
-            )
-            for tag, subject in named
+        own = tuple(_own_trailers(candidate, state))
+        # Later than every tag there is: a commit may be older than the last promotion.
+        seconds = max(committed_seconds, state.newest_seconds + 1)
+        tags.extend(_plan(named, commit=commit, seconds=seconds, trailers=(*own, *trailers)))
+    return Promotion(
+        commit=commit,
+        tags=tuple(tags),
+        unpromoted=tuple(unpromoted),
+        allowed=rules.allowed,
+    )
+
+
+def plan_assignment(
+    state: ArtifactState,
+    version: RegisteredVersion,
+    stages: Sequence[str],
+    *,
+    now: int,
+    rules: Rules = _USUAL,
+    trailers: Sequence[tuple[str, str]] = (),
+) -> Promotion:
+    """Plan the assignment of a version that there is; ``now`` is the instant (Unix time).
+
+    Raises PromotionError for a withdrawn version, or where the order of the stages forbids it.
+    """
+    label = f"{state.name}@v{version.version}"
+    if not version.active:
+        raise PromotionError(
+            f"{label} was withdrawn.", hint=f"`modelci registry show {state.name}` lists the rest."
         )
-    return Promotion(commit=commit, tags=tuple(tags), unpromoted=tuple(unpromoted))
+    named = _assignments(state, version.commit, str(version.version), stages, rules)
+    seconds = max(now, state.newest_seconds + 1)
+    held = Unpromoted(artifact=state.name, reason=f"v{version.version} holds {', '.join(stages)}")
+    return Promotion(
+        commit=version.commit,
+        tags=tuple(_plan(named, commit=version.commit, seconds=seconds, trailers=trailers)),
+        unpromoted=() if named else (held,),
+        allowed=rules.allowed,
+    )
+
+
+def greatest_bump(asked: Sequence[str]) -> Part | None:
+    """Return the greatest part that commits ask for; what is none counts for nothing."""
+    wanted = {one.strip().lower() for one in asked}
+    return next((part for part in reversed(_PARTS) if part in wanted), None)
+
+
+def is_part(text: str) -> bool:
+    """Whether ``text`` names a part of a version."""
+    return text.strip().lower() in _PARTS
+
+
+def next_version(state: ArtifactState, rules: Rules, bump: Part | None = None) -> Version:
+    """Return the version that a new one of this artifact gets.
+
+    Raises UsageError for a pre-release's name that would stand before the newest one.
+    """
+    if rules.pre is not None and _WORD.fullmatch(rules.pre) is None:
+        raise UsageError(
+            f"{rules.pre!r} cannot name a pre-release.", hint="A word, such as rc, beta or alpha."
+        )
+    # Withdrawn versions count too: a name that was once used is never used again.
+    newest = state.versions[0].version if state.versions else None
+    release = newest.bump(rules.bump or bump or "patch") if newest else FIRST_VERSION
+    if rules.pre is None:
+        return release
+    found = release._replace(pre=f"{rules.pre}.{_next_number(newest, release, rules.pre)}")
+    if newest is not None and found <= newest:
+        raise UsageError(
+            f"v{found} would stand before v{newest}, the newest version of {state.name}.",
+            hint=f"Name a pre-release that stands after {newest.pre}, or give --bump.",
+        )
+    return found
+
+
+def _next_number(newest: Version | None, release: Version, word: str) -> int:
+    found = _PRE_RELEASE.fullmatch(newest.pre) if newest else None
+    is_next = newest is not None and newest._replace(pre="", build="") == release
+    return int(found["number"]) + 1 if found and is_next and found["word"] == word else 1
+
+
+Named = list[tuple[TagName, str]]
+"""Tags with their subjects."""
+
+
+def _plan(
+    named: Named, *, commit: str, seconds: int, trailers: Sequence[tuple[str, str]]
+) -> Iterator[PlannedTag]:
+    for tag, subject in named:
+        yield PlannedTag(
+            name=str(tag),
+            artifact=tag.artifact,
+            commit=commit,
+            seconds=seconds,
+            subject=subject,
+            trailers=tuple(trailers),
+        )
 
 
 def _name_tags(
-    candidate: Candidate, state: ArtifactState, commit: str, bump: Part
-) -> list[tuple[TagName, str]] | str:
+    candidate: Candidate, state: ArtifactState, commit: str, rules: Rules
+) -> Named | str:
     """Return the artifact's missing tags with their subjects, or why there are none."""
-    if candidate.hash is None:
-        return f"{candidate.artifact.path} is in no dvc.lock: run the pipeline"
     here = state.version_at(commit)
-    latest = state.latest
-    if here is None and latest is not None and candidate.last_hash == candidate.hash:
-        return f"unchanged since v{latest.version}"
-    if here is not None and latest is not None and here.version < latest.version:
-        return f"v{here.version} is here, v{latest.version} is newer: that would be a rollback"
-    version = here.version if here else _next_version(state, bump)
-    names: list[tuple[TagName, str]] = []
+    reason = _reason_against(candidate, state, here, rules)
+    if reason is not None:
+        return reason
+    version = here.version if here else next_version(state, rules, candidate.bump)
+    names: Named = []
     if here is None:
         register = TagName(artifact=state.name, action=Action.REGISTER, version=version)
         names.append((register, f"Register {state.name} v{version}"))
+    earlier = candidate.assigned if here else frozenset()
+    passed = earlier | (frozenset() if rules.allowed else candidate.held.keys())
+    wanted = tuple(one for one in candidate.assign if one not in passed)
+    names.extend(_assignments(state, commit, str(version), wanted, rules))
+    return names or _nothing_to_do(candidate, state, version, commit)
+
+
+def _reason_against(
+    candidate: Candidate, state: ArtifactState, here: RegisteredVersion | None, rules: Rules
+) -> str | None:
+    """Return why this artifact is left as it is, if it is."""
+    if candidate.hash is None:
+        return f"{candidate.artifact.path} is in no dvc.lock: run the pipeline"
+    if state.deprecated and rules.allowed is None:
+        return f"{state.name} is deprecated; --allow REASON promotes it nevertheless"
+    if here is not None:
+        return _reason_against_version(here.version, state, rules)
+    latest = state.latest
+    if latest is not None and candidate.last_hash == candidate.hash:
+        return None if rules.final and latest.version.pre else f"unchanged since v{latest.version}"
+    if candidate.withdrawn is not None and rules.allowed is None:
+        return f"these bytes were withdrawn as {candidate.withdrawn}; --allow REASON registers them"
+    return None
+
+
+def _reason_against_version(here: Version, state: ArtifactState, rules: Rules) -> str | None:
+    """Return why the version that this commit bears already gets no stages, if it does not."""
+    if rules.final and here.pre:
+        return f"v{here} is of this commit, which can bear no second version"
+    if state.latest is not None and here < state.latest.version:
+        return f"v{here} is here, v{state.latest.version} is newer: that would be a rollback"
+    return None
+
+
+def _nothing_to_do(
+    candidate: Candidate, state: ArtifactState, version: Version, commit: str
+) -> str:
     for stage in candidate.assign:
         holder = state.stages.get(stage)
         if holder is None or holder.commit != commit:
-            assign = TagName(
-                artifact=state.name,
-                action=Action.ASSIGN,
-                stage=stage,
-                counter=state.counter + len(names) + (here is not None),
+            if stage in candidate.held:
+                return f"{candidate.held[stage]}; `modelci release-hold` lets it go"
+            now = f"{holder.label} holds it now" if holder else "was taken from it"
+            return (
+                f"v{version} had {stage} before, {now}: "
+                f"`modelci promote {state.name}@v{version} --assign {stage}` gives it back"
             )
-            names.append((assign, f"Assign {stage} to {state.name} v{version}"))
-    return names or f"v{version} is already promoted from this commit"
+    return f"v{version} is already promoted from this commit"
+
+
+def _assignments(
+    state: ArtifactState, commit: str, version: str, stages: Sequence[str], rules: Rules
+) -> Named:
+    """Return the assignments that are missing, those of earlier stages first."""
+    # What a commit held before it bore a version says nothing of the version.
+    holders = {
+        stage: (one.commit if one.version else "", one.label) for stage, one in state.stages.items()
+    }
+    named: Named = []
+    for stage in _in_order(stages, rules.order):
+        if holders.get(stage, ("", ""))[0] == commit:
+            continue
+        if rules.allowed is None:
+            _require_order(f"{state.name}@v{version}", commit, stage, holders, rules.order)
+        counter = state.counter + len(named) + 1
+        tag = TagName(artifact=state.name, action=Action.ASSIGN, stage=stage, counter=counter)
+        named.append((tag, f"Assign {stage} to {state.name} v{version}"))
+        holders[stage] = commit, f"v{version}"
+    return named
+
+
+def _in_order(stages: Sequence[str], order: Sequence[str]) -> list[str]:
+    places = {stage: place for place, stage in enumerate(order)}
+    return sorted(dict.fromkeys(stages), key=lambda stage: places.get(stage, len(places)))
+
+
+def _require_order(
+    version: str,
+    commit: str,
+    stage: str,
+    holders: Mapping[str, tuple[str, str]],
+    order: Sequence[str],
+) -> None:
+    """Refuse a version that the stage before this one does not hold."""
+    if stage not in order or stage == order[0]:
+        return
+    before = order[order.index(stage) - 1]
+    holder = holders.get(before)
+    if holder is not None and holder[0] == commit:
+        return
+    held = f"{holder[1]} holds {before}" if holder else f"nothing holds {before}"
+    raise PromotionError(
+        f"{version} cannot go to {stage}: {held}, and {stage} accepts only what {before} holds.",
+        hint=f"`modelci promote {version} --assign {before}` first; or --allow REASON.",
+    )
 
 
 def _own_trailers(candidate: Candidate, state: ArtifactState) -> Iterator[tuple[str, str]]:
@@ -130,8 +348,3 @@ def _own_trailers(candidate: Candidate, state: ArtifactState) -> Iterator[tuple[
         yield "Modelci-Previous", state.latest.tag
     yield "Modelci-Path", candidate.artifact.path
     yield "Modelci-Hash", candidate.hash or ""
-
-
-def _next_version(state: ArtifactState, bump: Part) -> Version:
-    # Withdrawn versions count too: a name that was once used is never used again.
-    return state.versions[0].version.bump(bump) if state.versions else FIRST_VERSION

@@ -1,37 +1,70 @@
 """``modelci promote``: turn a judged commit into versions and stages, by tags."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
+from modelci.domain.changes import TrackedFile
+from modelci.domain.holds import find_holds, trailers
 from modelci.domain.metrics import MetricDelta
-from modelci.domain.promotion import Candidate, PlannedTag, Promotion, plan_promotion
-from modelci.domain.registry import ArtifactState, fold_registry
+from modelci.domain.promotion import (
+    MOST_TAGS,
+    Candidate,
+    PlannedTag,
+    Promotion,
+    Rules,
+    greatest_bump,
+    is_part,
+    plan_promotion,
+)
+from modelci.domain.registry import ArtifactState, RegisteredVersion, fold_registry
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
-from modelci.domain.tags import is_artifact_name, is_stage_name
-from modelci.domain.versions import Part
-from modelci.errors import ConfigError, ForgeError, PromotionError
-from modelci.ports import Commit, Forge, Git, Progress, SnapshotReader
+from modelci.domain.tags import Action, is_artifact_name, is_stage_name
+from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
+from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
 from modelci.workflows.revisions import (
     RESULTS_SUBJECT,
     is_results,
     last_promoted,
     promoted_artifacts,
 )
+from modelci.workflows.stored import require_bytes
+
+BUMP = "Modelci-Bump"
+PATH, HASH = "Modelci-Path", "Modelci-Hash"
+VERDICT = "Modelci-Verdict"
+ALLOWED, ALLOWED_BY = "Modelci-Allowed", "Modelci-Allowed-By"
+
+_USUAL = Rules()
+_STEPS = (50, 500)
+_NO_EVENT = (
+    "GitHub starts no workflow for a tag that a job's own GITHUB_TOKEN pushed: deploy in this run, "
+    "start the workflow by workflow_dispatch, or push with an app's token and set "
+    "promote.starts_workflows: true."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
-    """What a promotion decides from."""
+class Checkout:
+    """The commit to promote, and what it holds."""
 
     commit: Commit
     snapshot: Snapshot
-    registry: Mapping[str, ArtifactState]
-    last_hashes: Mapping[str, str | None]
+    artifacts: tuple[Artifact, ...]
     remote: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered(Checkout):
+    """What a promotion decides from: the commit, and the tags as they are."""
+
+    registry: Mapping[str, ArtifactState]
+    tags: Tags
+    hashes: Mapping[str, Mapping[str, str | None]]
 
 
 def promote(
@@ -41,50 +74,81 @@ def promote(
     settings: PromoteConfig,
     report: Report | None,
     progress: Progress,
-    bump: Part = "patch",
+    pipeline: Callable[[], Pipeline] | None = None,
+    rules: Rules = _USUAL,
+    allowed_by: str | None = None,
     results: Path | None = None,
     branch: str | None = None,
     forge: Forge | None = None,
     default_branch: str | None = None,
     any_branch: bool = False,
+    on_github: bool = False,
     dry_run: bool = False,
+    pause: Pause = pause_briefly,
 ) -> Promotion:
     """Register and assign what the judged commit changed; with ``dry_run`` only say what.
 
     ``results`` is the bundle of a commit that the run job made; ``branch`` is moved to it. A
-    commit that is not on the default branch is refused, unless ``any_branch``. Raises
-    PromotionError where the gates or the remote say no; then nothing is tagged.
+    commit that is not on the default branch is refused, unless ``any_branch``. ``pipeline`` is
+    asked whether the bytes are kept. ``rules.allowed`` lifts gates, the stages' order, holds,
+    withdrawals and missing bytes, never that what is tagged was tested; ``allowed_by`` is who says
+    so. Raises PromotionError where the gates or the remote say no; then nothing is tagged.
     """
-    gathered = _gather(git, reader, settings, results)
-    report = _require_verdict(report, gathered)
+    git = git.with_remote(settings.remote) if settings.remote else git
+    rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
+    checkout = _look_at(git, reader, settings, results)
+    report = _require_verdict(report, checkout, rules.allowed)
     if not any_branch:
         _require_merged(git, default_branch)
-    _require_newest_base(report, gathered)
-    promotion = plan_promotion(
-        _candidates(gathered, settings),
-        gathered.registry,
-        commit=gathered.commit.sha,
-        committed_seconds=gathered.commit.seconds,
-        bump=bump,
-        trailers=_trailers(report),
+    said = _trailers(report, rules.allowed, allowed_by or git.tagger())
+
+    def plan(tags: Tags) -> Promotion:
+        gathered = _gather(git, reader, checkout, tags)
+        if rules.allowed is None:
+            _require_newest_base(report, gathered)
+        asked = {} if rules.bump else _ask_commits(git, gathered, progress)
+        found = plan_promotion(
+            list(_candidates(gathered, settings, asked)),
+            gathered.registry,
+            commit=checkout.commit.sha,
+            committed_seconds=checkout.commit.seconds,
+            rules=rules,
+            trailers=said,
+        )
+        require_free(found, tags)
+        notes = (*_notes(git, checkout), *_odd_bumps(asked))
+        return replace(found, remote=checkout.remote, notes=notes)
+
+    task = Task(
+        read=lambda: git.tags([one.name for one in checkout.artifacts], remote=checkout.remote),
+        plan=plan,
+        commit_to=lambda: _brought(git, checkout, branch),
     )
-    promotion = replace(promotion, remote=gathered.remote, notes=_notes(gathered))
-    if dry_run:
-        return promotion
-    return _act(
-        git,
-        promotion,
-        gathered,
-        branch=branch,
-        forge=forge,
-        releases=settings.releases,
-        progress=progress,
+    tags = task.read()
+    promotion = plan(tags)
+    notes = require_bytes(
+        _planned_files(checkout, promotion),
+        pipeline,
+        is_required=settings.require_remote,
+        allowed=rules.allowed,
     )
+    notes += event_notes(promotion, on_github=on_github, starts=settings.starts_workflows)
+    if not dry_run:
+        promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
+        notes += record(promotion, forge, releases=settings.releases, progress=progress)
+    return replace(promotion, notes=(*promotion.notes, *notes))
 
 
-def _gather(
+def reason_for(allowed: str | None) -> str | None:
+    """Return why a rule is lifted; UsageError where it is asked for without a reason."""
+    if allowed is not None and not allowed.strip():
+        raise UsageError("--allow needs a reason.", hint="It stays in the tag: say why.")
+    return allowed
+
+
+def _look_at(
     git: Git, reader: SnapshotReader, settings: PromoteConfig, results: Path | None
-) -> Gathered:
+) -> Checkout:
     base = git.head()
     if base is None:
         raise ConfigError(
@@ -92,16 +156,124 @@ def _gather(
         )
     commit = _results_commit(git, reader, base, results) if results else base
     snapshot = reader.read(git.tree(commit.sha))
-    artifacts = [one.name for one in chosen_artifacts(snapshot, settings)]
-    remote = git.remote()
-    registry = {state.name: state for state in fold_registry(git.tags(artifacts, remote=remote))}
-    return Gathered(
+    return Checkout(
         commit=commit,
         snapshot=snapshot,
-        registry=registry,
-        last_hashes={name: _last_hash(git, reader, registry.get(name)) for name in artifacts},
-        remote=remote,
+        artifacts=chosen_artifacts(snapshot, settings),
+        remote=git.remote(),
     )
+
+
+def _gather(git: Git, reader: SnapshotReader, checkout: Checkout, tags: Tags) -> Gathered:
+    registry = {state.name: state for state in fold_registry(tags)}
+    names = [one.name for one in checkout.artifacts]
+    return Gathered(
+        commit=checkout.commit,
+        snapshot=checkout.snapshot,
+        artifacts=checkout.artifacts,
+        remote=checkout.remote,
+        registry=registry,
+        tags=tags,
+        hashes={
+            name: dict(_hashes(git, reader, registry[name])) for name in names if name in registry
+        },
+    )
+
+
+def _hashes(
+    git: Git, reader: SnapshotReader, state: ArtifactState
+) -> Iterator[tuple[str, str | None]]:
+    """Yield the bytes of the latest and of withdrawn versions by tag, of others where they say."""
+    for version in state.versions:
+        said = trailers(version.message).get(HASH)
+        if said is None and (version == state.latest or not version.active):
+            said = _hash_in_commit(git, reader, state.name, version)
+        yield version.tag, said
+
+
+def _hash_in_commit(
+    git: Git, reader: SnapshotReader, name: str, version: RegisteredVersion
+) -> str | None:
+    """Return the hash of a version whose tag does not say it: from its ``dvc.lock``."""
+    if not git.has(version.commit):
+        return None
+    snapshot = reader.read(git.tree(version.commit))
+    path = next((one.path for one in snapshot.artifacts if one.name == name), None)
+    return _hash(snapshot, path) if path else None
+
+
+def _ask_commits(git: Git, gathered: Gathered, progress: Progress) -> Mapping[str, tuple[str, ...]]:
+    """Return per artifact what the commits since its latest version ask for (``Modelci-Bump``)."""
+    found = {}
+    for artifact in gathered.artifacts:
+        state = gathered.registry.get(artifact.name)
+        if state is None or state.latest is None or state.version_at(gathered.commit.sha):
+            continue
+        if _reaches(git, state.latest.commit, gathered.commit.sha, progress):
+            found[artifact.name] = git.trailers(
+                BUMP, since=state.latest.commit, until=gathered.commit.sha
+            )
+    return found
+
+
+def _reaches(git: Git, since: str, until: str, progress: Progress) -> bool:
+    """Whether the history between the commits can be read; a shallow clone fetches some more."""
+    if not git.has(since):
+        return False
+    for step in _STEPS:
+        if not git.is_shallow() or git.merge_base(since, until) == since:
+            break
+        progress.note(f"Fetching {step} commits to find what they ask for ({BUMP})")
+        try:
+            git.deepen(step)
+        except ForgeError:
+            break  # their wishes are no condition
+    return True
+
+
+def _odd_bumps(asked: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    odd = dict.fromkeys(one for values in asked.values() for one in values if not is_part(one))
+    return tuple(f"{BUMP}: {one[:40]} means nothing: major, minor or patch do." for one in odd)
+
+
+def require_free(promotion: Promotion, tags: Tags) -> None:
+    """Refuse a name that a tag of no good has, which the registry does not read."""
+    taken = {tag.tag: tag for tag in tags}
+    for tag in promotion.tags:
+        if tag.name in taken:
+            flaw = taken[tag.name].flaw
+            raise PromotionError(
+                f"{tag.name} is in use by a tag that is none of the registry's"
+                f"{f' ({flaw})' if flaw else ''}.",
+                hint="`modelci doctor` says what is wrong with it; name another version (--bump).",
+            )
+
+
+def _brought(git: Git, checkout: Checkout, branch: str | None) -> tuple[str, str] | None:
+    """Return the commit of results and the branch that is to have it, where it has not."""
+    commit = checkout.commit
+    if not is_results(commit) or checkout.remote is None or not branch:
+        return None
+    return None if git.is_on_branch(commit.sha, branch) else (commit.sha, branch)
+
+
+def _planned_files(checkout: Checkout, promotion: Promotion) -> list[TrackedFile]:
+    planned = {tag.artifact for tag in promotion.tags}
+    paths = (one.path for one in checkout.artifacts if one.name in planned)
+    found = (_tracked(checkout.snapshot, path) for path in paths)
+    return [file for file in found if file is not None]
+
+
+def event_notes(promotion: Promotion, *, on_github: bool, starts: bool) -> tuple[str, ...]:
+    """Say which of the planned tags no workflow will hear of."""
+    if not on_github or not promotion.tags:
+        return ()
+    many = [group[0].artifact for group in promotion.pushes if len(group) > MOST_TAGS]
+    crowded = (
+        f"GitHub starts no workflow for a push of more than {MOST_TAGS} tags: that of {one}."
+        for one in many
+    )
+    return (*crowded, *(() if starts else (_NO_EVENT,)))
 
 
 def _require_merged(git: Git, configured: str | None) -> None:
@@ -122,10 +294,20 @@ def _require_merged(git: Git, configured: str | None) -> None:
         )
 
 
-def _notes(gathered: Gathered) -> tuple[str, ...]:
-    if gathered.snapshot.artifacts:
-        return ()
-    return ("No dvc.yaml declares `artifacts:`; `modelci doctor` shows how it is done.",)
+def _notes(git: Git, checkout: Checkout) -> Iterator[str]:
+    if not checkout.snapshot.artifacts:
+        yield "No dvc.yaml declares `artifacts:`; `modelci doctor` shows how it is done."
+    yield from remote_notes(git)
+
+
+def remote_notes(git: Git) -> Iterator[str]:
+    """Say which of several remotes is used."""
+    others = [name for name in git.remotes() if name != git.remote()]
+    if others:
+        yield (
+            f"Of the remotes {', '.join(git.remotes())} this is about {git.remote()} "
+            "(--remote, promote.remote)."
+        )
 
 
 def commit_results(git: Git, snapshot: Snapshot) -> str | None:
@@ -170,32 +352,41 @@ def result_paths(paths: Sequence[str], snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def _require_verdict(report: Report | None, gathered: Gathered) -> Report:
-    """Refuse to tag what was not tested: the report must be of this commit and this lock."""
+def _require_verdict(report: Report | None, checkout: Checkout, allowed: str | None) -> Report:
+    """Refuse to tag what was not tested: the report must be of this commit and this lock.
+
+    ``allowed`` lifts what the gates say, and nothing else.
+    """
     if report is None:
         raise PromotionError(
             "There is no verdict for this commit.",
             hint="`modelci report` writes one; name it with --report.",
         )
-    commit = gathered.commit.sha
+    commit = checkout.commit.sha
     if report.head.sha != commit or report.head.dirty:
         tested = f"{(report.head.sha or 'nothing')[:7]}{' with changes' * report.head.dirty}"
         raise PromotionError(
             f"The report is of {tested}, not of {commit[:7]}, which would be tagged.",
             hint="Commit everything, then `modelci report` again on this commit.",
         )
-    if dict(report.locks or {}) != dict(gathered.snapshot.locks):
+    if dict(report.locks or {}) != dict(checkout.snapshot.locks):
         raise PromotionError("The report is of another dvc.lock than this commit has.")
-    if gathered.snapshot.stale:
-        name, reasons = next(iter(sorted(gathered.snapshot.stale.items())))
+    if checkout.snapshot.stale:
+        name, reasons = next(iter(sorted(checkout.snapshot.stale.items())))
         raise PromotionError(
             f"dvc.lock is out of date for stage {name}: {'; '.join(reasons)}.",
             hint="`modelci run --push`, commit dvc.lock and the metrics, and promote that commit.",
         )
-    if not report.is_ok:
+    if report.run is not None and not report.run.is_ok:
+        raise PromotionError(
+            "Not promoted: the pipeline failed.", hint="`modelci run` shows where it fails."
+        )
+    if not report.is_ok and allowed is None:
         blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
-        reason = f"gates block it ({', '.join(blocking)})" if blocking else "the pipeline failed"
-        raise PromotionError(f"Not promoted: {reason}.", hint="`modelci gate` shows which.")
+        raise PromotionError(
+            f"Not promoted: gates block it ({', '.join(blocking)}).",
+            hint="`modelci gate` shows which; --allow REASON promotes it nevertheless.",
+        )
     return report
 
 
@@ -235,49 +426,68 @@ def chosen_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> tuple[Artif
     return tuple(known[name] for name in wanted)
 
 
-def _candidates(gathered: Gathered, settings: PromoteConfig) -> list[Candidate]:
-    return [
-        Candidate(
+def _candidates(
+    gathered: Gathered, settings: PromoteConfig, asked: Mapping[str, Sequence[str]]
+) -> Iterator[Candidate]:
+    holds = find_holds(gathered.tags)
+    for artifact in gathered.artifacts:
+        name = artifact.name
+        hash_ = _hash(gathered.snapshot, artifact.path)
+        state = gathered.registry.get(name, ArtifactState(name=name))
+        hashes = gathered.hashes.get(name, {})
+        yield Candidate(
             artifact=artifact,
-            hash=_hash(gathered.snapshot, artifact.path),
-            last_hash=gathered.last_hashes.get(artifact.name),
+            hash=hash_,
+            last_hash=hashes.get(state.latest.tag) if state.latest else None,
+            withdrawn=_withdrawn(state, hashes, hash_),
             assign=settings.assign,
+            assigned=_assigned(gathered.tags, name, gathered.commit.sha),
+            held={stage: hold.sentence for (one, stage), hold in holds.items() if one == name},
+            bump=greatest_bump(asked.get(name, ())),
         )
-        for artifact in chosen_artifacts(gathered.snapshot, settings)
-    ]
+
+
+def _withdrawn(
+    state: ArtifactState, hashes: Mapping[str, str | None], hash_: str | None
+) -> str | None:
+    """Return the tag of a version that had these bytes and was taken back, if none has them now."""
+    same = [one for one in state.versions if hash_ and hashes.get(one.tag) == hash_]
+    return same[0].tag if same and not any(one.active for one in same) else None
+
+
+def _assigned(tags: Tags, name: str, commit: str) -> frozenset[str]:
+    own = (tag for tag in tags if tag.commit == commit and tag.name.artifact == name)
+    return frozenset(
+        tag.name.stage for tag in own if tag.name.stage and tag.name.action is Action.ASSIGN
+    )
 
 
 def _hash(snapshot: Snapshot, path: str) -> str | None:
     """Return the hash of a tracked path, or of the tracked folder that it lies in."""
-    above = (str(folder) for folder in PurePosixPath(path).parents)
-    tracked = next(
-        (snapshot.tracked[one] for one in (path, *above) if one in snapshot.tracked), None
-    )
+    tracked = _tracked(snapshot, path)
     return f"{tracked.hash_name}:{tracked.hash}" if tracked and tracked.hash else None
 
 
-def _last_hash(git: Git, reader: SnapshotReader, state: ArtifactState | None) -> str | None:
-    """Return the latest version's hash: from its tag's trailer, else from its ``dvc.lock``."""
-    if state is None or state.latest is None:
-        return None
-    for line in state.latest.message.splitlines():
-        if line.startswith("Modelci-Hash: "):
-            return line.removeprefix("Modelci-Hash: ").strip()
-    if not git.has(state.latest.commit):
-        return None
-    snapshot = reader.read(git.tree(state.latest.commit))
-    path = next((one.path for one in snapshot.artifacts if one.name == state.name), None)
-    return _hash(snapshot, path) if path else None
+def _tracked(snapshot: Snapshot, path: str) -> TrackedFile | None:
+    above = (str(folder) for folder in PurePosixPath(path).parents)
+    return next((snapshot.tracked[one] for one in (path, *above) if one in snapshot.tracked), None)
 
 
-def _trailers(report: Report) -> tuple[tuple[str, str], ...]:
+def _trailers(report: Report, allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
     judged = {result.key for result in report.gates if result.key}
     metrics = [delta for delta in report.metrics if delta.key in judged and delta.head is not None]
     return (
         *(("Modelci-Metric", _metric(delta)) for delta in metrics[:20]),
         *((("Modelci-Run", report.run_url),) if report.run_url else ()),
         ("Modelci-Version", report.version),
+        (VERDICT, "passed" if report.is_ok else "blocked"),
+        *allowance(allowed, by),
     )
+
+
+def allowance(allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
+    """Return the trailers that keep why a rule was lifted, and by whom."""
+    return () if allowed is None else ((ALLOWED, allowed), (ALLOWED_BY, by))
 
 
 def _metric(delta: MetricDelta) -> str:
@@ -285,22 +495,10 @@ def _metric(delta: MetricDelta) -> str:
     return f"{name}={delta.head}"
 
 
-def _act(
-    git: Git,
-    promotion: Promotion,
-    gathered: Gathered,
-    *,
-    branch: str | None,
-    forge: Forge | None,
-    releases: bool,
-    progress: Progress,
-) -> Promotion:
-    commit = gathered.commit
-    brings_results = is_results(commit) and promotion.remote is not None
-    if brings_results and branch and not git.is_on_branch(commit.sha, branch):
-        git.push(promotion.tags, remote=promotion.remote, commit_to=(commit.sha, branch))
-    elif promotion.tags:
-        git.push(promotion.tags, remote=promotion.remote)
+def record(
+    promotion: Promotion, forge: Forge | None, *, releases: bool, progress: Progress
+) -> tuple[str, ...]:
+    """Tell people and the forge of the tags that there are now; return what went wrong."""
     where = promotion.remote or "this clone (there is no remote)"
     notes = []
     for tag in promotion.tags:
@@ -311,7 +509,7 @@ def _act(
             # The tags are what counts, and they are there.
             notes.append(f"{tag.name} is tagged, but the forge was not told: {error}")
             progress.warn(notes[-1])
-    return replace(promotion, done=True, notes=(*promotion.notes, *notes))
+    return tuple(notes)
 
 
 def _record(forge: Forge | None, tag: PlannedTag, *, releases: bool) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelci.domain.artifacts import Artifact
-from modelci.domain.promotion import Candidate, PlannedTag, Promotion, plan_promotion
+from modelci.domain.promotion import Candidate, PlannedTag, Promotion, Rules, plan_promotion
 from modelci.domain.registry import ArtifactState, TagRecord, fold_registry
 from modelci.domain.tags import TagName
 from modelci.domain.versions import Part
@@ -42,7 +42,11 @@ def plan(
     seconds: int = NOW,
 ) -> Promotion:
     return plan_promotion(
-        candidates, registry(*tags), commit=commit, committed_seconds=seconds, bump=bump
+        candidates,
+        registry(*tags),
+        commit=commit,
+        committed_seconds=seconds,
+        rules=Rules(bump=bump),
     )
 
 

@@ -18,9 +18,8 @@ from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.registry import fold_registry, newest_version
 from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
-from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.errors import ConfigError, ForgeError, PromotionError
 from modelci.workflows.promote import _hash, commit_results, promote
-from modelci.workflows.registry import list_registry
 from modelci.workflows.revisions import RESULTS_SUBJECT
 
 GATES = (Gate(metric="auc", rule=Rule.MIN, threshold=Threshold(value=0.5)),)
@@ -119,6 +118,7 @@ def test_a_judged_merge_becomes_a_version_and_a_stage(world: World) -> None:
         "Modelci-Metric": "metrics.json:auc=0.8",
         "Modelci-Run": "https://ci.example/runs/1",
         "Modelci-Version": "1.0",
+        "Modelci-Verdict": "passed",
     }
     assert world.progress.notes == ["m@v0.0.1 → origin", "m#prod#1 → origin"]
 
@@ -396,7 +396,7 @@ def test_only_what_is_merged_is_promoted(world: World) -> None:
     assert world.promote(git, world.report(git), any_branch=True).done
 
 
-# -- releases and the registry ---------------------------------------------------------------
+# -- releases --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("releases", "released"), [(True, ["m@v0.0.1"]), (False, [])])
@@ -435,20 +435,3 @@ def test_an_artifact_in_a_tracked_folder_has_the_folders_hash() -> None:
     snapshot = Snapshot(tracked={"models": folder})
     assert _hash(snapshot, "models/eu/m.skops") == "md5:abc.dir"
     assert _hash(snapshot, "other/m.skops") is None
-
-
-def test_the_registry_is_read_here_or_at_the_remote(world: World) -> None:
-    world.merge()
-    git = world.clone()
-    world.promote(git, world.report(git))
-    other = world.clone()
-    assert list_registry(other) == ()
-    (state,) = list_registry(other, name="m", remote=True)
-    assert state.stages["prod"].label == "v0.0.1"
-    with pytest.raises(UsageError, match="No tag speaks of an artifact 'n'"):
-        list_registry(other, name="n", remote=True)
-    with pytest.raises(UsageError, match=r"'\*' cannot be an artifact's name"):
-        list_registry(other, name="*", remote=True)
-    world.remote.away = True
-    with pytest.raises(ForgeError):
-        list_registry(other, remote=True)

@@ -17,6 +17,7 @@ from dvc.exceptions import DvcException
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
 
 from modelci.adapters.clones import LocalSource
 from modelci.adapters.dvc import errors, machine, records, seams
@@ -198,6 +199,20 @@ class DvcPipeline:
             with _talking_to(remote, "fetch from", heard):
                 repo.cloud.pull(wanted)
 
+    def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
+        """Return those tracked files that the remote lacks; of a folder those files, by hash.
+
+        Nothing but a folder's list is downloaded. Returns None where no remote is set. Raises
+        PipelineError where it does not answer, or is not there at all.
+        """
+        wanted = [file for file in files if file.hash and not file.in_git]
+        with self._open(_LOGGER.debug) as (repo, heard):
+            remote = self._remote(repo)
+            if remote is None:
+                return None
+            with _talking_to(remote, "ask", heard):
+                return tuple(one for file in wanted for one in _lacking(repo, file))
+
     def version(self) -> str:
         """Return DVC's version."""
         return str(dvc.__version__)
@@ -281,6 +296,34 @@ class DvcPipeline:
             except RunCacheNotSupported as error:
                 progress.warn(f"Past runs cannot be pulled: {errors.describe(error)}.")
         return True
+
+
+def _lacking(repo: Any, file: TrackedFile) -> Iterator[TrackedFile]:
+    """Yield the file if the remote lacks it, and those of a folder that it lacks."""
+    # Never by DVC's index of the remote: it takes for there what was there once.
+    remote = repo.cloud.get_remote(command="status")
+    if remote.fs.protocol == "local" and not remote.fs.exists(remote.path):
+        raise FileNotFoundError(f"{remote.path} is not there")  # and not: it lacks everything
+    odb = repo.cloud.get_remote_odb(command="status", hash_name=file.hash_name)
+    if not set(odb.oids_exist([file.hash])):
+        yield file
+        return
+    if not str(file.hash).endswith(".dir"):
+        return
+    listed = {entry.value: "/".join(key) for key, _, entry in _load_tree(repo, odb, file)}
+    there = set(odb.oids_exist(list(listed)))
+    for oid, path in sorted(listed.items(), key=lambda one: one[1]):
+        if oid not in there:
+            yield replace(file, path=f"{file.path}/{path}", hash=oid, bytes=None, files=None)
+
+
+def _load_tree(repo: Any, odb: Any, file: TrackedFile) -> Any:
+    info = HashInfo(file.hash_name, file.hash)
+    cache = repo.cache.local if file.hash_name == "md5" else repo.cache.legacy
+    try:
+        return Tree.load(cache, info)
+    except FileNotFoundError:
+        return Tree.load(odb, info)
 
 
 def _warn(progress: Progress, text: str) -> None:

@@ -1,0 +1,186 @@
+"""``modelci promote NAME@v1.2.0 --assign prod``: an old version goes to a further stage."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from modelci.config.model import PromoteConfig
+from modelci.domain.changes import DataKind, TrackedFile
+from modelci.domain.holds import find_holds, trailers
+from modelci.domain.promotion import Promotion, Rules, plan_assignment
+from modelci.domain.registry import (
+    ArtifactState,
+    RegisteredVersion,
+    find_version,
+    fold_registry,
+)
+from modelci.domain.tags import Query, is_stage_name
+from modelci.errors import PromotionError, UsageError
+from modelci.ports import Forge, Git, Pipeline, Progress
+from modelci.workflows.promote import (
+    HASH,
+    PATH,
+    VERDICT,
+    allowance,
+    event_notes,
+    reason_for,
+    record,
+    remote_notes,
+    require_free,
+)
+from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
+from modelci.workflows.stored import require_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which version is to have which stages; ``seconds`` is now (Unix time), ``by`` who asks."""
+
+    query: Query
+    stages: tuple[str, ...]
+    seconds: int
+    by: str | None = None
+
+
+def assign(
+    wanted: Wanted,
+    *,
+    git: Git,
+    settings: PromoteConfig,
+    progress: Progress,
+    pipeline: Callable[[], Pipeline] | None = None,
+    rules: Rules,
+    forge: Forge | None = None,
+    on_github: bool = False,
+    dry_run: bool = False,
+    pause: Pause = pause_briefly,
+) -> Promotion:
+    """Assign a registered version to stages; with ``dry_run`` only say what that takes.
+
+    Its own tag says what the gates came to when it was registered. Raises UsageError where there
+    is no such version, PromotionError where gates, the stages' order, a hold or the remote forbid
+    it (``rules.allowed`` lifts all but the last).
+    """
+    _require_stages(wanted)
+    git = git.with_remote(settings.remote) if settings.remote else git
+    rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
+    remote, by = git.remote(), wanted.by or git.tagger()
+
+    def plan(tags: Tags) -> Promotion:
+        state, version = _find(tags, wanted.query)
+        if rules.allowed is None:
+            _require_passed(version)
+            _require_no_hold(tags, state.name, version, wanted.stages)
+        found = plan_assignment(
+            state,
+            version,
+            wanted.stages,
+            now=wanted.seconds,
+            rules=rules,
+            trailers=(*_kept(version), *allowance(rules.allowed, by)),
+        )
+        require_free(found, tags)
+        notes = (*remote_notes(git), *_steps_back(state, version, found))
+        return replace(found, remote=remote, notes=notes)
+
+    task = Task(read=lambda: git.tags([wanted.query.artifact], remote=remote), plan=plan)
+    tags = task.read()
+    promotion = plan(tags)
+    notes = require_bytes(
+        _files(_find(tags, wanted.query)[1]) if promotion.tags else [],
+        pipeline,
+        is_required=settings.require_remote,
+        allowed=rules.allowed,
+    )
+    notes += event_notes(promotion, on_github=on_github, starts=settings.starts_workflows)
+    if not dry_run:
+        promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
+        notes += record(promotion, forge, releases=False, progress=progress)
+    return replace(promotion, notes=(*promotion.notes, *notes))
+
+
+def _require_stages(wanted: Wanted) -> None:
+    if not wanted.stages:
+        raise UsageError(
+            f"{wanted.query} names a version, but no stage for it.", hint="Give --assign STAGE."
+        )
+    for stage in wanted.stages:
+        if not is_stage_name(stage):
+            raise UsageError(f"{stage!r} cannot be a stage's name.")
+
+
+def _find(tags: Tags, query: Query) -> tuple[ArtifactState, RegisteredVersion]:
+    state = next((one for one in fold_registry(tags) if one.name == query.artifact), None)
+    if state is None:
+        raise UsageError(
+            f"No tag of the remote speaks of an artifact {query.artifact!r}.",
+            hint="`modelci registry --remote` lists what there is.",
+        )
+    if query.stage is not None:
+        holder = state.stages.get(query.stage)
+        found = state.version_at(holder.commit) if holder else None
+    else:
+        found = find_version(state, query.version or "latest")
+    if found is None:
+        known = ", ".join(f"v{one.version}" for one in state.versions[:5] if one.active)
+        raise UsageError(
+            f"There is no version {query}.", hint=f"There are {known}." if known else None
+        )
+    return state, found
+
+
+def _require_passed(version: RegisteredVersion) -> None:
+    """Refuse a version whose own tag does not say that its gates let it through."""
+    said = trailers(version.message)
+    verdict = said.get(VERDICT, "passed" if HASH in said else None)
+    if verdict == "passed":
+        return
+    what = "was registered although gates blocked it" if verdict else "bears no verdict of gates"
+    raise PromotionError(
+        f"{version.tag} {what}.",
+        hint="Promote a commit that was judged (`modelci report`, `modelci promote`); or give "
+        "--allow REASON.",
+    )
+
+
+def _require_no_hold(
+    tags: Tags, name: str, version: RegisteredVersion, stages: Sequence[str]
+) -> None:
+    holds = find_holds(tags)
+    for stage in stages:
+        hold = holds.get((name, stage))
+        if hold is not None and hold.commit != version.commit:
+            raise PromotionError(
+                f"{hold.sentence}.",
+                hint=f"`modelci release-hold {name} --stage {stage}` first; or --allow REASON.",
+            )
+
+
+def _steps_back(
+    state: ArtifactState, version: RegisteredVersion, promotion: Promotion
+) -> list[str]:
+    planned = {tag.name.partition("#")[2].partition("#")[0] for tag in promotion.tags}
+    newer = (
+        one
+        for stage, one in state.stages.items()
+        if stage in planned and one.version is not None and one.version > version.version
+    )
+    return [
+        f"{one.stage} held {one.label}, which is newer: `modelci rollback` would also hold the "
+        "stage there."
+        for one in newer
+    ]
+
+
+def _kept(version: RegisteredVersion) -> list[tuple[str, str]]:
+    said = trailers(version.message)
+    return [(key, said[key]) for key in (PATH, HASH, VERDICT) if key in said]
+
+
+def _files(version: RegisteredVersion) -> list[TrackedFile]:
+    """Return the bytes that the version's tag names."""
+    said = trailers(version.message)
+    hash_name, _, hash_ = said.get(HASH, "").partition(":")
+    if not hash_:
+        return []
+    path = said.get(PATH, version.tag)
+    return [TrackedFile(path=path, kind=DataKind.MODEL, hash=hash_, hash_name=hash_name)]
