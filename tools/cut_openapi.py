@@ -42,9 +42,11 @@ OPERATIONS = {
     "/issues/{issue_number}/comments": ("get", "post"),
     "/pulls": ("get",),
     "/pulls/{pull_number}": ("get",),
-    "/releases": ("post",),
+    "/releases": ("get", "post"),
+    "/releases/assets/{asset_id}": ("delete", "get"),
     "/releases/tags/{tag}": ("get",),
-    "/releases/{release_id}": ("patch",),
+    "/releases/{release_id}": ("get", "patch"),
+    "/releases/{release_id}/assets": ("post",),
     "/statuses/{sha}": ("post",),
 }
 

@@ -42,6 +42,7 @@ class World:
     bodies: Callable[[int], list[str]]
     someone_writes: Callable[[int, str], object]
     release_text: Callable[[str], str]
+    release_files: Callable[[str], Mapping[str, bytes]]
     count_writes: Callable[[], int]
     add_pull: Callable[[int, str, str, str, str], object]
     check: Callable[[str, str], tuple[str, str]]
@@ -75,6 +76,7 @@ def fake_world() -> World:
             FakeComment(number=number, author="someone", body=body)
         ),
         release_text=lambda tag: "\n".join(forge.releases[tag]),
+        release_files=lambda tag: forge.assets[tag],
         count_writes=lambda: hash(repr(forge)),
         add_pull=add_pull,
         check=check,
@@ -118,6 +120,10 @@ def local_world(folder: Path) -> World:
         release_text=lambda tag: (
             folder / "releases" / f"{tag.replace('/', '%2F')}.md"
         ).read_text(),
+        release_files=lambda tag: {
+            path.name: path.read_bytes()
+            for path in (folder / "releases" / tag.replace("/", "%2F")).iterdir()
+        },
         count_writes=lambda: sum(path.stat().st_mtime_ns for path in comments.iterdir()),
         add_pull=add_pull,
         check=check,
@@ -159,6 +165,7 @@ def github_world(github: FakeGitHub) -> World:
         bodies=lambda number: [one["body"] for one in github.comments.get(number, [])],
         someone_writes=lambda number, body: github.add_comment(number, body, author="someone"),
         release_text=lambda tag: "{name}\n{body}".format(**github.releases[tag]),
+        release_files=github.assets_of,
         count_writes=lambda: sum(
             request.method != "GET" and not request.path.endswith("/graphql")
             for request in github.requests
@@ -199,6 +206,7 @@ def gitlab_world(gitlab: FakeGitLab) -> World:
         bodies=lambda number: [one["body"] for one in gitlab.notes.get(number, [])],
         someone_writes=lambda number, body: gitlab.add_note(number, body, author="someone"),
         release_text=lambda tag: "{name}\n{description}".format(**gitlab.releases[tag]),
+        release_files=gitlab.assets_of,
         count_writes=lambda: sum(request.method != "GET" for request in gitlab.requests),
         add_pull=add_pull,
         check=check,
@@ -231,6 +239,7 @@ def gitea_world(gitea: FakeGitea) -> World:
         bodies=lambda number: [one["body"] for one in gitea.comments.get(number, [])],
         someone_writes=lambda number, body: gitea.add_comment(number, body, author="someone"),
         release_text=lambda tag: "{name}\n{body}".format(**gitea.releases[tag]),
+        release_files=gitea.assets_of,
         count_writes=lambda: sum(request.method != "GET" for request in gitea.requests),
         add_pull=add_pull,
         check=check,
@@ -357,6 +366,41 @@ def test_what_no_encoding_can_hold_becomes_a_question_mark(world: World) -> None
 def test_a_marker_that_no_line_can_be_is_refused(world: World, marker: str) -> None:
     with pytest.raises(ValueError, match="a marker is one line"):
         world.forge.upsert_comment(7, "one", marker=marker)
+
+
+FILES = {"report.html": b"<p>better</p>", "dvc.lock": b"schema: '2.0'\n"}
+
+
+def test_a_release_has_its_files(world: World) -> None:
+    posted = world.forge.publish_release(TAG, title="t", body="b", assets=FILES)
+    assert posted.notes == ()
+    assert dict(world.release_files(TAG)) == FILES
+    read = world.forge.read_release_asset(TAG, "dvc.lock", max_bytes=100)
+    assert read == FILES["dvc.lock"]
+
+
+def test_a_release_published_again_is_the_same(world: World) -> None:
+    first = world.forge.publish_release(TAG, title="t", body="b", assets=FILES)
+    second = world.forge.publish_release(TAG, title="t", body="b", assets=FILES)
+    assert second == first
+    assert dict(world.release_files(TAG)) == FILES
+
+
+def test_what_a_published_release_lacks_is_added_and_what_it_has_is_left(world: World) -> None:
+    world.forge.publish_release(TAG, title="t", body="b", assets={"dvc.lock": b"old"})
+    posted = world.forge.publish_release(TAG, title="t", body="b", assets=FILES)
+    assert "dvc.lock" in " ".join(posted.notes)
+    assert dict(world.release_files(TAG)) == {**FILES, "dvc.lock": b"old"}
+
+
+def test_a_file_that_is_missing_or_too_large_is_not_read(world: World) -> None:
+    with pytest.raises(ForgeError, match="model"):
+        world.forge.read_release_asset(TAG, "model.bin", max_bytes=100)
+    world.forge.publish_release(TAG, title="t", body="b", assets=FILES)
+    with pytest.raises(ForgeError, match="model"):
+        world.forge.read_release_asset(TAG, "model.bin", max_bytes=100)
+    with pytest.raises(ForgeError, match=r"larger|too large"):
+        world.forge.read_release_asset(TAG, "report.html", max_bytes=3)
 
 
 def test_a_release_is_created_and_then_updated(world: World) -> None:

@@ -511,8 +511,9 @@ def test_a_release_finds_its_tag_whatever_its_name(
     forge.publish_release(tag, title="t", body="one")
     assert github.asked() == [
         f"GET /releases/tags/{tag}",
+        "GET /releases",  # is there a draft?
         f"GET /git/ref/tags/{tag}",
-        ("POST /releases"),
+        "POST /releases",
     ]
     github.requests.clear()
     forge.publish_release(tag, title="t", body="two")

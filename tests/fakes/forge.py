@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.releasing import NO_FILES
 from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, post, retire
 from modelci.config.model import CommentMode
 from modelci.errors import ForgeDeniedError, ForgeError, UsageError
@@ -29,7 +30,8 @@ class FakeComment:
 
 @dataclass(kw_only=True)
 class FakeForge:
-    """Comments in the order written; releases (title, body) and tags (commit, message) by name.
+    """Comments in the order written; releases (title, body) and tags (commit, message) by name;
+    ``assets`` are the releases' files.
 
     Put in what the world has (``pulls`` by number, ``artifacts`` as {path: bytes} by run and
     name), name in ``denied`` the methods that a token may not use, and look at what was posted:
@@ -41,6 +43,9 @@ class FakeForge:
     login: str = "modelci"
     comments: list[FakeComment] = field(default_factory=list)
     releases: dict[str, tuple[str, str]] = field(default_factory=dict)
+    assets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    prereleases: set[str] = field(default_factory=set)
+    latest: str | None = None
     tags: dict[str, tuple[str, str]] = field(default_factory=dict)
     pulls: dict[int, PullRequest] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
@@ -100,10 +105,32 @@ class FakeForge:
             raise ForgeError(f"Run {run_id} has {what} {path!r} in its artifact {name!r}.")
         return data
 
-    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
+    def publish_release(
+        self,
+        tag: str,
+        *,
+        title: str,
+        body: str,
+        assets: Mapping[str, bytes] = NO_FILES,
+        prerelease: bool = False,
+        latest: bool = True,
+    ) -> PostedRelease:
         self._refuse("publish_release")
+        kept = self.assets.setdefault(tag, {})
+        notes = [f"{name} is left" for name in assets if kept.get(name, b"") != assets[name]]
+        notes = notes if kept else []
+        kept.update({name: data for name, data in assets.items() if name not in kept})
         self.releases[tag] = (title, body)
-        return PostedRelease(tag=tag, url=f"https://forge.example/releases/{tag}")
+        self.prereleases |= {tag} if prerelease else set()
+        self.latest = tag if latest and not prerelease else self.latest
+        url = f"https://forge.example/releases/{tag}"
+        return PostedRelease(tag=tag, url=url, notes=tuple(notes))
+
+    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
+        data = self.assets.get(tag, {}).get(name) if tag in self.releases else None
+        if data is None or len(data) > max_bytes:
+            raise ForgeError(f"There is no {name} of {tag}, or it is too large.")
+        return data
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         self.tags[tag] = (commit, message)

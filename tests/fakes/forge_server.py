@@ -162,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_body(self, data: bytes) -> object:
         """Return the JSON, or the fields of a form: (file name, contents) by field name."""
         kind = self.headers.get("content-type", "")
+        if kind == "application/octet-stream":
+            return data
         if not kind.startswith("multipart/form-data"):
             return json.loads(data) if data else None
         form = message_from_bytes(

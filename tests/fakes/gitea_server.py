@@ -4,6 +4,7 @@ Shapes are those of Gitea's own API description (Comment, PullRequest, CommitSta
 field that it does not name is refused, which the real one would only ignore.
 """
 
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class FakeGitea(ForgeServer):
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[int, bytes] = field(default_factory=dict)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     artifacts: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
 
@@ -46,6 +48,16 @@ class FakeGitea(ForgeServer):
     @property
     def site(self) -> str:
         return f"{self.url}{self.prefix}"
+
+    def answer(self, request: Request) -> Reply | None:
+        found = re.fullmatch(
+            f"{self.prefix}/{REPOSITORY}/releases/download/(\\d+)/.+", request.path
+        )
+        if found is None:
+            return super().answer(request)
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        data = self.files.get(int(found[1])) if token in self.users else None
+        return _NOT_FOUND if data is None else Reply(body=data)
 
     def add_pull(
         self, number: int, *, sha: str = SHA, repository: str | None = REPOSITORY, **more: object
@@ -163,7 +175,12 @@ class FakeGitea(ForgeServer):
 
     def get_release(self, request: Request) -> Reply:
         found = self.releases.get(request.arguments[0])
-        return Reply(body=found) if found else _NOT_FOUND
+        return _NOT_FOUND if found is None or found["draft"] else Reply(body=found)
+
+    def list_releases(self, request: Request) -> Reply:
+        drafts = [one for one in self.releases.values() if one["draft"]]
+        wanted = drafts if request.query.get("draft") == "true" else list(self.releases.values())
+        return self._page(request, wanted)
 
     def create_release(self, request: Request) -> Reply:
         known = set("tag_name name body draft prerelease target_commitish tag_message".split())
@@ -173,17 +190,48 @@ class FakeGitea(ForgeServer):
         tag = request.body["tag_name"]
         if tag in self.releases:
             return Reply(status=409, body={"message": "Release is has no Tag"})
-        self.tags.add(tag)  # as Gitea does, on the default branch
+        if not request.body.get("draft"):
+            self.tags.add(tag)  # as Gitea does, on the default branch
         url = f"{self.site}/{REPOSITORY}/releases/tag/{tag}"
-        self.releases[tag] = {"id": next(self.ids), "html_url": url, "draft": False, **request.body}
+        made = {"id": next(self.ids), "html_url": url, "draft": False, "assets": []}
+        self.releases[tag] = {**made, **request.body}
         return Reply(status=201, body=self.releases[tag])
 
     def update_release(self, request: Request) -> Reply:
-        for release in self.releases.values():
-            if release["id"] == int(request.arguments[0]):
-                release.update(request.body)
-                return Reply(body=release)
-        return _NOT_FOUND
+        found = self._find_release(int(request.arguments[0]))
+        if found is None:
+            return _NOT_FOUND
+        found.update(request.body)
+        return Reply(body=found)
+
+    def attach(self, request: Request) -> Reply:
+        found = self._find_release(int(request.arguments[0]))
+        if found is None:
+            return _NOT_FOUND
+        self.add_asset(found, request.query["name"], request.body["attachment"][1])
+        return Reply(status=201, body=found["assets"][-1])
+
+    def add_asset(self, release: dict[str, Any], name: str, data: bytes) -> None:
+        number = next(self.ids)
+        url = f"{self.site}/{REPOSITORY}/releases/download/{number}/{name}"
+        made = {"id": number, "name": name, "size": len(data), "browser_download_url": url}
+        self.files[number] = data
+        release["assets"].append(made)
+
+    def detach(self, request: Request) -> Reply:
+        found = self._find_release(int(request.arguments[0]))
+        number = int(request.arguments[1])
+        if found is None or number not in self.files:
+            return _NOT_FOUND
+        found["assets"] = [one for one in found["assets"] if one["id"] != number]
+        del self.files[number]
+        return Reply(status=204)
+
+    def assets_of(self, tag: str) -> dict[str, bytes]:
+        return {one["name"]: self.files[one["id"]] for one in self.releases[tag]["assets"]}
+
+    def _find_release(self, number: int) -> dict[str, Any] | None:
+        return next((one for one in self.releases.values() if one["id"] == number), None)
 
     def list_artifacts(self, request: Request) -> Reply:
         run = int(request.arguments[0])
@@ -250,4 +298,7 @@ ROUTES: tuple[Route, ...] = (
     ("GET", rf"{_REPOSITORY}/actions/artifacts/(\d+)/zip", FakeGitea.get_artifact),
     ("GET", rf"{_REPOSITORY}/actions/artifacts/(\d+)/zip/raw", FakeGitea.get_raw_artifact),
     ("PATCH", rf"{_REPOSITORY}/releases/(\d+)", FakeGitea.update_release),
+    ("GET", f"{_REPOSITORY}/releases", FakeGitea.list_releases),
+    ("POST", rf"{_REPOSITORY}/releases/(\d+)/assets", FakeGitea.attach),
+    ("DELETE", rf"{_REPOSITORY}/releases/(\d+)/assets/(\d+)", FakeGitea.detach),
 )

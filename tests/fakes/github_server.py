@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import sha1
+from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any, cast
@@ -74,6 +74,7 @@ class FakeGitHub:
 
     ``objects`` are Git's, by id: bytes of blobs, {path: blob} of trees, and commits. ``heads``
     tells the head of a pull request anew at every request; ``before`` comes before each answer.
+    ``release_files`` are by id; ``immutable`` ones cannot be changed once published.
     """
 
     prefix: str = ""
@@ -91,6 +92,9 @@ class FakeGitHub:
     artifacts: list[Artifact] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    release_files: dict[int, bytes] = field(default_factory=dict)
+    immutable: bool = False
+    latest: str | None = None
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     before: Callable[["FakeGitHub", Request], None] | None = None
@@ -186,8 +190,13 @@ class FakeGitHub:
             )
         return reply
 
+    @property
+    def uploads(self) -> str:
+        """Where files are uploaded to: a host of its own where there is no Enterprise Server."""
+        return "/api/uploads" if self.prefix else "/uploads"
+
     def _path(self, request: Request) -> str:
-        return request.path.removeprefix(self.prefix)
+        return request.path.removeprefix(self.uploads).removeprefix(self.prefix)
 
     def _inspect(self, request: Request) -> None:
         if request.path.startswith(STORE):
@@ -196,14 +205,15 @@ class FakeGitHub:
         elif request.path.endswith("/graphql"):
             self.violations += _check_graphql(request.body)
         else:
+            body = None if isinstance(request.body, bytes) else request.body
             self.violations += DESCRIPTION.check_request(
-                request.method, self._path(request), request.query, request.body
+                request.method, self._path(request), request.query, body
             )
 
     def _route(self, request: Request) -> Reply:
         if request.path.startswith(STORE):
-            (artifact,) = (one for one in self.artifacts if request.path == f"{STORE}{one.id}")
-            return Reply(body=artifact.data)
+            kept = self.release_files | {one.id: one.data for one in self.artifacts}
+            return Reply(body=kept[int(request.path.removeprefix(STORE))])
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         login = self.logins.get(token)
         if login is None:
@@ -212,7 +222,8 @@ class FakeGitHub:
         if (request.method, request.path) == ("POST", graphql):
             return self.answer_graphql(replace(request, login=login))
         for method, pattern, handle in ROUTES:
-            match = re.fullmatch(f"{self.prefix}/repos/{REPOSITORY}{pattern}", request.path)
+            prefix = self.uploads if isinstance(request.body, bytes) else self.prefix
+            match = re.fullmatch(f"{prefix}/repos/{REPOSITORY}{pattern}", request.path)
             if match and method == request.method:
                 argument = unquote(match[1]) if match.groups() else ""
                 return handle(self, replace(request, login=login, argument=argument))
@@ -445,27 +456,103 @@ class FakeGitHub:
         return Reply(body=made)
 
     def get_release(self, request: Request) -> Reply:
-        tag = request.argument
-        return Reply(body=self.releases[tag]) if tag in self.releases else NOT_FOUND
+        found = self.releases.get(request.argument)
+        return NOT_FOUND if found is None or found["draft"] else Reply(body=found)
+
+    def list_releases(self, request: Request) -> Reply:
+        query = {key: int(value[0]) for key, value in parse_qs(request.query).items()}
+        page, size = query.get("page", 1), query.get("per_page", 30)
+        found = list(self.releases.values())
+        more = len(found) > page * size
+        link = {"Link": f'<{self.url}/next>; rel="next"'} if more else {}
+        return Reply(body=found[(page - 1) * size : page * size], headers=link)
 
     def create_release(self, request: Request) -> Reply:
         tag = request.body["tag_name"]
-        if tag in self.releases:
+        if tag in self.releases and not self.releases[tag]["draft"]:
             error = {"resource": "Release", "code": "already_exists", "field": "tag_name"}
             return _invalid("Validation Failed", errors=[error])
         url = f"https://github.com/{REPOSITORY}/releases/tag/{tag}"
-        self.tags.setdefault(tag, "default branch")
+        if not request.body.get("draft"):
+            self.tags.setdefault(tag, "default branch")
+        number = next(self.ids)
+        root = f"{self.url}{self.uploads}/repos/{REPOSITORY}/releases/{number}"
+        fields = {key: value for key, value in request.body.items() if key != "make_latest"}
         self.releases[tag] = DESCRIPTION.example(
-            "release", id=next(self.ids), html_url=url, **request.body
+            "release", id=number, html_url=url, upload_url=f"{root}/assets{{?name,label}}", **fields
         )
+        self._publish(self.releases[tag], request.body)
         return Reply(status=201, body=self.releases[tag])
 
     def update_release(self, request: Request) -> Reply:
+        found = self._find_release(int(request.argument))
+        if found is None:
+            return NOT_FOUND
+        if found.get("immutable") and not found["draft"]:
+            return _invalid("Cannot change an immutable release")
+        fields = {key: value for key, value in request.body.items() if key != "make_latest"}
+        found.update(fields)
+        self._publish(found, request.body)
+        return Reply(body=found)
+
+    def upload_asset(self, request: Request) -> Reply:
+        found = self._find_release(int(request.argument))
+        if found is None:
+            return NOT_FOUND
+        if found.get("immutable") and not found["draft"]:
+            return _invalid("Cannot upload assets to an immutable release.")
+        name = parse_qs(request.query)["name"][0]
+        if name in {one["name"] for one in found["assets"]}:
+            error = {"resource": "ReleaseAsset", "code": "already_exists", "field": "name"}
+            return _invalid("Validation Failed", errors=[error])
+        made = self.add_asset(found, name, request.body)
+        return Reply(status=201, body=made)
+
+    def add_asset(
+        self, release: dict[str, Any], name: str, data: bytes, **fields: object
+    ) -> dict[str, Any]:
+        number = next(self.ids)
+        made = DESCRIPTION.example(
+            "release-asset",
+            id=number,
+            name=name,
+            size=len(data),
+            state="uploaded",
+            digest=f"sha256:{sha256(data).hexdigest()}",
+        )
+        made.update(fields)
+        self.release_files[number] = data
+        release["assets"].append(made)
+        return made
+
+    def send_asset(self, request: Request) -> Reply:
+        if int(request.argument) not in self.release_files:
+            return NOT_FOUND
+        if request.headers["accept"] != "application/octet-stream":
+            self.violations.append("an asset was asked for as JSON")
+        store = self.url.replace("127.0.0.1", "localhost")
+        return Reply(status=302, headers={"Location": f"{store}{STORE}{request.argument}"})
+
+    def delete_asset(self, request: Request) -> Reply:
+        number = int(request.argument)
         for release in self.releases.values():
-            if release["id"] == int(request.argument):
-                release.update(request.body)
-                return Reply(body=release)
+            for one in [one for one in release["assets"] if one["id"] == number]:
+                release["assets"].remove(one)
+                del self.release_files[number]
+                return Reply(status=204)
         return NOT_FOUND
+
+    def assets_of(self, tag: str) -> dict[str, bytes]:
+        return {one["name"]: self.release_files[one["id"]] for one in self.releases[tag]["assets"]}
+
+    def _find_release(self, number: int) -> dict[str, Any] | None:
+        return next((one for one in self.releases.values() if one["id"] == number), None)
+
+    def _publish(self, release: dict[str, Any], asked: Mapping[str, object]) -> None:
+        if not release["draft"]:
+            release["immutable"] = self.immutable
+            if asked.get("make_latest", "true") == "true" and not release["prerelease"]:
+                self.latest = release["tag_name"]
 
 
 def make_user(login: str) -> dict[str, Any]:
@@ -555,6 +642,10 @@ ROUTES: tuple[tuple[str, str, Handle], ...] = (
     ("GET", r"/releases/tags/([^/]+)", FakeGitHub.get_release),
     ("POST", r"/releases", FakeGitHub.create_release),
     ("PATCH", r"/releases/(\d+)", FakeGitHub.update_release),
+    ("GET", r"/releases", FakeGitHub.list_releases),
+    ("POST", r"/releases/(\d+)/assets", FakeGitHub.upload_asset),
+    ("GET", r"/releases/assets/(\d+)", FakeGitHub.send_asset),
+    ("DELETE", r"/releases/assets/(\d+)", FakeGitHub.delete_asset),
 )
 
 
@@ -576,7 +667,7 @@ class _Handler(BaseHTTPRequestHandler):
                 path=address.path,
                 query=address.query,
                 headers={key.lower(): value for key, value in self.headers.items()},
-                body=json.loads(body) if body else None,
+                body=self._read_body(body),
             )
         )
         if reply is None:
@@ -592,6 +683,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def _read_body(self, data: bytes) -> object:
+        if self.headers.get("content-type", "") == "application/octet-stream":
+            return data
+        return json.loads(data) if data else None
 
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 

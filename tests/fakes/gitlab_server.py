@@ -4,9 +4,11 @@ Shapes, limits and refusals are those that GitLab documents; a field that the AP
 is refused, which the real one would only ignore.
 """
 
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from tests.fakes.forge_server import ForgeServer, Reply, Request, Route, page, serve
@@ -36,6 +38,7 @@ class FakeGitLab(ForgeServer):
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     uploads: list[tuple[str, bytes]] = field(default_factory=list)
+    packages: dict[tuple[str, str], list[tuple[int, str, bytes]]] = field(default_factory=dict)
 
     api: str = "/api/v4"
 
@@ -220,7 +223,8 @@ class FakeGitLab(ForgeServer):
         if tag not in self.tags:
             return Reply(status=422, body={"message": "Ref is not specified"})
         links = {"self": f"{self.site}/{PROJECT}/-/releases/{tag}"}
-        self.releases[tag] = {**request.body, "_links": links}
+        assets = {"links": list(request.body.get("assets", {}).get("links", []))}
+        self.releases[tag] = {**request.body, "assets": assets, "_links": links}
         return Reply(status=201, body=self.releases[tag])
 
     def update_release(self, request: Request) -> Reply:
@@ -230,6 +234,63 @@ class FakeGitLab(ForgeServer):
             return refused
         release.update(request.body)
         return Reply(body=release)
+
+    def create_link(self, request: Request) -> Reply:
+        links = self.releases[request.arguments[1]]["assets"]["links"]
+        refused = _refuse(request.body, {"name", "url", "link_type"}, {"name", "url"})
+        if refused:
+            return refused
+        if request.body["name"] in {one["name"] for one in links}:
+            return Reply(status=400, body={"message": "Name has already been taken"})
+        links.append(request.body)
+        return Reply(status=201, body={"id": next(self.ids), **request.body})
+
+    def put_file(self, request: Request) -> Reply:
+        _, package, version, name = request.arguments
+        if not all(re.fullmatch(r"[A-Za-z0-9._-]+", one) for one in (package, version, name)):
+            return Reply(status=400, body={"message": "package_name is invalid"})
+        files = self.packages.setdefault((package, version), [])
+        files.append((next(self.ids), name, request.body))
+        return Reply(status=201, body={"message": "201 Created"})
+
+    def get_file(self, request: Request) -> Reply:
+        _, package, version, name = request.arguments
+        files = self.packages.get((package, version), [])
+        found = [data for _, known, data in files if known == name]
+        return Reply(body=found[-1]) if found else _NOT_FOUND
+
+    def list_packages(self, request: Request) -> Reply:
+        wanted = request.query["package_name"], request.query["package_version"]
+        found = [
+            {"id": index, "name": name, "version": version, "package_type": "generic"}
+            for index, (name, version) in enumerate(self.packages)
+            if (name, version) == wanted
+        ]
+        return Reply(body=found)
+
+    def list_files(self, request: Request) -> Reply:
+        files = list(self.packages.values())[int(request.arguments[1])]
+        found = [
+            {
+                "id": id_,
+                "file_name": name,
+                "size": len(data),
+                "file_sha256": sha256(data).hexdigest(),
+            }
+            for id_, name, data in files
+        ]
+        return Reply(body=found)
+
+    def assets_of(self, tag: str) -> dict[str, bytes]:
+        """Return what the release's links lead to."""
+        found = {}
+        for link in self.releases[tag]["assets"]["links"]:
+            *_, package, version, name = link["url"].split("/")
+            assert link["url"].startswith(f"{self.api_url}/projects/")
+            found[link["name"]] = [
+                data for _, known, data in self.packages[package, version] if known == name
+            ][-1]
+        return found
 
     def _find_note(self, request: Request) -> dict[str, Any] | None:
         notes = self.notes.get(int(request.arguments[1]), [])
@@ -285,4 +346,9 @@ ROUTES: tuple[Route, ...] = (
     ("POST", f"{_PROJECT}/releases", FakeGitLab.create_release),
     ("GET", f"{_PROJECT}/releases/([^/]+)", FakeGitLab.get_release),
     ("PUT", f"{_PROJECT}/releases/([^/]+)", FakeGitLab.update_release),
+    ("POST", f"{_PROJECT}/releases/([^/]+)/assets/links", FakeGitLab.create_link),
+    ("GET", f"{_PROJECT}/packages", FakeGitLab.list_packages),
+    ("GET", rf"{_PROJECT}/packages/(\d+)/package_files", FakeGitLab.list_files),
+    ("PUT", f"{_PROJECT}/packages/generic/([^/]+)/([^/]+)/([^/]+)", FakeGitLab.put_file),
+    ("GET", f"{_PROJECT}/packages/generic/([^/]+)/([^/]+)/([^/]+)", FakeGitLab.get_file),
 )

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -10,15 +9,16 @@ import msgspec
 
 from modelci.adapters.forge import github_artifacts
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
+from modelci.adapters.forge.gitea_releases import GiteaReleases
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.releasing import NO_FILES, Wanted, publish
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import (
     NOBODY,
     StickyComment,
     has_marker,
-    normalize,
     post,
     retire,
 )
@@ -87,13 +87,6 @@ class _Pull(msgspec.Struct):
     base: _Branch
 
 
-class _Release(msgspec.Struct):
-    id: int
-    html_url: str
-    name: str | None = None
-    body: str | None = None
-
-
 def connect(settings: ForgeSettings) -> "GiteaForge":
     """Return the repository's forge, without asking it anything yet."""
     if not settings.token:
@@ -137,6 +130,7 @@ class GiteaForge:
         self._client = client
         self._progress = progress
         self._root = f"/repos/{repository}"
+        self._releases = GiteaReleases(client, self._root)
         self._logins = frozenset({login.casefold()}) if login else None
 
     def upsert_comment(
@@ -213,22 +207,25 @@ class GiteaForge:
                 "Forgejo may not. Else comment in a job of the same run.",
             ) from error
 
-    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
-        """Create the release of a tag that Gitea has, or bring its title and text up to date."""
-        wanted = {"name": title, "body": body}
-        for tries in count():
-            known = self._find_release(tag)
-            if known is not None:
-                return PostedRelease(tag=tag, url=self._update_release(known, wanted).html_url)
-            self._require_tag(tag)
-            try:
-                new = {"tag_name": tag, **wanted}
-                made = self._client.send("POST", f"{self._root}/releases", new)
-            except LookAgainError as error:
-                self._client.wait(error, tries=tries)
-            else:
-                return PostedRelease(tag=tag, url=self._client.decode(made, _Release).html_url)
-        raise AssertionError  # unreachable: count() never ends
+    def publish_release(
+        self,
+        tag: str,
+        *,
+        title: str,
+        body: str,
+        assets: Mapping[str, bytes] = NO_FILES,
+        prerelease: bool = False,
+        latest: bool = True,
+    ) -> PostedRelease:
+        """Bring about the release of a tag that Gitea has."""
+        wanted = Wanted(
+            tag=tag, title=title, body=body, assets=assets, prerelease=prerelease, latest=latest
+        )
+        return publish(self._releases, wanted)
+
+    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
+        """Return a file of a published release."""
+        return self._releases.read(tag, name, max_bytes=max_bytes)
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: Gitea has the tag since it was pushed."""
@@ -249,30 +246,6 @@ class GiteaForge:
                 raise
             return RUNNERS  # some versions do not tell a workflow's token who it is
         return frozenset({self._client.decode(reply, _User).login.casefold()})
-
-    def _find_release(self, tag: str) -> _Release | None:
-        path = f"{self._root}/releases/tags/{quote(tag, safe='')}"
-        try:
-            reply = self._client.send("GET", path)
-        except NotFoundError:
-            return None
-        return self._client.decode(reply, _Release)
-
-    def _update_release(self, known: _Release, wanted: dict[str, str]) -> _Release:
-        if (known.name, normalize(known.body or "")) == (wanted["name"], normalize(wanted["body"])):
-            return known
-        reply = self._client.send("PATCH", f"{self._root}/releases/{known.id}", wanted)
-        return self._client.decode(reply, _Release)
-
-    def _require_tag(self, tag: str) -> None:
-        """Refuse a missing tag: Gitea would make a light one, on the default branch."""
-        try:
-            self._client.send("GET", f"{self._root}/tags/{quote(tag, safe='')}")
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"Gitea has no tag {tag} to release, or hides the repository from this token.",
-                hint=f"Push it first: git push origin {tag}",
-            ) from error
 
 
 class _Comments:

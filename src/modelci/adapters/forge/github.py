@@ -3,23 +3,21 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from itertools import count
-from urllib.parse import quote
 
 import httpx
-import msgspec
 
 from modelci.adapters.forge import github_artifacts
-from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.github_checks import GitHubChecks
 from modelci.adapters.forge.github_comments import GitHubComments
 from modelci.adapters.forge.github_identity import Identity
 from modelci.adapters.forge.github_pictures import GitHubPictures
 from modelci.adapters.forge.github_pulls import GitHubPulls
+from modelci.adapters.forge.github_releases import GitHubReleases, find_uploads_url
 from modelci.adapters.forge.github_replies import judge
 from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.releasing import NO_FILES, Wanted, publish
 from modelci.adapters.forge.settings import ForgeSettings
-from modelci.adapters.forge.sticky import NOBODY, normalize, post
+from modelci.adapters.forge.sticky import NOBODY, post
 from modelci.config.model import CommentMode
 from modelci.errors import ConfigError, ForgeDeniedError
 from modelci.ports import (
@@ -33,15 +31,6 @@ from modelci.ports import (
 
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 ACTIONS_LOGIN = "github-actions[bot]"
-
-_RELEASING = "contents: write"
-
-
-class _Release(msgspec.Struct):
-    id: int
-    html_url: str
-    name: str | None = None
-    body: str | None = None
 
 
 def connect(settings: ForgeSettings) -> "GitHubForge":
@@ -59,6 +48,7 @@ def connect(settings: ForgeSettings) -> "GitHubForge":
         progress=settings.progress,
         headers=HEADERS,
         budget_seconds=settings.wait_seconds,
+        uploads=find_uploads_url(settings.api_url),
     )
     return GitHubForge(
         client,
@@ -114,6 +104,7 @@ class GitHubForge:
         self._identity = Identity(client, login, likely=likely_login)
         self._pulls = GitHubPulls(client, root, self._identity)
         self._checks = GitHubChecks(client, root)
+        self._releases = GitHubReleases(client, root)
         self._pictures = GitHubPictures(client, root, pages=f"{server}/{repository}", clock=clock)
 
     def upsert_comment(
@@ -156,53 +147,25 @@ class GitHubForge:
             self._client, self._root, run_id, name, path, max_bytes=max_bytes
         )
 
-    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
-        """Create the release of a tag that GitHub has, or bring its title and text up to date."""
-        wanted = {"name": title, "body": body}
-        for tries in count():
-            known = self._find_release(tag)
-            if known is not None:
-                return PostedRelease(tag=tag, url=self._update_release(known, wanted).html_url)
-            self._require_tag(tag)
-            try:
-                made = self._client.send(
-                    "POST",
-                    f"{self._root}/releases",
-                    {"tag_name": tag, **wanted},
-                    needs=_RELEASING,
-                )
-            except LookAgainError as error:
-                self._client.wait(error, tries=tries)
-            else:
-                return PostedRelease(tag=tag, url=self._client.decode(made, _Release).html_url)
-        raise AssertionError  # unreachable: count() never ends
+    def publish_release(
+        self,
+        tag: str,
+        *,
+        title: str,
+        body: str,
+        assets: Mapping[str, bytes] = NO_FILES,
+        prerelease: bool = False,
+        latest: bool = True,
+    ) -> PostedRelease:
+        """Bring about the release of a tag that GitHub has."""
+        wanted = Wanted(
+            tag=tag, title=title, body=body, assets=assets, prerelease=prerelease, latest=latest
+        )
+        return publish(self._releases, wanted)
+
+    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
+        """Return a file of a published release."""
+        return self._releases.read(tag, name, max_bytes=max_bytes)
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: GitHub has the tag since it was pushed."""
-
-    def _find_release(self, tag: str) -> _Release | None:
-        path = f"{self._root}/releases/tags/{quote(tag, safe='')}"
-        try:
-            reply = self._client.send("GET", path, needs=_RELEASING)
-        except NotFoundError:
-            return None
-        return self._client.decode(reply, _Release)
-
-    def _update_release(self, known: _Release, wanted: dict[str, str]) -> _Release:
-        if (known.name, normalize(known.body or "")) == (wanted["name"], normalize(wanted["body"])):
-            return known
-        path = f"{self._root}/releases/{known.id}"
-        reply = self._client.send("PATCH", path, wanted, needs=_RELEASING)
-        return self._client.decode(reply, _Release)
-
-    def _require_tag(self, tag: str) -> None:
-        """Refuse a missing tag: GitHub would make a light one, on the default branch."""
-        try:
-            self._client.send(
-                "GET", f"{self._root}/git/ref/tags/{quote(tag, safe='')}", needs=_RELEASING
-            )
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"GitHub has no tag {tag} to release, or hides the repository from this token.",
-                hint=f"Push it first: git push origin {tag}",
-            ) from error

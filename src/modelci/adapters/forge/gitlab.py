@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -23,9 +23,11 @@ except ImportError as error:
 
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitlab_carrier import Carrier
+from modelci.adapters.forge.gitlab_releases import GitLabReleases
 from modelci.adapters.forge.gitlab_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.releasing import NO_FILES, Wanted
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, post, retire
 from modelci.ports import (
@@ -89,16 +91,6 @@ class _Upload(msgspec.Struct):
     full_path: str | None = None
 
 
-class _Links(msgspec.Struct):
-    self: str
-
-
-class _Release(msgspec.Struct):
-    name: str | None = None
-    description: str | None = None
-    links: _Links | None = msgspec.field(default=None, name="_links")
-
-
 def connect(settings: ForgeSettings) -> "GitLabForge":
     """Return the project's forge, without asking it anything yet."""
     token = (settings.token or "").strip()
@@ -147,6 +139,13 @@ class GitLabForge:
         # Pages are asked for where we ask for the first, whatever GitLab thinks its name is.
         self._api = gitlab.Gitlab(
             self._site, backend=Carrier, carrier=client, keep_base_url=True, timeout=None
+        )
+        self._releases = GitLabReleases(
+            self,
+            client,
+            api_url=api_url,
+            root=self._root,
+            page=f"{self._site}/{project}/-/releases",
         )
         self._user: int | None = None
         self._uploaded: dict[str, str] = {}
@@ -244,25 +243,28 @@ class GitLabForge:
             "give it --report .modelci/report.json.",
         )
 
-    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
-        """Create the release of a tag that GitLab has, or bring its title and text up to date."""
-        wanted = {"name": title, "description": body}
-        path = f"{self._root}/releases/{quote(tag, safe='')}"
-        for tries in count():
-            known = self._find_release(path)
-            try:
-                if known is None:
-                    self._require_tag(tag)
-                    new = {"tag_name": tag, **wanted}
-                    known = self.ask("post", f"{self._root}/releases", _Release, new)
-                elif (known.name, known.description) != (title, body):
-                    known = self.ask("put", path, _Release, wanted)
-            except LookAgainError as error:
-                self._client.wait(error, tries=tries)
-                continue
-            page = f"{self._site}/{self._project}/-/releases/{quote(tag, safe='')}"
-            return PostedRelease(tag=tag, url=known.links.self if known.links else page)
-        raise AssertionError  # unreachable: count() never ends
+    def publish_release(
+        self,
+        tag: str,
+        *,
+        title: str,
+        body: str,
+        assets: Mapping[str, bytes] = NO_FILES,
+        prerelease: bool = False,
+        latest: bool = True,
+    ) -> PostedRelease:
+        """Bring about the release of a tag that GitLab has.
+
+        It knows no pre-releases, and tells by their dates which release is the newest.
+        """
+        wanted = Wanted(
+            tag=tag, title=title, body=body, assets=assets, prerelease=prerelease, latest=latest
+        )
+        return self._releases.publish(wanted)
+
+    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
+        """Return a file of a published release."""
+        return self._releases.read(tag, name, max_bytes=max_bytes)
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: GitLab has the tag since it was pushed."""
@@ -341,21 +343,6 @@ class GitLabForge:
             return f"{self._site}/{self._project}{made.url}"
         parts = urlsplit(self._site)
         return f"{parts.scheme}://{parts.netloc}{made.full_path}"
-
-    def _find_release(self, path: str) -> _Release | None:
-        try:
-            return self.ask("get", path, _Release)
-        except NotFoundError:
-            return None
-
-    def _require_tag(self, tag: str) -> None:
-        try:
-            self.send("get", f"{self._root}/repository/tags/{quote(tag, safe='')}")
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"GitLab has no tag {tag} to release, or hides the project from this token.",
-                hint=f"Push it first: git push origin {tag}",
-            ) from error
 
 
 class _Notes:

@@ -16,6 +16,7 @@ _ROLES = (
     (re.compile(r"/notes(?:/\d+)?$"), "comment on merge requests: the role Reporter"),
     (re.compile(r"/statuses/[^/]+$"), "set commit statuses: the role Developer"),
     (re.compile(r"/releases(?:/.*)?$"), "publish releases: the role Developer"),
+    (re.compile(r"/packages(?:/.*)?$"), "keep packages: the role Developer, and packages enabled"),
     (re.compile(r"/uploads$"), "upload pictures: the role Reporter"),
 )
 

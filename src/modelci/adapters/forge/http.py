@@ -78,8 +78,9 @@ class RawBody:
 class ForgeClient:
     """Sends requests to one origin, which alone ever sees the token.
 
-    ``budget_seconds`` bounds the time spent on pauses and on replies that never came, over all
-    requests of this client.
+    A forge that takes files at an address of its own has it in ``uploads``, and there the token
+    is sent too. ``budget_seconds`` bounds the time spent on pauses and on replies that never
+    came, over all requests of this client.
     """
 
     def __init__(
@@ -95,9 +96,12 @@ class ForgeClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
         transport: httpx.BaseTransport | None = None,
+        uploads: str | None = None,
     ) -> None:
         self.name = name
         self._root = _parse_root(name, api_url)
+        ours = [self._root, *([_parse_root(name, uploads)] if uploads else [])]
+        self._origins = frozenset(_origin(url) for url in ours)
         self._token = _check_token(name, token)
         self._judge = judge
         self._progress = progress
@@ -145,9 +149,12 @@ class ForgeClient:
             self.wait(reply.error, tries=tries, seconds=reply.wait_seconds)
         raise AssertionError  # unreachable: count() never ends
 
-    def download(self, path: str, *, max_bytes: int, needs: str = "") -> bytes:
+    def download(
+        self, path: str, *, max_bytes: int, needs: str = "", accept: str | None = None
+    ) -> bytes:
         """Return a file of at most ``max_bytes`` as it is stored, to be had by GET.
 
+        ``accept`` is the media type to ask for where a path has several.
         Forges send on to a store elsewhere: it is followed, over https, without the token.
         """
         first = self.url(path)
@@ -156,7 +163,7 @@ class ForgeClient:
                 method="GET", path=first.path, needs=needs, tries=tries, now=self._clock()
             )
             try:
-                got = self._follow(exchange, first, max_bytes)
+                got = self._follow(exchange, first, max_bytes, accept)
             except httpx.RequestError as error:
                 self._left -= min(self._left, max(0.0, self._clock() - exchange.now))
                 got = self._unreached(exchange, error)
@@ -177,7 +184,7 @@ class ForgeClient:
             url = httpx.URL(path if "://" in path else f"{self._root}{path}")
         except httpx.InvalidURL as error:
             raise ForgeError(f"{self.name} points to what is no URL: {error}.") from error
-        if _origin(url) != _origin(self._root):
+        if _origin(url) not in self._origins:
             raise ForgeError(
                 f"{self.name} points to another host, {url.host}, which gets no token of ours.",
                 hint=f"Is the API's URL right? It is {self._root}.",
@@ -229,10 +236,13 @@ class ForgeClient:
             url = self._redirected(exchange, reply)
         raise ForgeError(f"{self.name} sends {exchange} round in circles.")
 
-    def _follow(self, exchange: Exchange, url: httpx.URL, max_bytes: int) -> bytes | Failure:
+    def _follow(
+        self, exchange: Exchange, url: httpx.URL, max_bytes: int, accept: str | None
+    ) -> bytes | Failure:
         for _ in range(MAX_REDIRECTS + 1):
             ours = _origin(url) == _origin(self._root)
-            headers = {"Accept-Encoding": "identity"} | (self._headers(None) if ours else {})
+            headers = {"Accept-Encoding": "identity", **({"Accept": accept} if accept else {})}
+            headers |= self._headers(None) if ours else {}
             with self._client.stream("GET", url, headers=headers) as reply:
                 if reply.is_success:
                     return _read_capped(exchange, reply, max_bytes)

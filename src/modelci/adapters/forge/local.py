@@ -1,9 +1,9 @@
 """A forge that is a folder, for demos and for work without a network.
 
 It holds, to be read by people, ``comments/pr-7-SLUG.md``, ``checks/SHA/NAME.md``,
-``pictures/HASH.png``, ``releases/TAG.md`` and ``tags/TAG.md``. A pull request and a run's artifact
-exist where somebody puts them: ``pulls/7.json`` (``{"head_sha": …, "head_branch": …}``) and
-``artifacts/RUN/NAME/PATH``.
+``pictures/HASH.png``, ``releases/TAG.md``, ``releases/TAG/FILE`` and ``tags/TAG.md``. A pull
+request and a run's artifact exist where somebody puts them: ``pulls/7.json`` (``{"head_sha": …,
+"head_branch": …}``) and ``artifacts/RUN/NAME/PATH``.
 """
 
 import os
@@ -20,6 +20,7 @@ import msgspec
 
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.releasing import NO_FILES
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import (
     NOBODY,
@@ -162,11 +163,59 @@ class LocalForge:
             )
         return data
 
-    def publish_release(self, tag: str, *, title: str, body: str) -> PostedRelease:
-        """Write the release's file."""
-        path = self._folder / "releases" / f"{_file_name(tag)}.md"
-        self.write(path, f"# {title}\n\n{normalize(body)}\n".encode("utf-8", "replace"))
-        return PostedRelease(tag=tag, url=str(path))
+    def publish_release(
+        self,
+        tag: str,
+        *,
+        title: str,
+        body: str,
+        assets: Mapping[str, bytes] = NO_FILES,
+        prerelease: bool = False,
+        latest: bool = True,
+    ) -> PostedRelease:
+        """Write ``releases/TAG/NAME`` for each file, and then ``releases/TAG.md``.
+
+        ``releases/latest`` names the newest.
+        """
+        folder = self._folder / "releases"
+        path = folder / f"{_file_name(tag)}.md"
+        notes = []
+        for name, data in assets.items():
+            file = folder / _file_name(tag) / _file_name(name)
+            if path.exists() and file.exists():
+                if self._bytes(file) != data:
+                    notes.append(
+                        f"{name} of the release {tag} holds other bytes; published ones are left."
+                    )
+                continue
+            self.write(file, data)
+        mark = "Pre-release\n\n" if prerelease else ""
+        text = f"# {title}\n\n{mark}{normalize(body)}\n"
+        self.write(path, text.encode("utf-8", "replace"))
+        if latest and not prerelease:
+            self.write(folder / "latest", f"{tag}\n".encode())
+        return PostedRelease(tag=tag, url=str(path), notes=tuple(notes))
+
+    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
+        """Read ``releases/TAG/NAME`` of a release that is published."""
+        folder = self._folder / "releases"
+        file = folder / _file_name(tag) / _file_name(name)
+        if not (folder / f"{_file_name(tag)}.md").exists() or not file.exists():
+            raise ForgeError(
+                f"The local forge has no published release of {tag} with a file {name}.",
+                hint="`modelci promote` with `promote: {releases: true}` publishes it.",
+            )
+        data = self._bytes(file, max_bytes + 1)
+        if len(data) > max_bytes:
+            raise ForgeError(f"{name} of the release {tag} is larger than {max_bytes:,} bytes.")
+        return data
+
+    def _bytes(self, path: Path, limit: int = -1) -> bytes:
+        try:
+            with path.open("rb") as file:
+                return file.read(limit)
+        except OSError as error:
+            raise _unusable(path, error) from error
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Write the tag's file: its name, its commit, its message."""
