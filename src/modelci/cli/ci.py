@@ -28,7 +28,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     On a pull request: run, report, comment, check, job summary, outputs and annotations. On a push
     to the default branch: run, gate and promote. Else: run, report and gate. The exit code is the
     verdict's. Documents are left in .modelci/: run.json, report.json, report.html,
-    promotion.json and, where a run wrote results into Git's files, results.bundle.
+    report.junit.xml, promotion.json and, where a run wrote into Git's files, results.bundle.
 
     \b
     Examples:
@@ -90,7 +90,9 @@ def _publish(app: App, done: "Done") -> None:
     from modelci.render.annotations import locate
     from modelci.render.annotations import render as annotate
     from modelci.render.html import render_page
+    from modelci.render.junit import render_junit
     from modelci.render.markdown import render_summary
+    from modelci.render.openmetrics import render_metrics
 
     title = app.configuration.config.report.title
     page = app.folder / "report.html"
@@ -101,8 +103,9 @@ def _publish(app: App, done: "Done") -> None:
         files = app.git.work_tree().read(sorted({one.key.path for one in done.report.params}))
         for line in annotate(done.report, lines=locate(done.report, files)):
             click.echo(line, err=True)
+    (app.folder / "report.junit.xml").write_text(render_junit(done.report), encoding="utf-8")
     if app.context.provider == "gitlab":
-        _write_widgets(app, done.report)
+        (app.folder / "metrics.txt").write_text(render_metrics(done.report), encoding="utf-8")
     write_outputs(
         {
             "verdict": _verdict(done.report),
@@ -111,15 +114,6 @@ def _publish(app: App, done: "Done") -> None:
             "comment-url": (done.comment.url if done.comment else None) or "",
         }
     )
-
-
-def _write_widgets(app: App, report: "Report") -> None:
-    """Write what GitLab shows in a merge request from a job's `artifacts:reports:`."""
-    from modelci.render.junit import render_junit
-    from modelci.render.openmetrics import render_metrics
-
-    (app.folder / "metrics.txt").write_text(render_metrics(report), encoding="utf-8")
-    (app.folder / "report.junit.xml").write_text(render_junit(report), encoding="utf-8")
 
 
 def _verdict(report: "Report") -> str:

@@ -11,7 +11,7 @@ from modelci.domain.pipeline import Run, StageRun, StageStatus
 from modelci.domain.report import Report, Revision
 from modelci.domain.slices import SliceResult
 from modelci.render.quantities import counted, size_of_change
-from modelci.render.rows import metric_of, reason_of, worst_first
+from modelci.render.rows import metric_of, reason_of, smallest_shown, worst_first
 
 FROM_FORK = "These figures come from a fork's own run; nobody here has checked them."
 
@@ -212,9 +212,9 @@ def _undecided(results: Sequence[GateResult]) -> Iterator[Phrase]:
     """Say of what is inconclusive what the data could have shown."""
     start = "; a worsening shows only from "
     smallest = {
-        metric_of(result): size_of_change(result.evidence.detectable)
+        metric_of(result): size_of_change(shown)
         for result in results
-        if result.outcome is Outcome.INCONCLUSIVE and result.evidence is not None
+        if (shown := smallest_shown(result)) is not None
     }
     for name, size in list(smallest.items())[:_MOST_NAMES]:
         yield Role.PLAIN, f"{start}{size} on in "

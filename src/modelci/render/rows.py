@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from modelci.domain.changes import DataChange, FileChange, Scalar, ValueChange
 from modelci.domain.evidence import EvaluationResult, Evidence
-from modelci.domain.gates import GateResult, Outcome, Subject, Waiver
+from modelci.domain.gates import GateResult, Outcome, Rule, Subject, Waiver
 from modelci.domain.history import HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, known_direction
 from modelci.domain.pipeline import ChangeKind, StageChange, StageRun, StageStatus
@@ -186,9 +186,17 @@ def reason_of(result: GateResult) -> str:
 
 
 def _detectable(result: GateResult) -> str:
-    if result.evidence is None or result.outcome is not Outcome.INCONCLUSIVE:
-        return ""
-    return quantities.size_of_change(result.evidence.detectable)
+    smallest = smallest_shown(result)
+    return "" if smallest is None else quantities.size_of_change(smallest)
+
+
+def smallest_shown(result: GateResult) -> float | None:
+    """Return the worsening that an inconclusive gate's rows would have shown, were it true."""
+    evidence, gate = result.evidence, result.gate
+    if evidence is None or result.outcome is not Outcome.INCONCLUSIVE:
+        return None
+    allowed = 0.0 if gate.rule is Rule.MIN_GAIN else gate.threshold.against(evidence.base or 0.0)
+    return allowed + evidence.detectable
 
 
 def proof_of(result: GateResult) -> str:

@@ -329,9 +329,9 @@ def test_chance_is_shown_as_an_interval_or_said_not_to_have_been_asked() -> None
 
 
 def test_an_undecided_gate_says_what_could_have_been_seen() -> None:
-    assert "a worsening shows only from 0.020 on in hgb.pr_auc" in verdict(samples.unclear())
+    assert "a worsening shows only from 0.025 on in hgb.pr_auc" in verdict(samples.unclear())
     alone = replace(samples.unclear(), gates=samples.unclear().gates[:1])
-    assert "these rows show a worsening only from 0.020 on" in verdict(alone)
+    assert "these rows show a worsening only from 0.025 on" in verdict(alone)
     gate = replace(alone.gates[0].gate, inconclusive=WhenUnclear.FAIL)
     blocked = replace(alone, gates=(replace(alone.gates[0], gate=gate),))
     assert verdict(blocked).startswith("Unclear: 1 of 1 gate is inconclusive (hgb.pr_auc: ")
