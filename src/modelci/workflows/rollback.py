@@ -1,17 +1,22 @@
 """``modelci rollback`` and its kin: changes to one artifact's registry, each a new tag."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
+from modelci.config.model import Config, RegistryConfig
+from modelci.domain.changes import TrackedFile
+from modelci.domain.promotion import Promotion
 from modelci.domain.registry import TagRecord
-from modelci.domain.rollback import PLANS, RegistryChange, Wish, winner
-from modelci.domain.tags import is_artifact_name, is_stage_name
-from modelci.errors import PromotionError, UsageError
-from modelci.ports import Git, Progress
+from modelci.domain.rollback import PLANS, RegistryChange, Wish
+from modelci.domain.tags import Action, is_artifact_name, is_stage_name
+from modelci.errors import UsageError
+from modelci.ports import Git, Pipeline, Progress, SnapshotReader
+from modelci.workflows.pushing import Pause, Task, carry_out, pause_briefly
+from modelci.workflows.signing import require_own_signature, require_signed
+from modelci.workflows.stored import require_bytes
 
-_ATTEMPTS = 5
-
-Check = Callable[[RegistryChange, Sequence[TagRecord]], None]
+_ROLLBACK = "rollback"
 
 
 def change_registry(
@@ -19,39 +24,64 @@ def change_registry(
     wish: Wish,
     *,
     git: Git,
+    reader: SnapshotReader,
+    pipeline: Callable[[], Pipeline] | None,
+    config: Config,
     progress: Progress,
-    checks: Sequence[Check] = (),
+    default_branch: str | None = None,
     dry_run: bool = False,
+    pause: Pause = pause_briefly,
 ) -> RegistryChange:
     """Carry out ``action`` (a key of ``PLANS``), decided from the remote's tags as they are now.
 
-    Whoever pushes first wins: after a refusal the tags are read again, and what is still missing
-    is tried again, so that two who want the same both succeed. ``checks`` may refuse what is
-    planned, from the tags that it was planned from. Raises PromotionError, which names the
-    winner, where the stage has meanwhile gone elsewhere; then nothing was tagged.
+    After a refused push the tags are read again: two who want the same both succeed. Raises
+    PromotionError, which names the winner, where the stage has meanwhile gone elsewhere, where
+    the bytes to go back to are not kept, or their version's tag lacks a signature that is
+    required; then nothing was tagged.
     """
     _require_sense(wish)
-    remote = git.remote()
-    tags = git.tags([wish.artifact], remote=remote)
-    for attempt in range(_ATTEMPTS):
-        change = replace(PLANS[action](tags, wish), remote=remote)
-        if dry_run or not change.tags:
-            return replace(change, done=not dry_run)
-        for check in checks:
-            check(change, tags)
-        try:
-            git.push(change.tags, remote=remote)
-        except PromotionError as refusal:
-            before, tags = tags, git.tags([wish.artifact], remote=remote)
-            if attempt + 1 == _ATTEMPTS or not _have_changed(before, tags):
-                raise
-            _require_same_world(action, wish, before, tags, refusal)
-            progress.note(f"{remote} has newer tags of {wish.artifact}; deciding again.")
-            continue
-        for tag in change.tags:
-            progress.note(f"{tag.name} → {remote or 'this clone (there is no remote)'}")
-        return replace(change, done=True)
-    raise AssertionError  # the last attempt returns or raises
+    git = git.with_remote(config.promote.remote) if config.promote.remote else git
+    planner = _Planner(action=action, wish=wish, remote=git.remote(), changes=[])
+    task = Task(read=lambda: git.tags([wish.artifact], remote=planner.remote), plan=planner.plan)
+    tags = task.read()
+    planned = planner.plan(tags)
+    change = planner.changes[-1]
+    if not change.tags:
+        return replace(change, done=not dry_run)
+    _check_signatures(git, change, tags, config.registry, default_branch)
+    notes: tuple[str, ...] = ()
+    if action == _ROLLBACK:
+        notes = require_bytes(
+            _files(git, reader, change),
+            pipeline,
+            is_required=config.promote.require_remote,
+            allowed=None,
+        )
+    if not dry_run:
+        made = carry_out(git, task, planned, tags, progress=progress, pause=pause)
+        change = planner.outcome(made)
+    return replace(change, notes=(*change.notes, *notes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planner:
+    """Plans a change as often as need be; ``changes`` are what it came to, the last one last."""
+
+    action: str
+    wish: Wish
+    remote: str | None
+    changes: list[RegistryChange]
+
+    def plan(self, tags: Sequence[TagRecord]) -> Promotion:
+        """Plan from these tags; return the tags to push in the form that pushing takes."""
+        change = replace(PLANS[self.action](tags, self.wish), remote=self.remote)
+        self.changes.append(change)
+        return Promotion(commit=change.commit or "", tags=change.tags, remote=self.remote)
+
+    def outcome(self, made: Promotion) -> RegistryChange:
+        """Return the change whose tags were made; where others made them, that all is done."""
+        mine = (one for one in reversed(self.changes) if one.tags == made.tags)
+        return replace(next(mine, self.changes[-1]), tags=made.tags, done=True)
 
 
 def _require_sense(wish: Wish) -> None:
@@ -63,31 +93,30 @@ def _require_sense(wish: Wish) -> None:
         raise UsageError("The reason is empty.", hint="--reason says why; it stays in the tag.")
 
 
-def _have_changed(before: Sequence[TagRecord], after: Sequence[TagRecord]) -> bool:
-    return {tag.ref for tag in before} != {tag.ref for tag in after}
-
-
-def _require_same_world(
-    action: str,
-    wish: Wish,
-    before: Sequence[TagRecord],
-    after: Sequence[TagRecord],
-    refusal: PromotionError,
+def _check_signatures(
+    git: Git,
+    change: RegistryChange,
+    tags: Sequence[TagRecord],
+    settings: RegistryConfig,
+    default_branch: str | None,
 ) -> None:
-    """Refuse what would now mean something else than when it was asked for.
+    require_own_signature(git, settings, default_branch=default_branch)
+    if change.action == _ROLLBACK:
+        versions = [
+            tag
+            for tag in tags
+            if tag.commit == change.commit and tag.name.action is Action.REGISTER
+        ]
+        require_signed(git, versions, settings, default_branch=default_branch)
 
-    "The version before" is another one once the stage has moved; a version named by --to, and a
-    hold, are what they were.
-    """
-    if wish.stage is None or wish.to is not None or action == "release-hold":
-        return
-    ours, theirs = winner(before, wish.stage), winner(after, wish.stage)
-    if theirs is None or (ours is not None and ours.ref == theirs.ref):
-        return
-    if not PLANS[action](after, wish).tags:
-        return  # they wanted the same
-    raise PromotionError(
-        f"{theirs.name} by {theirs.tagger or 'somebody'} came first: {wish.stage} is another's "
-        "now, nothing was tagged.",
-        hint=f"`modelci registry history {wish.artifact}` shows what happened; then decide anew.",
-    ) from refusal
+
+def _files(git: Git, reader: SnapshotReader, change: RegistryChange) -> list[TrackedFile]:
+    """Return what DVC tracks of the artifact in the commit to go back to."""
+    if change.commit is None or not git.has(change.commit):
+        return []
+    snapshot = reader.read(git.tree(change.commit))
+    path = next((one.path for one in snapshot.artifacts if one.name == change.artifact), None)
+    if path is None:
+        return []
+    inside = (path, *(str(folder) for folder in PurePosixPath(path).parents))
+    return [snapshot.tracked[one] for one in inside if one in snapshot.tracked][:1]
