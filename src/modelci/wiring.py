@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.git import GitRepository
     from modelci.adapters.rescore import CommandRescorer
+    from modelci.adapters.tags import TagReader
     from modelci.config.load import Loaded
     from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
+    from modelci.domain.registry import Holder
     from modelci.domain.report import Report
     from modelci.ports import Forge, Progress, StageExecutor
     from modelci.render.templating import Overrides
@@ -58,7 +60,54 @@ class App:
         """The repository around the current folder."""
         from modelci.adapters.git import GitRepository
 
-        return GitRepository.discover(self._start)
+        # The configuration is a file of the repository: it is read when tags are to be made.
+        return GitRepository.discover(
+            self._start, sign=lambda: self.configuration.config.registry.sign
+        )
+
+    @cached_property
+    def tag_reader(self) -> "TagReader | GitRepository":
+        """The reader of this clone's tags, which loads no more than that takes."""
+        from modelci.adapters.tags import TagReader
+
+        top = self._top
+        return self.git if top is None else TagReader(top)
+
+    def begin_tags(self) -> None:
+        """Let Git list the tags while Python still loads."""
+        from modelci.adapters.tags import TagReader
+
+        reader = self.tag_reader
+        if isinstance(reader, TagReader):
+            reader.begin()
+
+    @cached_property
+    def _top(self) -> Path | None:
+        """The folder around the current one that holds ``.git``; None where Git must be asked."""
+        above = (self._start, *self._start.parents)
+        return next((folder for folder in above if (folder / ".git").exists()), None)
+
+    def read_top(self, path: str) -> bytes | None:
+        """Return a file of the work tree, by its path from the top; None where there is none."""
+        file = (self._top or self.git.root) / path
+        try:
+            return file.read_bytes()
+        except OSError:
+            return None
+
+    @property
+    def registry_holder(self) -> "Holder":
+        """Which of a stage's versions holds it; only a file that speaks of it is parsed for that.
+
+        The variable, MODELCI_REGISTRY_HOLDER, is the command line's.
+        """
+        from modelci.domain.registry import Holder
+
+        text = self.read_top("modelci.yaml") or b""
+        # A key may be written with escapes (in quotes), but then there is a backslash.
+        if b"registry" in text or b"\\" in text:
+            return self.configuration.config.registry.holder
+        return Holder.NEWEST
 
     @cached_property
     def context(self) -> "CIContext":

@@ -7,7 +7,6 @@ import click
 
 from modelci.cli.options import terminal_size
 from modelci.documents import codec
-from modelci.documents.registry import Registry
 from modelci.domain.checks import Examination
 from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
@@ -70,7 +69,6 @@ def to_text(document: codec.Document) -> str:
         Promotion: terminal.render_promotion,
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
-        Registry: terminal.render_registry,
         Examination: terminal.render_examination,
         History: terminal.render_history,
     }

@@ -15,6 +15,7 @@ from modelci.config.model import CommentMode, Config, ForgeKind
 from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
 from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
 from modelci.domain.metrics import Direction
+from modelci.domain.registry import Holder
 from modelci.errors import ConfigError
 from modelci.formats import locate_yaml, parse_yaml
 
@@ -189,6 +190,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "severity": Severity,
     "missing": WhenMissing,
     "kind": ForgeKind,
+    "holder": Holder,
     "task": Task,
     "inconclusive": WhenUnclear,
     "incomparable": WhenUnclear,

@@ -21,6 +21,7 @@ from modelci.domain.gates import (
     parse_limit,
 )
 from modelci.domain.metrics import Direction
+from modelci.domain.registry import Holder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,8 +420,12 @@ class RegistryConfig:
     ``require_signed`` refuses versions whose tags nobody signed who may. ``allowed_signers`` is the
     path of an SSH allowed-signers file, read on the default branch; ``signers`` says who may sign
     which artifact (or glob of artifacts): principals, addresses or fingerprints.
+
+    ``holder`` says which of the versions assigned to a stage holds it: the ``newest`` assignment
+    (as GTO has it, unless it is told otherwise), or ``semver``, the greatest version.
     """
 
+    holder: Holder = Holder.NEWEST
     sign: bool | None = None
     require_signed: bool = False
     allowed_signers: str | None = None

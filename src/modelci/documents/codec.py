@@ -11,6 +11,12 @@ from typing import TypeVar
 import msgspec
 
 from modelci.documents.registry import Registry
+from modelci.documents.registry_views import (
+    RegistryDiff,
+    RegistryHistory,
+    RegistryRef,
+    RegistryStages,
+)
 from modelci.domain.checks import Examination
 from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
@@ -26,6 +32,10 @@ Document = (
     | Report
     | Promotion
     | Registry
+    | RegistryHistory
+    | RegistryStages
+    | RegistryRef
+    | RegistryDiff
     | Examination
     | History
     | RegistryChange
@@ -41,6 +51,10 @@ SCHEMAS: dict[type, str] = {
     RegistryChange: "modelci.change/1",
     Verification: "modelci.verification/1",
     Registry: "modelci.registry/1",
+    RegistryHistory: "modelci.registry-history/1",
+    RegistryStages: "modelci.registry-stages/1",
+    RegistryRef: "modelci.registry-ref/1",
+    RegistryDiff: "modelci.registry-diff/1",
     Examination: "modelci.examination/1",
     History: "modelci.history/1",
 }

@@ -1,10 +1,21 @@
-"""The registry as a document: versions and stages as people and other tools read them."""
+"""The registry as documents: versions and stages as people and other tools read them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from modelci.domain.registry import ArtifactState, Assignment, RegisteredVersion
+from modelci.domain.registry import (
+    ArtifactState,
+    Assignment,
+    Holder,
+    RegisteredVersion,
+    TagProblem,
+    TagWarning,
+)
+
+if TYPE_CHECKING:
+    from modelci.domain.artifacts import Artifact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,35 +42,81 @@ class StageEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredEntry:
+    """What ``dvc.yaml`` says of an artifact in the work tree."""
+
+    path: str
+    type: str | None
+    desc: str | None
+    labels: tuple[str, ...]
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactEntry:
-    """One artifact; ``versions`` newest first."""
+    """One artifact; ``versions`` newest first.
+
+    ``problems`` are tags that break a rule and do not count; ``declared`` is only there where one
+    artifact was asked for.
+    """
 
     name: str
     latest: str | None
     deprecated: bool
     versions: tuple[VersionEntry, ...]
     stages: Mapping[str, StageEntry]
+    problems: tuple[TagProblem, ...] = ()
+    warnings: tuple[TagWarning, ...] = ()
+    declared: DeclaredEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Every artifact, by name."""
+    """Every artifact, by name; or the one that was ``asked`` for, with what was asked of it.
+
+    ``holder`` says which of a stage's versions holds it.
+    """
 
     artifacts: tuple[ArtifactEntry, ...]
+    holder: Holder = Holder.NEWEST
+    asked: str | None = None
 
 
-def registry_document(states: Iterable[ArtifactState]) -> Registry:
+def registry_document(
+    states: Iterable[ArtifactState],
+    *,
+    holder: Holder = Holder.NEWEST,
+    asked: str | None = None,
+    declared: "Artifact | None" = None,
+) -> Registry:
     """Return the document of these states."""
-    return Registry(artifacts=tuple(_artifact(state) for state in states))
+    artifacts = tuple(artifact_entry(state, declared) for state in states)
+    return Registry(artifacts=artifacts, holder=holder, asked=asked)
 
 
-def _artifact(state: ArtifactState) -> ArtifactEntry:
+def artifact_entry(state: ArtifactState, declared: "Artifact | None" = None) -> ArtifactEntry:
+    """Return an artifact's part of a document."""
+    latest = state.latest
     return ArtifactEntry(
         name=state.name,
-        latest=f"v{state.latest.version}" if state.latest else None,
+        latest=f"v{latest.version}" if latest else None,
         deprecated=state.deprecated,
         versions=tuple(_version(one) for one in state.versions),
-        stages={name: _stage(one) for name, one in state.stages.items()},
+        stages={name: stage_entry(one) for name, one in state.stages.items()},
+        problems=state.problems,
+        warnings=state.warnings,
+        declared=_declared(declared) if declared else None,
+    )
+
+
+def stage_entry(one: Assignment) -> StageEntry:
+    """Return what holds a stage."""
+    return StageEntry(
+        version=f"v{one.version}" if one.version else None,
+        commit=one.commit,
+        tag=one.tag,
+        since=instant(one.seconds),
+        by=one.tagger,
     )
 
 
@@ -68,21 +125,21 @@ def _version(one: RegisteredVersion) -> VersionEntry:
         version=f"v{one.version}",
         commit=one.commit,
         tag=one.tag,
-        registered=_instant(one.seconds),
+        registered=instant(one.seconds),
         by=one.tagger,
         active=one.active,
     )
 
 
-def _stage(one: Assignment) -> StageEntry:
-    return StageEntry(
-        version=f"v{one.version}" if one.version else None,
-        commit=one.commit,
-        tag=one.tag,
-        since=_instant(one.seconds),
-        by=one.tagger,
+def _declared(one: "Artifact") -> DeclaredEntry:
+    return DeclaredEntry(
+        path=one.path, type=one.type, desc=one.desc, labels=one.labels, meta=one.meta
     )
 
 
-def _instant(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+def instant(seconds: int) -> str:
+    """Return Unix seconds as UTC in ISO 8601."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):  # a date of nobody's calendar
+        return str(seconds)

@@ -1,4 +1,4 @@
-"""Reports, plans, runs, promotions and the registry as text for a terminal."""
+"""Reports, plans, runs and promotions as text for a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
@@ -11,7 +11,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from modelci.documents.registry import Registry, StageEntry
 from modelci.domain.checks import Examination, Health
 from modelci.domain.gates import GateResult
 from modelci.domain.history import History, MetricHistory
@@ -140,24 +139,6 @@ def render_promotion(promotion: Promotion, *, width: int = 100, colour: bool = F
     return _print(_promotion(promotion), width=width, colour=colour)
 
 
-def render_registry(registry: Registry, *, width: int = 100, colour: bool = False) -> str:
-    """Return each artifact's latest version, its number of versions, and who holds a stage."""
-    stages = sorted({stage for artifact in registry.artifacts for stage in artifact.stages})
-    rows: Iterator[list[Cell]] = (
-        [
-            _name(f"{artifact.name} (deprecated)" if artifact.deprecated else artifact.name),
-            artifact.latest or quantities.ABSENT,
-            *(_holder(artifact.stages.get(stage)) for stage in stages),
-            f"{len(artifact.versions):,}",
-        ]
-        for artifact in registry.artifacts
-    )
-    titles = ["Artifact", "Latest", *(terminal(f"#{stage}") for stage in stages), "Versions:"]
-    empty = Text("The registry is empty: `modelci promote` creates the first version.")
-    parts = [_table(titles, rows, most=None)] if registry.artifacts else [empty]
-    return _print(parts, width=width, colour=colour)
-
-
 def render_verdict(report: Report, *, width: int = 100, colour: bool = False) -> str:
     """Return the verdict and the gates behind it."""
     view = digest(report)
@@ -231,12 +212,6 @@ def render_examination(examination: Examination, *, width: int = 100, colour: bo
         if check.fix:
             lines.append(Padding(Text("→ ", "dim").append(_text(check.fix)), (0, 0, 0, 4)))
     return _print([Group(*lines)], width=width, colour=colour)
-
-
-def _holder(entry: StageEntry | None) -> str:
-    if entry is None:
-        return quantities.ABSENT
-    return entry.version or terminal(short_sha(entry.commit))
 
 
 def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:

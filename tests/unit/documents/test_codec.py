@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 from modelci.documents import codec
 from modelci.documents.codec import SCHEMAS
 from modelci.documents.registry import registry_document
+from modelci.documents.registry_views import (
+    SideEntry,
+    diff_document,
+    history_document,
+    ref_document,
+    stages_document,
+)
 from modelci.documents.schemas import schemas
 from modelci.domain.changes import DataChange, FileChange, ValueChange, ValueKey
 from modelci.domain.checks import Check, Examination, Health
@@ -26,7 +33,7 @@ from modelci.domain.pipeline import (
     StageStatus,
 )
 from modelci.domain.promotion import PlannedTag, Promotion, Unpromoted
-from modelci.domain.registry import TagRecord, fold_registry
+from modelci.domain.registry import Holder, TagRecord, fold_registry, list_events
 from modelci.domain.report import GateChange, Report, Revision
 from modelci.domain.tags import TagName
 from modelci.errors import ConfigError
@@ -110,6 +117,18 @@ PROMOTION = Promotion(
 )
 
 
+SIDE = SideEntry(
+    asked="m#prod",
+    artifact="m",
+    version=None,
+    commit="a" * 40,
+    tag="m#prod#1",
+    at="2026-01-01T00:00:00Z",
+    by="Ann",
+    metrics={"auc": 0.5, "kind": "x"},
+)
+
+
 def records() -> list[TagRecord]:
     found = []
     for seconds, name in enumerate(["m@v1.0.0", "m@v1.1.0-rc.1", "m#prod#1", "m@v1.0.0!"]):
@@ -125,6 +144,10 @@ DOCUMENTS: list[codec.Document] = [
     *([REPORT.run] if REPORT.run else []),
     Plan(stages=(PlannedStage(name="train", state=PlannedState.RUN, after=("prepare",)),)),
     registry_document(fold_registry(records())),
+    history_document(list_events(records())),
+    stages_document(fold_registry(records()), allowed=("dev",), holder=Holder.SEMVER),
+    ref_document(list_events(records())[0], fold_registry(records())[0], standing=True),
+    diff_document(SIDE, SIDE),
     Examination(checks=(Check(name="git", health=Health.OK, detail="main"),)),
     History(
         of="The last 2 commits of main",

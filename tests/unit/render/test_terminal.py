@@ -6,13 +6,10 @@ import pytest
 from rich.cells import cell_len
 from tests.golden import samples
 
-from modelci.documents.registry import registry_document
 from modelci.domain.artifacts import Artifact
 from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, Run
 from modelci.domain.promotion import Candidate, Promotion, Unpromoted, plan_promotion
-from modelci.domain.registry import TagRecord, fold_registry
-from modelci.domain.tags import TagName
 from modelci.render import terminal
 
 PLAN = Plan(
@@ -28,25 +25,6 @@ PLAN = Plan(
     )
 )
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def tag(ref: str, commit: str, seconds: int) -> TagRecord:
-    name = TagName.parse(ref)
-    assert name
-    return TagRecord(name=name, ref=ref, commit=commit, seconds=seconds)
-
-
-STATES = fold_registry(
-    [
-        tag("hgb@v0.0.1", "a" * 40, 1),
-        tag("hgb@v0.1.0", "b" * 40, 2),
-        tag("hgb#prod#3", "a" * 40, 3),
-        tag("hgb#dev#4", "b" * 40, 4),
-        tag("sub=logreg@v1.0.0", "b" * 40, 5),
-        tag("old@v1.0.0", "c" * 40, 6),
-        tag("old@deprecated", "c" * 40, 7),
-    ]
-)
 
 
 def test_the_verdict_comes_first() -> None:
@@ -84,17 +62,6 @@ def test_a_run_that_ended_early_says_why() -> None:
     text = terminal.render_run(run)
     assert "no cache" in text
     assert "2 objects pushed" in text
-
-
-def test_the_registry_lists_who_holds_what() -> None:
-    assert terminal.render_registry(registry_document(STATES)) == (
-        "Artifact           Latest   #dev     #prod    Versions\n"
-        "──────────────────────────────────────────────────────\n"
-        "hgb                v0.1.0   v0.1.0   v0.0.1          2\n"
-        "old (deprecated)   v1.0.0   —        —               1\n"
-        "sub:logreg         v1.0.0   —        —               1\n"
-    )
-    assert "empty" in terminal.render_registry(registry_document(()))
 
 
 def test_a_promotion_lists_its_tags_and_what_it_leaves() -> None:
