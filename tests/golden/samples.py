@@ -549,9 +549,9 @@ EVIDENCE_GATES = (
         mode=Mode.POINT,
     ),
     judged(
-        gate("roc_auc on channel=broker", Rule.MAX_DROP, 0.02),
+        gate("roc_auc on channel: broker", Rule.MAX_DROP, 0.02),
         Outcome.FAILED,
-        "roc_auc on channel=broker is worse by 0.064, allowed drop 0.02, p = 0.002 of 6 slices",
+        "roc_auc on channel: broker is worse by 0.064, allowed drop 0.02, p = 0.002 of 6 slices",
         proof=evidence("roc_auc", 0.771, 0.707, 0.0135, rows=1_830, p_value=0.002),
         subject=Subject.SLICE,
     ),
@@ -597,15 +597,15 @@ def sliced(
 
 
 SLICES = (
-    sliced("roc_auc", "channel", "channel=branch", 12_400, 0.785, 0.799, 1.0),
-    sliced("roc_auc", "channel", "channel=broker", 1_830, 0.771, 0.707, 0.002),
-    sliced("roc_auc", "age", "age in [18, 30)", 5_770, 0.762, 0.757, 0.61),
-    sliced("f1", "channel", "channel=branch", 12_400, 0.335, 0.331, 0.88),
-    sliced("f1", "channel", "channel=broker", 1_830, 0.302, 0.281, 0.34),
-    sliced("f1", "age", "age in [18, 30)", 5_770, 0.311, 0.318, 1.0),
+    sliced("roc_auc", "channel", "branch", 12_400, 0.785, 0.799, 1.0),
+    sliced("roc_auc", "channel", "broker", 1_830, 0.771, 0.707, 0.002),
+    sliced("roc_auc", "age", "18 to below 30", 5_770, 0.762, 0.757, 0.61),
+    sliced("f1", "channel", "branch", 12_400, 0.335, 0.331, 0.88),
+    sliced("f1", "channel", "broker", 1_830, 0.302, 0.281, 0.34),
+    sliced("f1", "age", "18 to below 30", 5_770, 0.311, 0.318, 1.0),
     SliceResult(
         measure="roc_auc",
-        slice="channel=partner",
+        slice="partner",
         by="channel",
         rows=41,
         base=0.7,

@@ -22,6 +22,12 @@ class SliceResult:
     outcome: Outcome = Outcome.PASSED
     reason: str = ""
 
+    @property
+    def label(self) -> str:
+        """What to call the slice: ``region: north``, or a query's name."""
+        is_query = self.slice == self.by or any(sign in self.by for sign in ("<", ">", "=", " in "))
+        return self.slice if is_query else f"{self.by}: {self.slice}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FairnessResult:

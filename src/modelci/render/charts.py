@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modelci.domain.gates import GateResult, Rule
 from modelci.domain.history import MetricHistory
-from modelci.domain.metrics import Direction
+from modelci.domain.metrics import Direction, known_direction
 from modelci.render import quantities
 
 _ROOM = 1.12
@@ -33,7 +33,10 @@ def whisker(result: GateResult) -> Whisker | None:
     evidence, delta = result.evidence, result.delta
     if evidence is None or not result.gate.rule.is_relative_to_base:
         return None
-    sign = -1.0 if delta and delta.direction is Direction.LOWER else 1.0
+    direction = delta.direction if delta else Direction.UNKNOWN
+    if direction is Direction.UNKNOWN:
+        direction = known_direction(evidence.measure)
+    sign = -1.0 if direction is Direction.LOWER else 1.0
     ends = sorted((sign * evidence.low, sign * evidence.high))
     point = sign * evidence.difference
     limit = _limit(result, evidence.base or 0.0, sign)

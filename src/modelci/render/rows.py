@@ -369,7 +369,7 @@ def slice_row(result: SliceResult) -> SliceRow:
     trend, mood = _slice_trend(result, delta)
     return SliceRow(
         measure=result.measure,
-        slice=result.slice,
+        slice=result.label,
         by=result.by,
         rows=f"{result.rows:,}",
         base=base,
@@ -413,7 +413,7 @@ def heat(slices: Sequence[SliceResult]) -> Heat:
     measures = tuple(dict.fromkeys(one.measure for one in slices))
     found: dict[tuple[str, str], dict[str, SliceRow]] = {}
     for one in slices:
-        found.setdefault((one.by, one.slice), {})[one.measure] = slice_row(one)
+        found.setdefault((one.by, one.label), {})[one.measure] = slice_row(one)
     rows = tuple(
         HeatRow(
             by=by,

@@ -318,16 +318,15 @@ def _sum_up(gate: Gate, results: Sequence[SliceResult], case: Case, min_rows: in
     unclear = counts[Outcome.INCONCLUSIVE]
     said += [f"{unclear} worse, maybe by chance"] if unclear else []
     said += [f"{small} too small"] if small else []
-    place = found.slice if found.slice == found.by else f"{found.by}: {found.slice}"
     delta = MetricDelta(
-        key=MetricKey(path=case.evaluation.predictions, name=f"{found.measure} on {place}"),
+        key=MetricKey(path=case.evaluation.predictions, name=f"{found.measure} on {found.label}"),
         base=found.base,
         head=found.head,
         direction=Direction.LOWER if is_loss(found.measure) else Direction.HIGHER,
     )
     failed = counts[Outcome.FAILED] > 0
     differs = any(one.evidence is not None and one.evidence.difference for one in results)
-    worst_of = f"worst on {place} ({found.rows:,} rows): {found.reason}"
+    worst_of = f"worst on {found.label} ({found.rows:,} rows): {found.reason}"
     return _finish(
         gate,
         Subject.SLICE,

@@ -340,11 +340,11 @@ def test_an_undecided_gate_says_what_could_have_been_seen() -> None:
 def test_the_worst_slices_are_open_and_the_rest_is_folded() -> None:
     text = comment(samples.proven())
     shown, _, folded = text.partition("<summary>Slices that hold: 6, worst first</summary>")
-    assert "`channel=broker` | 1,830" in shown
-    assert "`channel=branch`" not in shown
-    rows = re.findall(r"`(channel=\w+|age[^`]*)` \|", folded.split("</details>")[0])
-    assert rows[0] == "channel=partner"
-    assert rows[-1] == "channel=branch"
+    assert "`channel: broker` | 1,830" in shown
+    assert "`channel: branch`" not in shown
+    rows = re.findall(r"`(channel: \w+|age: [^`]*)` \|", folded.split("</details>")[0])
+    assert rows[0] == "channel: partner"
+    assert rows[-1] == "channel: branch"
 
 
 def test_many_groups_keep_the_lowest_and_the_highest_rates() -> None:
