@@ -226,7 +226,8 @@ class FakeGit:
         remote = self._reach()
         for refspec in refspecs:
             source, _, target = refspec.removeprefix("+").partition(":")
-            sha = remote.branches.get(source.removeprefix("refs/heads/"), source)
+            name = "main" if source == "HEAD" else source.removeprefix("refs/heads/")
+            sha = remote.branches.get(name, source)
             self._bring(sha, depth)
             if target:
                 self.refs[target] = sha

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,14 @@ _DEEPER = 200
 _NOBODY = "modelci <modelci@localhost>"
 
 
+Sign = Callable[[], bool | None]
+"""Whether to sign tags; None: as Git is configured."""
+
+
+def _as_git_says() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     code: int
@@ -46,19 +54,19 @@ class _Answer:
 class GitRepository:
     """The repository around a folder; keeps the promises of ``ports.Git``."""
 
-    def __init__(self, root: Path, *, remote: str | None = None, sign: bool | None = None) -> None:
+    def __init__(self, root: Path, *, remote: str | None = None, sign: Sign = _as_git_says) -> None:
         self.root = root
         self._sign = sign
         self._git = git.cmd.Git(root)
         self._preferred = remote
 
     @classmethod
-    def discover(cls, start: Path) -> Self:
-        """Return the repository that holds ``start``."""
+    def discover(cls, start: Path, *, sign: Sign = _as_git_says) -> Self:
+        """Return the repository that holds ``start``; ``sign`` is asked when tags are made."""
         found = cls(start)
         answer = found._try("rev-parse", "--show-toplevel")
         if answer.code == 0:
-            return cls(Path(_text(answer.out)))
+            return cls(Path(_text(answer.out)), sign=sign)
         if "must be run in a work tree" in answer.err:
             raise ConfigError(
                 f"{start} is in a Git repository without a work tree.",
@@ -338,12 +346,9 @@ class GitRepository:
 
     @cached_property
     def signs_tags(self) -> bool:
-        """Whether tags are signed: as ``with_signing`` says, else as Git's ``tag.gpgSign``."""
-        return signing.wants_signatures(self._try) if self._sign is None else self._sign
-
-    def with_signing(self, sign: bool | None) -> "GitRepository":  # noqa: FBT001
-        """Return the same repository, which signs its tags or not; None: as Git is configured."""
-        return GitRepository(self.root, remote=self._preferred, sign=sign)
+        """Whether tags are signed: as the configuration says, else as Git's ``tag.gpgSign``."""
+        wanted = self._sign()
+        return signing.wants_signatures(self._try) if wanted is None else wanted
 
     def verify_tags(
         self, refs: Sequence[str], *, allowed_signers: bytes | None = None

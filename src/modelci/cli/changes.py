@@ -74,6 +74,7 @@ def carry_out(
     from modelci.domain.rollback import Wish
     from modelci.workflows.rollback import change_registry
 
+    app.set_flags({"registry.sign": sign})
     wish = Wish(
         artifact=artifact,
         reason=reason,
@@ -87,7 +88,7 @@ def carry_out(
     change = change_registry(
         action,
         wish,
-        git=app.git.with_signing(config.registry.sign if sign is None else sign),
+        git=app.git,
         reader=app.snapshots,
         pipeline=lambda: app.pipeline,
         config=config,

@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     help="Promote against gates, order, a hold or a withdrawal; the tag keeps why.",
 )
 @click.option("--remote", metavar="NAME", help="Git remote to promote on (default: the branch's).")
+@click.option(
+    "--sign/--no-sign",
+    default=None,
+    help="Sign the tags, or not (default: registry.sign, else Git's tag.gpgSign).",
+)
 @click.option("--any-branch", is_flag=True, help="Promote what the default branch has not.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, tag nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the promotion document.")
@@ -63,6 +68,7 @@ def command(
     final: bool,
     allow: str | None,
     remote: str | None,
+    sign: bool | None,
     any_branch: bool,
     dry_run: bool,
     as_json: bool,
@@ -91,6 +97,7 @@ def command(
     from modelci.domain.promotion import Rules
 
     refuse_both({"--pre": pre is not None, "--final": final})
+    app.set_flags({"registry.sign": sign})
     versions = [name for name in names if "@" in name or "#" in name]
     settings = app.configuration.config.promote
     settings = replace(
@@ -157,6 +164,7 @@ def _promote(
         default_branch=app.configuration.config.default_branch or app.context.default_branch,
         any_branch=any_branch,
         on_github=app.context.provider == "github",
+        registry=app.configuration.config.registry,
         dry_run=dry_run,
     )
 
@@ -186,6 +194,8 @@ def _assign(
         rules=rules,
         forge=None if dry_run else app.records(),
         on_github=app.context.provider == "github",
+        registry=app.configuration.config.registry,
+        default_branch=app.configuration.config.default_branch or app.context.default_branch,
         dry_run=dry_run,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from modelci.config.model import PromoteConfig
+from modelci.config.model import PromoteConfig, RegistryConfig
 from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.holds import find_holds, trailers
 from modelci.domain.promotion import Promotion, Rules, plan_assignment
@@ -28,7 +28,10 @@ from modelci.workflows.promote import (
     require_free,
 )
 from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
+from modelci.workflows.signing import require_signatures
 from modelci.workflows.stored import require_bytes
+
+_ANYBODY = RegistryConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ def assign(
     rules: Rules,
     forge: Forge | None = None,
     on_github: bool = False,
+    registry: RegistryConfig = _ANYBODY,
+    default_branch: str | None = None,
     dry_run: bool = False,
     pause: Pause = pause_briefly,
 ) -> Promotion:
@@ -85,6 +90,7 @@ def assign(
     task = Task(read=lambda: git.tags([wanted.query.artifact], remote=remote), plan=plan)
     tags = task.read()
     promotion = plan(tags)
+    require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
     notes = require_bytes(
         _files(_find(tags, wanted.query)[1]) if promotion.tags else [],
         pipeline,

@@ -189,6 +189,7 @@ def _promote(
             git=git,
             reader=reader,
             settings=config.promote,
+            registry=config.registry,
             report=done.report,
             progress=progress,
             branch=branch,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from modelci.config.model import PromoteConfig
+from modelci.config.model import PromoteConfig, RegistryConfig
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import TrackedFile
 from modelci.domain.holds import find_holds, trailers
@@ -32,6 +32,7 @@ from modelci.workflows.revisions import (
     last_promoted,
     promoted_artifacts,
 )
+from modelci.workflows.signing import require_signatures
 from modelci.workflows.stored import require_bytes
 
 BUMP = "Modelci-Bump"
@@ -40,6 +41,7 @@ VERDICT = "Modelci-Verdict"
 ALLOWED, ALLOWED_BY = "Modelci-Allowed", "Modelci-Allowed-By"
 
 _USUAL = Rules()
+_ANYBODY = RegistryConfig()
 _STEPS = (50, 500)
 _NO_EVENT = (
     "GitHub starts no workflow for a tag that a job's own GITHUB_TOKEN pushed: deploy in this run, "
@@ -83,6 +85,7 @@ def promote(
     default_branch: str | None = None,
     any_branch: bool = False,
     on_github: bool = False,
+    registry: RegistryConfig = _ANYBODY,
     dry_run: bool = False,
     pause: Pause = pause_briefly,
 ) -> Promotion:
@@ -126,6 +129,7 @@ def promote(
     )
     tags = task.read()
     promotion = plan(tags)
+    require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
     notes = require_bytes(
         _planned_files(checkout, promotion),
         pipeline,

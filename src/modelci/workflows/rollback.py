@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from modelci.config.model import Config, RegistryConfig
+from modelci.config.model import Config
 from modelci.domain.changes import TrackedFile
 from modelci.domain.promotion import Promotion
 from modelci.domain.registry import TagRecord
 from modelci.domain.rollback import PLANS, RegistryChange, Wish
-from modelci.domain.tags import Action, is_artifact_name, is_stage_name
+from modelci.domain.tags import is_artifact_name, is_stage_name
 from modelci.errors import UsageError
 from modelci.ports import Git, Pipeline, Progress, SnapshotReader
 from modelci.workflows.pushing import Pause, Task, carry_out, pause_briefly
-from modelci.workflows.signing import require_own_signature, require_signed
+from modelci.workflows.signing import require_signatures
 from modelci.workflows.stored import require_bytes
 
 _ROLLBACK = "rollback"
@@ -48,7 +48,9 @@ def change_registry(
     change = planner.changes[-1]
     if not change.tags:
         return replace(change, done=not dry_run)
-    _check_signatures(git, change, tags, config.registry, default_branch)
+    # What holds a stage may hold it on: a release only says so once more.
+    assigned = tags if action == _ROLLBACK else ()
+    require_signatures(git, change.tags, assigned, config.registry, default_branch=default_branch)
     notes: tuple[str, ...] = ()
     if action == _ROLLBACK:
         notes = require_bytes(
@@ -91,23 +93,6 @@ def _require_sense(wish: Wish) -> None:
         raise UsageError(f"{wish.stage!r} cannot be a stage's name.")
     if not wish.reason.strip():
         raise UsageError("The reason is empty.", hint="--reason says why; it stays in the tag.")
-
-
-def _check_signatures(
-    git: Git,
-    change: RegistryChange,
-    tags: Sequence[TagRecord],
-    settings: RegistryConfig,
-    default_branch: str | None,
-) -> None:
-    require_own_signature(git, settings, default_branch=default_branch)
-    if change.action == _ROLLBACK:
-        versions = [
-            tag
-            for tag in tags
-            if tag.commit == change.commit and tag.name.action is Action.REGISTER
-        ]
-        require_signed(git, versions, settings, default_branch=default_branch)
 
 
 def _files(git: Git, reader: SnapshotReader, change: RegistryChange) -> list[TrackedFile]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from modelci.config.load import FILE, load
 from modelci.config.model import RegistryConfig
+from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.signatures import TagSignature, Verification, judge
-from modelci.domain.tags import TagName, is_artifact_name
+from modelci.domain.tags import Action, TagName, is_artifact_name
 from modelci.errors import ConfigError, PromotionError, UsageError
 from modelci.ports import Git
 
@@ -63,28 +64,59 @@ def require_signed(
     default_branch: str | None = None,
 ) -> None:
     """Refuse, where signatures are required, tags that nobody signed who may: PromotionError."""
-    policy = read_policy(git, settings, fresh=True, default_branch=default_branch)
-    bad = [one for one in _check(git, tags, policy) if not one.ok] if policy.required else []
-    if bad:
-        shown = "; ".join(describe(one) for one in bad[:_MOST_NAMED])
-        raise PromotionError(
-            f"registry.require_signed refuses {shown}.",
-            hint="`modelci registry verify --remote` shows all. A tag is never replaced: register "
-            "the bytes as a new version, signed by somebody who may.",
-        )
+    policy = _policy_in_force(git, settings, default_branch)
+    if policy is not None:
+        _refuse([one for one in _check(git, tags, policy) if not one.ok])
 
 
-def require_own_signature(
-    git: Git, settings: RegistryConfig, *, default_branch: str | None = None
+def require_signatures(
+    git: Git,
+    planned: Sequence[PlannedTag],
+    tags: Sequence[TagRecord],
+    settings: RegistryConfig,
+    *,
+    default_branch: str | None = None,
 ) -> None:
-    """Refuse to write tags that would be refused: PromotionError."""
-    if git.signs_tags:
+    """Refuse, where signatures are required, to tag without one, or to assign what lacks one.
+
+    ``tags`` are the registry's before ``planned`` are added. Raises PromotionError.
+    """
+    policy = _policy_in_force(git, settings, default_branch) if planned else None
+    if policy is None:
         return
-    if read_policy(git, settings, fresh=True, default_branch=default_branch).required:
+    if not git.signs_tags:
         raise PromotionError(
             "registry.require_signed is true, and this Git signs no tags.",
-            hint="Set tag.gpgSign and user.signingKey (for SSH gpg.format ssh) in Git's "
+            hint="Set tag.gpgSign and user.signingKey (for SSH keys also gpg.format: ssh) in Git's "
             "configuration here, or `registry: {sign: true}`.",
+        )
+    names = [name for one in planned if (name := TagName.parse(one.name))]
+    stages = {name.artifact for name in names if name.action is Action.ASSIGN}
+    assigned = {(one.artifact, one.commit) for one in planned if one.artifact in stages}
+    versions = [
+        tag
+        for tag in tags
+        if tag.name.action is Action.REGISTER and (tag.name.artifact, tag.commit) in assigned
+    ]
+    _refuse([one for one in _check(git, versions, policy) if not one.ok])
+
+
+def _policy_in_force(
+    git: Git, settings: RegistryConfig, default_branch: str | None
+) -> Policy | None:
+    """Return who may sign, as the remote has it now; None where nobody has to."""
+    # Where it is not wanted nobody shall wait for the remote.
+    if not read_policy(git, settings, fresh=False, default_branch=default_branch).required:
+        return None
+    return read_policy(git, settings, fresh=True, default_branch=default_branch)
+
+
+def _refuse(bad: Sequence[TagSignature]) -> None:
+    if bad:
+        raise PromotionError(
+            f"registry.require_signed refuses {'; '.join(map(describe, bad[:_MOST_NAMED]))}.",
+            hint="`modelci registry verify --remote` shows all. A tag is never replaced: let "
+            "somebody who may sign register the bytes as a new version.",
         )
 
 
