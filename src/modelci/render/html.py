@@ -105,6 +105,7 @@ def _specs(report: Report) -> str:
     specs = [vega.vega_lite(plot) for plot in report.plots]
     for spec in specs:
         spec["title"] = spec["title"] | {"text": ""}  # the page's own caption says it
+        spec["background"] = "transparent"
     return json.dumps(specs, separators=(",", ":")).replace("<", "\\u003c")
 
 
