@@ -37,8 +37,9 @@ def refused(remote: str, err: str, verdicts: Mapping[str, str], *, reason: str) 
     whys = [f"{ref.split('/', 2)[-1]} {why}" for ref, why in sorted(verdicts.items())]
     said = _said_by_remote(err)
     text = "; ".join(whys) or reason
-    message = f"{remote} refused the push, nothing was tagged: {text}{said and f': {said}'}"
-    hint = _protection(err)
+    quoted = f": {said[:_MOST_SAID]}" if said else ""
+    message = f"{remote} refused the push, nothing was tagged: {text}{quoted}"
+    hint = _protection(said)
     if hint is not None:
         return PromotionError(message, hint=hint)
     if any(ref.startswith(_BRANCH) for ref in _LOCKED.findall(err) or verdicts):
@@ -55,24 +56,24 @@ def refused(remote: str, err: str, verdicts: Mapping[str, str], *, reason: str) 
 
 def _said_by_remote(err: str) -> str:
     lines = (line[8:].strip() for line in err.splitlines() if line.startswith("remote: "))
-    return " ".join(line for line in lines if line)[:_MOST_SAID]
+    return " ".join(line for line in lines if line)
 
 
-def _protection(err: str) -> str | None:
+def _protection(said: str) -> str | None:
     """Return which setting of the forge to change, where a protected name is what stopped us."""
-    page = _RULES_PAGE.search(err)
-    if "GH013" in err or "rule violations" in err:
+    page = _RULES_PAGE.search(said)
+    if "GH013" in said or "rule violations" in said:
         where = page[0] if page else "Settings > Rules > Rulesets"
         return (
             f"A ruleset of the repository forbids it (protected names; {where}): put the app or "
             "deploy key that pushes on its bypass list, or take these names out of its targets."
         )
-    if "GitLab" in err and "protected" in err:
+    if "GitLab" in said and "protected" in said:
         return (
             "Settings > Repository > Protected tags (or branches): let the token's role create "
             "what matches, or narrow the wildcard."
         )
-    if "protected" in err.lower() or "GH006" in err:
+    if "protected" in said.lower() or "GH006" in said:
         return (
             "The name is protected: let this job's token push it in the repository's settings "
             "(GitHub: Settings > Rules > Rulesets); for a branch, or set "
