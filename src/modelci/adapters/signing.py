@@ -81,8 +81,14 @@ def sign(
         }
         settings = [*_settings(run), "-c", "core.hooksPath=/dev/null"]
         tag = ("tag", "--sign", "--cleanup=verbatim", "--file=-", "--end-of-options", name, commit)
-        _check(run(*settings, *tag, stdin=message.encode(), env=env), f"sign {name}")
-        return _text(run("rev-parse", "--verify", f"refs/tags/{name}", env=env).out)
+        answer = run(*settings, *tag, stdin=message.encode(), env=env)
+        _check(answer, f"sign {name}")
+        oid = _read(run, "rev-parse", "--verify", f"refs/tags/{name}", env=env)
+    text = run("cat-file", "tag", oid).out.decode(errors="replace")
+    if without_signature(text) == text:
+        # Git 2.39 writes the tag unsigned, and is content, where an SSH key cannot be read.
+        raise _failed(f"sign {name}", answer)
+    return oid
 
 
 def existing(run: Run, refs: Sequence[str], text: str) -> str | None:
@@ -220,11 +226,15 @@ def _settings(run: Run) -> list[str]:
 
 def _check(answer: Answer, what: str) -> None:
     if answer.code:
-        raise ConfigError(
-            f"Git could not {what}: {_last_line(answer.err)}",
-            hint="Check gpg.format and user.signingKey (`git tag -s` shows the same), or do not "
-            "sign: tag.gpgSign or registry.sign: false. Nothing was tagged.",
-        )
+        raise _failed(what, answer)
+
+
+def _failed(what: str, answer: Answer) -> ConfigError:
+    return ConfigError(
+        f"Git could not {what}: {_last_line(answer.err)}",
+        hint="Check gpg.format and user.signingKey (`git tag -s` shows the same), or do not sign: "
+        "tag.gpgSign or registry.sign: false. Nothing was tagged.",
+    )
 
 
 def _last_line(err: str) -> str:
@@ -233,8 +243,8 @@ def _last_line(err: str) -> str:
     return re.sub(r"^(?:error|fatal): ", "", kept[-1]) if kept else "no reason given"
 
 
-def _read(run: Run, *arguments: str) -> str:
-    answer = run(*arguments)
+def _read(run: Run, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    answer = run(*arguments, env=env)
     _check(answer, " ".join(arguments[:2]))
     return _text(answer.out)
 

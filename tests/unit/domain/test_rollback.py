@@ -124,9 +124,7 @@ def test_deregistered_versions_are_not_gone_back_to() -> None:
         ("9.9.9", UsageError, "There is no m@v9.9.9"),
     ],
 )
-def test_what_cannot_be_gone_back_to_is_refused(
-    to: str, error: type[Exception], says: str
-) -> None:
+def test_what_cannot_be_gone_back_to_is_refused(to: str, error: type[Exception], says: str) -> None:
     tags = (*THREE, tag("m@v1.3.0", "d", 40))
     with pytest.raises(error, match=says):
         plan_rollback(tags, wish(to))
