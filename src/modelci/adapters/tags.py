@@ -27,11 +27,9 @@ _FIELDS = (
     "taggeremail",
 )
 _CHUNK = 1 << 20
-_SIGNATURE = re.compile(
-    r"^-----BEGIN (?:PGP SIGNATURE|PGP MESSAGE|SSH SIGNATURE|SIGNED MESSAGE)-----$", re.MULTILINE
-)
-_TAGGER = re.compile(rb"(?P<name>.*?) ?<(?P<email>[^>]*)> (?P<seconds>[0-9]+) [-+][0-9]{4}")
-_COMMITTED = re.compile(rb"^committer .* ([0-9]+) [-+][0-9]{4}$", re.MULTILINE)
+# Compiled when they are first needed, which is seldom.
+_SIGNATURE = r"(?m)^-----BEGIN (?:PGP SIGNATURE|PGP MESSAGE|SSH SIGNATURE|SIGNED MESSAGE)-----$"
+_TAGGER = rb"(?P<name>.*?) ?<(?P<email>[^>]*)> (?P<seconds>[0-9]+) [-+][0-9]{4}"
 
 
 class Listing:
@@ -88,11 +86,19 @@ class TagReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._begun: Listing | None = None
+
+    def begin(self) -> None:
+        """Let Git list all tags, without their messages, while Python still loads."""
+        self._begun = Listing(self._folder, messages=False)
 
     def tags(
         self, artifacts: Sequence[str] | None = None, *, messages: bool = True
     ) -> tuple[TagRecord, ...]:
         """Return this clone's registry tags."""
+        if self._begun is not None and artifacts is None and not messages:
+            begun, self._begun = self._begun, None
+            return begun.records()
         return Listing(self._folder, artifacts, messages=messages).records()
 
     def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
@@ -103,11 +109,14 @@ class TagReader:
 def commit_times(folder: Path, shas: Sequence[str]) -> Mapping[str, int]:
     """Return when those of the commits that are here were made, in Unix seconds."""
     found = zip(shas, _objects(folder, shas), strict=True) if shas else ()
-    return {
-        sha: int(when[1])
-        for sha, (kind, data) in found
-        if kind == b"commit" and (when := _COMMITTED.search(data.partition(b"\n\n")[0]))
-    }
+    return {sha: when for sha, (kind, data) in found if kind == b"commit" and (when := _made(data))}
+
+
+def _made(commit: bytes) -> int:
+    """Return the committer's instant; 0 where the commit names none."""
+    head = commit.partition(b"\n\n")[0]
+    words = head.partition(b"\ncommitter ")[2].partition(b"\n")[0].rsplit(b" ", 2)
+    return int(words[1]) if len(words) == 3 and words[1].isdigit() else 0
 
 
 def _patterns(under: str, artifacts: Sequence[str] | None) -> list[str]:
@@ -129,25 +138,24 @@ def _judge(row: Sequence[str], cut: int) -> TagRecord | None:
         return TagRecord(name, ref, "", 0, flaw=Rule.LIGHTWEIGHT if kind else Rule.UNREADABLE)
     # Which name counts where they differ? GTO goes by the object's, DVC by the ref's: neither.
     renamed = tag != ref[cut:]
-    message = _SIGNATURE.split(rest[0], maxsplit=1)[0] if rest else ""
+    sound = target == "commit" and seconds and name.action is not Action.CREATE
+    message = re.split(_SIGNATURE, rest[0], maxsplit=1)[0] if rest else ""
     return TagRecord(
         name,
         ref,
-        intern(commit),
+        commit,
         int(seconds or 0),
         intern(tagger),
         tag if renamed else message,
         intern(email[1:-1]),
-        Rule.RENAMED if renamed else _flaw(name, target, seconds),
+        Rule.RENAMED if renamed else None if sound else _flaw(target, seconds),
     )
 
 
-def _flaw(name: TagName, target: str, seconds: str) -> Rule | None:
+def _flaw(target: str, seconds: str) -> Rule:
     if target != "commit":
         return Rule.NESTED if target == "tag" else Rule.NO_COMMIT
-    if not seconds:
-        return Rule.NO_TAGGER
-    return Rule.CREATED if name.action is Action.CREATE else None
+    return Rule.CREATED if seconds else Rule.NO_TAGGER
 
 
 def _rows(stream: IO[bytes], size: int) -> Iterator[Sequence[str]]:
@@ -168,7 +176,7 @@ def _raw_row(ref: str, kind: bytes, data: bytes) -> Sequence[str]:
         return (ref, "" if kind == b"missing" else kind.decode(), *[""] * len(_FIELDS))[:9]
     head, _, message = data.partition(b"\n\n")
     lines = dict(line.partition(b" ")[::2] for line in head.split(b"\n"))
-    who = _TAGGER.fullmatch(lines.get(b"tagger", b""))
+    who = re.fullmatch(_TAGGER, lines.get(b"tagger", b""))
     fields = (
         *(lines.get(key, b"") for key in (b"tag", b"type", b"object")),
         *((who["seconds"], who["name"], b"<" + who["email"] + b">") if who else (b"", b"", b"")),

@@ -89,20 +89,27 @@ def show(
     """
     if what is None and not remote:
         app.begin_tags()
-    from modelci.documents.registry import registry_document
     from modelci.workflows.registry import parse_query, show_registry
 
     query = None if what is None else parse_query(what)
     source, settings = _open(app, remote=remote, holder=holder)
     declared = _declared(app, query)
     states = show_registry(source, settings, query, type_=declared.type if declared else None)
-    document = registry_document(
-        states,
-        holder=settings.holder,
-        asked=None if query is None else str(query),
-        declared=declared,
-    )
-    _present(document, "registry", as_json=as_json, plain=plain)
+    if query is None and not as_json and not plain:
+        from modelci.render.registry import render_overview
+
+        text = render_overview(states, holder=settings.holder, colour=_wants_colour())
+        click.echo(text, nl=False)
+    else:
+        from modelci.documents.registry import registry_document
+
+        document = registry_document(
+            states,
+            holder=settings.holder,
+            asked=None if query is None else str(query),
+            declared=declared,
+        )
+        _present(document, "registry", as_json=as_json, plain=plain)
     if not states and not remote and app.git.remote():
         click.echo("This clone has no registry tags; --remote reads the remote's.", err=True)
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 from modelci.domain.tags import Action, TagName
@@ -89,8 +90,7 @@ class TagRecord(NamedTuple):
         return self.ref.partition("/tags/")[2] or str(self.name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A version that holds a stage; a commit that was never registered has no ``version``."""
 
     stage: str
@@ -107,8 +107,7 @@ class Assignment:
         return f"v{self.version}" if self.version else self.commit[:7]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredVersion:
+class RegisteredVersion(NamedTuple):
     """A registered version; an inactive one was deregistered."""
 
     version: Version
@@ -202,8 +201,7 @@ class _Line:
         return self.registration is not None and self.withdrawn < self.registration.seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """What a tag did; ``version`` is the one registered on its commit, None where none is."""
 
     tag: TagRecord
@@ -215,7 +213,7 @@ def list_events(tags: Iterable[TagRecord]) -> tuple[Event, ...]:
     sound = [tag for tag in tags if tag.flaw is None]
     lines: dict[str, _Lines] = {}
     for name, group in _by_artifact(sound).items():
-        group.sort(key=lambda tag: (tag.seconds, tag.ref))
+        group.sort(key=_INSTANT)
         lines[name] = _fold_versions(group)
     known = {name: _by_commit(found) for name, found in lines.items()}
     sound.sort(key=lambda tag: (tag.seconds, _PRIORITY[tag.name.action], tag.ref), reverse=True)
@@ -242,17 +240,32 @@ def _version_of(
 class _Contender(NamedTuple):
     """A standing assignment, and what GTO sorts it by."""
 
-    assignment: Assignment
+    tag: TagRecord
+    stage: str
+    version: Version | None
     registered: int
     place: int
 
+    def win(self) -> Assignment:
+        tag = self.tag
+        return Assignment(
+            stage=self.stage,
+            version=self.version,
+            commit=tag.commit,
+            tag=tag.tag,
+            seconds=tag.seconds,
+            tagger=tag.tagger,
+            message=tag.message,
+        )
 
+
+_INSTANT = attrgetter("seconds", "ref")
 _Lines = dict[tuple[Version, str], _Line]
 
 
 def _fold_artifact(name: str, group: list[TagRecord], holder: Holder) -> ArtifactState:
     tags = [tag for tag in group if tag.flaw is None]
-    tags.sort(key=lambda tag: (tag.seconds, tag.ref))
+    tags.sort(key=_INSTANT)
     lines = _fold_versions(tags)
     contenders, ignored = _fold_stages(tags, lines)
     stages, ties = _hold(contenders, holder)
@@ -323,7 +336,7 @@ def _fold_stages(
             into = assigned if tag.name.action is Action.ASSIGN else unassigned
             into[tag.commit, tag.name.stage] = tag
     on_commit = _by_commit(lines)
-    place = {tag.ref: number for number, tag in enumerate(tags)}
+    order = {tag.ref: number for number, tag in enumerate(tags)}
     found: defaultdict[str, list[_Contender]] = defaultdict(list)
     ignored = []
     for (commit, stage), tag in assigned.items():
@@ -335,21 +348,8 @@ def _fold_stages(
         elif line and (not line.is_active or (undone and undone.seconds >= tag.seconds)):
             continue
         registered = line.registration.seconds if line and line.registration else tag.seconds
-        found[stage].append(
-            _Contender(
-                Assignment(
-                    stage=stage,
-                    version=version,
-                    commit=commit,
-                    tag=tag.tag,
-                    seconds=tag.seconds,
-                    tagger=tag.tagger,
-                    message=tag.message,
-                ),
-                registered,
-                line.place if line else len(lines) + place[tag.ref],
-            )
-        )
+        place = line.place if line else len(lines) + order[tag.ref]
+        found[stage].append(_Contender(tag, stage, version, registered, place))
     return found, ignored
 
 
@@ -374,8 +374,8 @@ def _hold(
     stages, warnings = {}, []
     for stage, found in sorted(contenders.items()):
         found.sort(key=_by_version if holder is Holder.SEMVER else _by_time, reverse=True)
-        first = stages[stage] = found[0].assignment
-        rival = found[1].assignment if len(found) > 1 else None
+        first = stages[stage] = found[0].win()
+        rival = found[1].tag if len(found) > 1 else None
         if rival and holder is Holder.NEWEST and rival.seconds == first.seconds:
             message = (
                 f"{first.tag} and {rival.tag} are of one second: the version registered first, "
@@ -387,13 +387,12 @@ def _hold(
 
 def _by_time(one: _Contender) -> tuple[int, int, int]:
     # Of assignments in one second GTO lets the version that was registered first hold the stage.
-    return one.assignment.seconds, -one.registered, -one.place
+    return one.tag.seconds, -one.registered, -one.place
 
 
 def _by_version(one: _Contender) -> tuple[bool, tuple[object, ...], int]:
-    version = one.assignment.version
-    order = version.order if version else (one.assignment.commit,)
-    return version is not None, order, one.place
+    order = one.version.order if one.version else (one.tag.commit,)
+    return one.version is not None, order, one.place
 
 
 def _is_deprecated(tags: list[TagRecord]) -> bool:

@@ -16,13 +16,12 @@ _TAG = re.compile(
     rf"(?:(?:#(?P<stage>{_NAME})|@(?P<version>v[^!#]+))(?P<undo>!)?|@(?P<mark>deprecated|created))"
     r"(?:#(?P<counter>[0-9]+))?"
 )
-_QUERY = re.compile(
-    rf"(?P<artifact>{_ARTIFACT_NAME})(?:@(?P<version>latest|greatest|v[0-9][^!#@]*)|#(?P<stage>{_NAME}))?"
+_QUERY = (
+    rf"(?P<artifact>{_ARTIFACT_NAME})"
+    rf"(?:@(?P<version>latest|greatest|v[0-9][^!#@]*)|#(?P<stage>{_NAME}))?"
 )
 _MAX_LENGTH = 1000
-_NAME_ONLY = re.compile(_NAME)
-_ARTIFACT = re.compile(_ARTIFACT_NAME)
-_DVC_FILE = re.compile(r"^(?:(?P<folder>.+)/)?dvc\.yaml[:=]")
+_DVC_FILE = r"^(?:(?P<folder>.+)/)?dvc\.yaml[:=]"
 
 
 class Action(StrEnum):
@@ -57,13 +56,15 @@ class TagName(NamedTuple):
         version = Version.parse(written[1:]) if written else None
         if written and version is None:
             return None
-        return cls(
-            artifact.replace("=", ":", 1) if "=" in artifact else artifact,
-            _action(stage, written, undo, mark),
-            version,
-            stage,
-            int(counter) if counter else None,
-        )
+        if "=" in artifact:
+            artifact = artifact.replace("=", ":", 1)
+        if stage:
+            action = Action.UNASSIGN if undo else Action.ASSIGN
+        elif version:
+            action = Action.DEREGISTER if undo else Action.REGISTER
+        else:
+            action = Action.DEPRECATE if mark == "deprecated" else Action.CREATE
+        return cls(artifact, action, version, stage, int(counter) if counter else None)
 
     def __str__(self) -> str:
         artifact = self.artifact.replace(":", "=", 1)
@@ -83,14 +84,6 @@ class TagName(NamedTuple):
                 return f"{artifact}@created{counter}"
 
 
-def _action(stage: str | None, version: str | None, undo: str | None, mark: str | None) -> Action:
-    if stage:
-        return Action.UNASSIGN if undo else Action.ASSIGN
-    if version:
-        return Action.DEREGISTER if undo else Action.REGISTER
-    return Action.DEPRECATE if mark == "deprecated" else Action.CREATE
-
-
 class Query(NamedTuple):
     """What a person asks for: an artifact, one version of it, or what holds a stage.
 
@@ -104,8 +97,8 @@ class Query(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Read ``NAME``, ``NAME@latest``, ``NAME@v1.2.0`` or ``NAME#stage``; else return None."""
-        written = _DVC_FILE.sub(_folder, text, count=1).replace(":", "=", 1)
-        found = _QUERY.fullmatch(written) if len(text) <= _MAX_LENGTH else None
+        written = re.sub(_DVC_FILE, _folder, text, count=1).replace(":", "=", 1)
+        found = re.fullmatch(_QUERY, written) if len(text) <= _MAX_LENGTH else None
         if found is None or "=" in text:
             return None
         version = "latest" if found["version"] == "greatest" else found["version"]
@@ -124,9 +117,9 @@ def _folder(found: re.Match[str]) -> str:
 
 def is_stage_name(name: str) -> bool:
     """Whether GTO takes ``name`` for a stage."""
-    return _NAME_ONLY.fullmatch(name) is not None
+    return re.fullmatch(_NAME, name) is not None
 
 
 def is_artifact_name(name: str) -> bool:
     """Whether a tag can carry this artifact (``name`` or ``dir:name``)."""
-    return "=" not in name and _ARTIFACT.fullmatch(name.replace(":", "=", 1)) is not None
+    return "=" not in name and re.fullmatch(_ARTIFACT_NAME, name.replace(":", "=", 1)) is not None

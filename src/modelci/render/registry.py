@@ -4,8 +4,11 @@ A table is drawn here and not by Rich, which takes longer to load than the regis
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from modelci.documents.registry import ArtifactEntry, Registry, StageEntry, VersionEntry
+if TYPE_CHECKING:
+    from modelci.documents.registry import ArtifactEntry, Registry, StageEntry, VersionEntry
+    from modelci.domain.registry import ArtifactState, Holder
 
 ABSENT = "—"
 _DIM, BOLD, _YELLOW, _END = "\x1b[2m", "\x1b[1m", "\x1b[33m", "\x1b[0m"
@@ -17,41 +20,46 @@ RULES = {
 EMPTY = "The registry is empty: `modelci promote` creates the first version.\n"
 
 
-def render_registry(registry: Registry, *, width: int = 100, colour: bool = False) -> str:
+def render_overview(
+    states: Sequence["ArtifactState"], *, holder: "Holder", colour: bool = False
+) -> str:
     """Return each artifact's latest version, its number of versions, and who holds a stage.
 
-    Of one artifact that was asked for: what it is, and every version.
+    Of the states themselves: the document of thousands of versions takes as long as all the rest.
     """
-    del width  # a terminal folds what is too wide, a file does not want it folded
-    if not registry.artifacts:
+    if not states:
         return EMPTY
-    if registry.asked is not None:
-        (artifact,) = registry.artifacts
-        parts = [*_declared(artifact), _versions(artifact, colour=colour)]
-    else:
-        parts = [_overview(registry.artifacts, colour=colour)]
+    stages = sorted({stage for state in states for stage in state.stages})
+    rows = [
+        [
+            f"{state.name} (deprecated)" if state.deprecated else state.name,
+            f"v{state.latest.version}" if state.latest else ABSENT,
+            *(state.stages[stage].label if stage in state.stages else ABSENT for stage in stages),
+            f"{len(state.versions):,}",
+        ]
+        for state in states
+    ]
+    titles = ["Artifact", "Latest", *(f"#{stage}" for stage in stages), "Versions:"]
+    parts = [table(titles, rows, colour=colour)]
+    parts += [RULES[holder] + "\n"] if stages else []
+    return "\n".join([*parts, *_remarks(states, colour=colour)])
+
+
+def render_registry(registry: "Registry", *, width: int = 100, colour: bool = False) -> str:
+    """Return what each artifact is, and every version of it."""
+    del width  # a terminal folds what is too wide, a file does not want it folded
+    parts = [
+        part
+        for artifact in registry.artifacts
+        for part in (*_declared(artifact), _versions(artifact, colour=colour))
+    ]
     parts += (
         [RULES[registry.holder] + "\n"] if any(one.stages for one in registry.artifacts) else []
     )
     return "\n".join([*parts, *_remarks(registry.artifacts, colour=colour)])
 
 
-def _overview(artifacts: Sequence[ArtifactEntry], *, colour: bool) -> str:
-    stages = sorted({stage for artifact in artifacts for stage in artifact.stages})
-    rows = [
-        [
-            f"{artifact.name} (deprecated)" if artifact.deprecated else artifact.name,
-            artifact.latest or ABSENT,
-            *(holder_label(artifact.stages.get(stage)) for stage in stages),
-            f"{len(artifact.versions):,}",
-        ]
-        for artifact in artifacts
-    ]
-    titles = ["Artifact", "Latest", *(f"#{stage}" for stage in stages), "Versions:"]
-    return table(titles, rows, colour=colour)
-
-
-def _versions(artifact: ArtifactEntry, *, colour: bool) -> str:
+def _versions(artifact: "ArtifactEntry", *, colour: bool) -> str:
     rows = [
         [label, stages, when, clean(by), commit[:7]]
         for label, stages, when, by, commit in _lines(artifact)
@@ -59,7 +67,7 @@ def _versions(artifact: ArtifactEntry, *, colour: bool) -> str:
     return table(["Version", "Stages", "Since", "By", "Commit"], rows, colour=colour)
 
 
-def _lines(artifact: ArtifactEntry) -> Iterator[tuple[str, str, str, str, str]]:
+def _lines(artifact: "ArtifactEntry") -> Iterator[tuple[str, str, str, str, str]]:
     """Yield the versions, then the commits that hold a stage and were never registered."""
     for one in artifact.versions:
         label = one.version if one.active else f"{one.version} (withdrawn)"
@@ -69,7 +77,7 @@ def _lines(artifact: ArtifactEntry) -> Iterator[tuple[str, str, str, str, str]]:
             yield holder.commit[:7], stage, holder.since, holder.by, holder.commit
 
 
-def _held(artifact: ArtifactEntry, version: VersionEntry, separator: str = ", ") -> str:
+def _held(artifact: "ArtifactEntry", version: "VersionEntry", separator: str = ", ") -> str:
     return separator.join(
         stage
         for stage, holder in artifact.stages.items()
@@ -77,7 +85,7 @@ def _held(artifact: ArtifactEntry, version: VersionEntry, separator: str = ", ")
     )
 
 
-def _declared(artifact: ArtifactEntry) -> Iterator[str]:
+def _declared(artifact: "ArtifactEntry") -> Iterator[str]:
     declared = artifact.declared
     gone = " (deprecated)" if artifact.deprecated else ""
     if declared is None:
@@ -92,7 +100,9 @@ def _declared(artifact: ArtifactEntry) -> Iterator[str]:
     yield "\n".join(lines) + "\n"
 
 
-def _remarks(artifacts: Iterable[ArtifactEntry], *, colour: bool) -> Iterator[str]:
+def _remarks(
+    artifacts: Iterable["ArtifactEntry | ArtifactState"], *, colour: bool
+) -> Iterator[str]:
     said = [
         *(f"{one.ref} ({one.rule}): {one.message}" for art in artifacts for one in art.problems),
         *(f"{art.name}: {one.message}" for art in artifacts for one in art.warnings),
@@ -105,7 +115,7 @@ def _remarks(artifacts: Iterable[ArtifactEntry], *, colour: bool) -> Iterator[st
         yield "\n".join(lines) + "\n"
 
 
-def plain_registry(registry: Registry) -> str:
+def plain_registry(registry: "Registry") -> str:
     """Return a line for each version and each unregistered holder.
 
     Artifact, version, commit, stages (by comma), since, by, active or withdrawn, tag.
@@ -113,7 +123,7 @@ def plain_registry(registry: Registry) -> str:
     return plain_lines(row for artifact in registry.artifacts for row in _plain_versions(artifact))
 
 
-def _plain_versions(artifact: ArtifactEntry) -> Iterator[Sequence[str]]:
+def _plain_versions(artifact: "ArtifactEntry") -> Iterator[Sequence[str]]:
     name = artifact.name
     for one in artifact.versions:
         state = "active" if one.active else "withdrawn"
@@ -128,7 +138,7 @@ def plain_lines(rows: Iterable[Sequence[str]]) -> str:
     return "".join("\t".join(clean(cell, 1_000) for cell in row) + "\n" for row in rows)
 
 
-def holder_label(holder: StageEntry | None) -> str:
+def holder_label(holder: "StageEntry | None") -> str:
     return ABSENT if holder is None else holder.version or holder.commit[:7]
 
 

@@ -35,7 +35,7 @@ STATES = fold_registry(
 
 
 def test_the_registry_lists_who_holds_what() -> None:
-    assert render.render_registry(registry_document(STATES)) == (
+    assert render.render_overview(STATES, holder=Holder.NEWEST) == (
         "Artifact           Latest   #dev     #prod    Versions\n"
         "──────────────────────────────────────────────────────\n"
         "hgb                v0.1.0   v0.1.0   v0.0.1          2\n"
@@ -46,7 +46,7 @@ def test_the_registry_lists_who_holds_what() -> None:
         "\n"
         "! old: DVC does not know that it is deprecated\n"
     )
-    assert "empty" in render.render_registry(registry_document(()))
+    assert "empty" in render.render_overview((), holder=Holder.NEWEST)
 
 
 def test_one_artifact_is_shown_with_every_version_and_what_dvc_yaml_says() -> None:
@@ -98,7 +98,7 @@ def test_one_artifact_is_shown_with_every_version_and_what_dvc_yaml_says() -> No
 
 def test_many_remarks_end_in_a_count() -> None:
     found = [tag(f"m#s{number}!#{number}", "a" * 40, number) for number in range(1, 31)]
-    text = render.render_registry(registry_document(fold_registry(found)))
+    text = render.render_overview(fold_registry(found), holder=Holder.NEWEST)
     assert text.count("\n!") == 20
     assert text.endswith("… and 10 more: see --json, or `modelci doctor`\n")
 
