@@ -14,6 +14,7 @@ from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
+from modelci.domain.provenance import FileBytes
 from modelci.domain.registry import TagRecord
 from modelci.domain.schedule import Needs
 from modelci.domain.signatures import Signature
@@ -316,6 +317,28 @@ class Tables(Protocol):
         """Return those columns (default: all) of the file at ``path``, rows in the file's order.
 
         With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
+class StoredBytes(Protocol):
+    """Hashes the bytes behind what DVC tracks."""
+
+    def read(
+        self, tree: FileTree, file: TrackedFile, path: str, *, pull: bool
+    ) -> tuple[FileBytes, ...]:
+        """Return the files at ``path``, which is ``file`` or lies in it, with their digests.
+
+        With ``pull`` the bytes are those that the DVC remote has now, else those in the cache.
+        """
+
+
+class Reproducer(Protocol):
+    """Runs a commit's pipeline once more."""
+
+    def run(self, commit: str, inputs: Sequence[TrackedFile], *, progress: Progress) -> Snapshot:
+        """Return what all its stages write, from nothing but the commit and its ``inputs``.
+
+        Raises PipelineError where a stage fails or the inputs cannot be had.
         """
 
 

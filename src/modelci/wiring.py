@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from modelci.adapters.datasets import DatasetReader
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.plots import DvcPlotsReader
+    from modelci.adapters.dvc.reproduction import CleanClone
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
+    from modelci.adapters.dvc.stored import DvcBytes
     from modelci.adapters.git import GitRepository
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
@@ -201,6 +203,38 @@ class App:
             environment=stage_environment(),
             locator=Locator(self.git.root, fetch=self._fetch),
         )
+
+    @cached_property
+    def stored_bytes(self) -> "DvcBytes":
+        """The reader of what DVC keeps, byte by byte."""
+        from modelci.adapters.dvc.stored import DvcBytes
+
+        return DvcBytes(self.git.root, fetch=self._fetch_into)
+
+    @cached_property
+    def reproducer(self) -> "CleanClone":
+        """What runs a commit's pipeline again; it runs the project's code."""
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.reproduction import CleanClone
+        from modelci.adapters.git import GitRepository
+
+        return CleanClone(
+            self.git.root,
+            environment=stage_environment(),
+            fetch=self._fetch_into,
+            open_tree=lambda root: GitRepository(root).work_tree(),
+        )
+
+    def _fetch_into(self, files: "Sequence[TrackedFile]", cache: Path) -> None:
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.pipeline import DvcPipeline
+
+        DvcPipeline(
+            self.git.root,
+            environment=stage_environment(),
+            remote=self.run_settings.remote,
+            cache=cache,
+        ).fetch(files)
 
     def _fetch(self, files: "Sequence[TrackedFile]") -> None:
         self.pipeline.fetch(files)

@@ -48,7 +48,7 @@ class LocalSource:
         self, root: Path, *, url: str | None, subdir: str, environment: Mapping[str, str]
     ) -> None:
         self._root = root
-        self._environment = _cleaned(environment)
+        self._environment = cleaned(environment)
         self._scratch = tempfile.TemporaryDirectory(prefix="modelci-source-")
         git(["init", "--quiet", "--bare", self._scratch.name], self._environment)
         self._family = hashlib.sha256((url or str(root)).encode()).hexdigest()[:16]
@@ -131,7 +131,7 @@ def check_out(source: Source, folder: Path, environment: Mapping[str, str]) -> P
     What is ignored stays: outputs that are there need not be fetched again. Raises
     SourceUnavailableError where the commit cannot be had.
     """
-    quiet = {**_cleaned(environment), "GIT_TERMINAL_PROMPT": "0"}
+    quiet = {**cleaned(environment), "GIT_TERMINAL_PROMPT": "0"}
     if not (folder / ".git").exists():
         git(["init", "--quiet", str(folder)], quiet)
     here = ["-C", str(folder)]
@@ -195,5 +195,6 @@ def _absolute(url: str, root: Path) -> str:
     return str(path.resolve()) if "://" not in url and path.exists() else url
 
 
-def _cleaned(environment: Mapping[str, str]) -> dict[str, str]:
+def cleaned(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what leads Git into another repository."""
     return {name: value for name, value in environment.items() if name not in _MISLEADING}

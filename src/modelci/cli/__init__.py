@@ -33,6 +33,7 @@ _COMMANDS = {
     "rollback": "Assign an older version to a stage again, and hold it there.",
     "run": "Run the pipeline: only what is out of date, and say why.",
     "unassign": "Take a stage from the version that holds it.",
+    "verify": "Check that a version's bytes and origin are what was said of them.",
 }
 
 _MACHINE_SAYS_NO = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}

@@ -11,6 +11,7 @@ from modelci.domain.checks import Examination
 from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
+from modelci.domain.provenance import VersionCheck
 from modelci.domain.report import Report
 from modelci.domain.rollback import RegistryChange
 from modelci.domain.signatures import Verification
@@ -60,7 +61,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, signatures, terminal
+    from modelci.render import changes, provenance, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -69,6 +70,7 @@ def to_text(document: codec.Document) -> str:
         Promotion: terminal.render_promotion,
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
+        VersionCheck: provenance.render_version_check,
         Examination: terminal.render_examination,
         History: terminal.render_history,
     }

@@ -21,6 +21,7 @@ from modelci.domain.checks import Examination
 from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
+from modelci.domain.provenance import VersionCheck
 from modelci.domain.report import Report
 from modelci.domain.rollback import RegistryChange
 from modelci.domain.signatures import Verification
@@ -40,6 +41,7 @@ Document = (
     | History
     | RegistryChange
     | Verification
+    | VersionCheck
 )
 T = TypeVar("T", Run, Report, Promotion)
 
@@ -50,6 +52,7 @@ SCHEMAS: dict[type, str] = {
     Promotion: "modelci.promotion/1",
     RegistryChange: "modelci.change/1",
     Verification: "modelci.verification/1",
+    VersionCheck: "modelci.version-check/1",
     Registry: "modelci.registry/1",
     RegistryHistory: "modelci.registry-history/1",
     RegistryStages: "modelci.registry-stages/1",

@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from modelci.adapters.dvc.hashing import LEGACY, hash_bytes
 from modelci.adapters.dvc.templating import Dialect
@@ -63,10 +64,25 @@ class DvcSettings:
         return merged
 
 
+class CachePlace(Protocol):
+    """Says where a cache lies."""
+
+    @property
+    def cache_folder(self) -> Path:
+        """The cache's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAt:
+    """A cache by its folder, whatever DVC's settings say."""
+
+    cache_folder: Path
+
+
 class Cache:
     """The objects of a local DVC cache, by hash; what is not whole is not there."""
 
-    def __init__(self, settings: DvcSettings) -> None:
+    def __init__(self, settings: CachePlace) -> None:
         self._settings = settings
 
     def read(self, hash_: str, hash_name: str) -> bytes | None:

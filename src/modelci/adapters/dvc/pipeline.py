@@ -49,8 +49,9 @@ class DvcPipeline:
 
     Stages' commands see ``environment`` and nothing else of ours. What they print is kept in
     ``logs``, one file per stage. ``remote`` names the DVC remote to use instead of the default;
-    ``git_url`` is where workers elsewhere can fetch commits from. DVC counts paths from the current
-    folder, so this goes to ``root`` while it works: one at a time in a process.
+    ``git_url`` is where workers elsewhere can fetch commits from, ``cache`` a folder to use instead
+    of DVC's own cache. DVC counts paths from the current folder, so this goes to ``root`` while it
+    works: one at a time in a process.
     """
 
     def __init__(
@@ -61,10 +62,13 @@ class DvcPipeline:
         logs: Path | None = None,
         remote: str | None = None,
         git_url: str | None = None,
+        cache: Path | None = None,
     ) -> None:
         self._root = root.resolve()
         self._environment = environment
         self._config = {"core": {"remote": remote}} if remote else {}
+        if cache is not None:
+            self._config["cache"] = {"dir": str(cache)}
         self._git_url = git_url
         self._sent = 0
         self._logs = (logs or self._root / ".dvc" / "tmp" / "modelci" / "logs").resolve()

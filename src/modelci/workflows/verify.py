@@ -1,0 +1,161 @@
+"""``modelci verify``: whether a version is what its tag, its provenance and DVC say that it is."""
+
+from collections.abc import Callable
+
+from modelci.domain.gates import Threshold
+from modelci.domain.provenance import (
+    CheckState,
+    Finding,
+    Provenance,
+    Reproduction,
+    VersionCheck,
+    check_files,
+    check_lock,
+    check_provenance,
+    compare_metrics,
+    compare_outputs,
+    conclude,
+    nothing_fails,
+    split_tracked,
+)
+from modelci.domain.registry import RegisteredVersion, find_version, fold_registry
+from modelci.domain.snapshot import Snapshot
+from modelci.domain.tags import Query
+from modelci.errors import ModelCIError, UsageError
+from modelci.ports import Git, Progress, Reproducer, SnapshotReader, StoredBytes
+from modelci.workflows.provenance import find_artifact, read_files
+
+_HASH = "Modelci-Hash: "
+_FORMS = "NAME@v1.2.0, NAME@latest or NAME#stage"
+
+ReadProvenance = Callable[[str], Provenance]
+"""Takes a tag's name and returns the provenance that its release has."""
+
+
+def verify_version(
+    name: str,
+    *,
+    git: Git,
+    reader: SnapshotReader,
+    stored: StoredBytes,
+    progress: Progress,
+    provenance: ReadProvenance | None = None,
+    remote: bool = False,
+    pull: bool = False,
+    reproducer: Reproducer | None = None,
+    tolerance: Threshold | None = None,
+) -> VersionCheck:
+    """Check a version's tag, provenance and bytes; with a ``reproducer`` run its pipeline again.
+
+    With ``remote`` the tag is the Git remote's, with ``pull`` the bytes are the DVC remote's, not
+    the cache's. Raises UsageError for a version that does not exist or a commit that is not here.
+    """
+    artifact, version = _find(git, name, remote=remote)
+    commit = version.commit
+    if not git.has(commit):
+        _fetch(git, version)
+    tree = git.tree(commit)
+    snapshot = reader.read(tree)
+    path = find_artifact(snapshot, artifact).path
+    said = provenance(version.tag) if provenance else None
+    progress.note(f"Reading the bytes of {path}")
+    files = read_files(tree, snapshot, path, stored, pull=pull)
+    findings = [
+        Finding(subject="tag", state=CheckState.OK, found=commit),
+        check_lock(snapshot, path, _hash_in(version.message)),
+        *_about_provenance(said, snapshot, version),
+        *check_files(files, said),
+    ]
+    if pull:
+        findings = [_fetched(finding) for finding in findings]
+    again = None
+    if reproducer is not None:
+        kept = reader.read(tree, pull=True)
+        limit = tolerance or Threshold(value=0.0)
+        again = reproduce(kept, commit, reproducer, tolerance=limit, progress=progress)
+    return VersionCheck(
+        tag=version.tag,
+        artifact=artifact,
+        commit=commit,
+        path=path,
+        findings=tuple(findings),
+        reproduction=again,
+        ok=nothing_fails(findings) and (again is None or again.ok),
+    )
+
+
+def _find(git: Git, name: str, *, remote: bool) -> tuple[str, RegisteredVersion]:
+    """Return the artifact and the version that is meant.
+
+    A tag that breaks the registry's rules, as one whose object bears another name, is none.
+    """
+    query = Query.parse(name)
+    if query is None or (query.version is None and query.stage is None):
+        raise UsageError(f"{name!r} names no version.", hint=f"Give {_FORMS}.")
+    states = fold_registry(git.tags([query.artifact], remote=git.remote() if remote else None))
+    state = next((one for one in states if one.name == query.artifact), None)
+    version = None
+    if state is not None and query.stage is not None:
+        holder = state.stages.get(query.stage)
+        version = state.version_at(holder.commit) if holder else None
+    elif state is not None and query.version is not None:
+        version = find_version(state, query.version)
+    if version is None:
+        raise UsageError(
+            f"There is no version {name}.",
+            hint="`modelci registry` lists them; `git fetch --tags` or --remote brings the "
+            "remote's.",
+        )
+    return query.artifact, version
+
+
+def _fetch(git: Git, version: RegisteredVersion) -> None:
+    try:
+        git.fetch([version.commit], depth=1 if git.is_shallow() else None)
+    except ModelCIError as error:
+        raise UsageError(
+            f"The commit {version.commit[:7]} of {version.tag} is not here: {error}",
+            hint=f"git fetch origin tag '{version.tag}'",
+        ) from error
+
+
+def _hash_in(message: str) -> str | None:
+    lines = message.splitlines()
+    found = [line.removeprefix(_HASH).strip() for line in lines if line.startswith(_HASH)]
+    return found[-1] if found and found[-1] else None
+
+
+def _about_provenance(
+    said: Provenance | None, snapshot: Snapshot, version: RegisteredVersion
+) -> tuple[Finding, ...]:
+    if said is None:
+        why = "none was given: --provenance FILE, or --remote for the release's"
+        return (Finding(subject="provenance", state=CheckState.UNCHECKED, detail=why),)
+    return check_provenance(said, snapshot, tag=version.tag, commit=version.commit)
+
+
+def _fetched(finding: Finding) -> Finding:
+    """Fail what the DVC remote was asked for and did not give."""
+    if finding.state is CheckState.UNCHECKED and finding.detail == "its bytes are not here":
+        return Finding(
+            subject=finding.subject,
+            state=CheckState.FAILED,
+            detail="the DVC remote does not have these bytes",
+            expected=finding.expected,
+        )
+    return finding
+
+
+def reproduce(
+    kept: Snapshot,
+    commit: str,
+    reproducer: Reproducer,
+    *,
+    tolerance: Threshold,
+    progress: Progress,
+) -> Reproduction:
+    """Run the pipeline of a commit again and compare with what is ``kept`` of it."""
+    inputs, _ = split_tracked(kept, None)
+    again = reproducer.run(commit, inputs, progress=progress)
+    metrics = compare_metrics(kept.metrics, again.metrics, tolerance)
+    return conclude(compare_outputs(kept, again), metrics, tolerance)
