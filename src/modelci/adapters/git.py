@@ -1,7 +1,7 @@
-"""Git through GitPython's command layer: plumbing commands, parsed here, never its object walk."""
+"""Git by its plumbing commands, parsed here; objects are read by one process that stays."""
 
 import re
-import tempfile
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from modelci.adapters import pushes, signing
+from modelci.adapters.ci import git_environment
+from modelci.adapters.objects import ObjectReader
 from modelci.adapters.tags import LOCAL, Listing, commit_times
 from modelci.domain.changes import FileChange
 from modelci.domain.pipeline import ChangeKind
@@ -24,14 +26,8 @@ from modelci.errors import (
 )
 from modelci.ports import Commit
 
-try:
-    import git
-except ImportError as error:  # GitPython looks for the git executable when it is imported
-    raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
-
 _RESULTS_REF = "refs/modelci/results"
 _REMOTE_TAGS = "refs/modelci/tags/"
-_FILES = (b"100644", b"100755", b"100664", b"120000")
 _DEEPER = 200
 _NOBODY = "modelci <modelci@localhost>"
 
@@ -57,7 +53,7 @@ class GitRepository:
     def __init__(self, root: Path, *, remote: str | None = None, sign: Sign = _as_git_says) -> None:
         self.root = root
         self._sign = sign
-        self._git = git.cmd.Git(root)
+        self._objects = ObjectReader(root)
         self._preferred = remote
 
     @classmethod
@@ -185,7 +181,8 @@ class GitRepository:
 
     def _commit(self, sha: str) -> Commit:
         # The raw object names its parents even where a shallow clone hides them.
-        head, _, message = self._run("cat-file", "commit", sha).partition(b"\n\n")
+        (found,) = self._objects.read([sha])
+        head, _, message = found.data.partition(b"\n\n")
         fields = [line.split(b" ", 1) for line in head.split(b"\n") if b" " in line]
         committer = next(value for key, value in fields if key == b"committer")
         return Commit(
@@ -221,20 +218,12 @@ class GitRepository:
         return tuple(changes[path] for path in sorted(changes))
 
     def blobs(self, oids: Sequence[str]) -> Iterator[bytes]:
-        """Yield the contents of blobs, in order, by one ``git cat-file --batch``."""
-        out = self._run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode())
-        at = 0
-        for _ in oids:
-            end = out.index(b"\n", at)
-            oid, kind, *rest = out[at:end].split(b" ")
-            if not rest:
-                raise ConfigError(
-                    f"Git's object {oid.decode()} is {kind.decode()}.",
-                    hint="`git fsck` shows what else is; clone the repository anew.",
-                )
-            size = int(rest[0])
-            yield out[end + 1 : end + 1 + size]
-            at = end + size + 2
+        """Yield the contents of blobs, in order."""
+        return (found.data for found in self._objects.read(oids))
+
+    def files(self, sha: str) -> Mapping[str, str]:
+        """Return the id of each file of a commit, by its path."""
+        return self._objects.files(sha)
 
     # -- the remote ----------------------------------------------------------------------------
 
@@ -466,24 +455,18 @@ class GitRepository:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> _Answer:
-        # A prompt for a password would hang a job; paths are bytes, not quoted text.
-        fixed = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
-        with tempfile.TemporaryFile() as source:
-            source.write(stdin or b"")
-            source.seek(0)
-            try:
-                code, out, err = self._git.execute(
-                    ["git", *arguments],
-                    istream=source,
-                    with_extended_output=True,
-                    with_exceptions=False,
-                    stdout_as_string=False,
-                    strip_newline_in_stdout=False,
-                    env=fixed,
-                )
-            except git.GitCommandNotFound as error:
-                raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
-        return _Answer(code=int(code), out=_bytes(out), err=_str(err))
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=self.root,
+                input=stdin or b"",
+                capture_output=True,
+                check=False,
+                env={**git_environment(), **(env or {})},
+            )
+        except FileNotFoundError as error:
+            raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
+        return _Answer(code=done.returncode, out=done.stdout, err=_str(done.stderr))
 
 
 class CommitTree:
@@ -511,14 +494,7 @@ class CommitTree:
 
     @cached_property
     def _oids(self) -> Mapping[str, str]:
-        out = self._repository._run("ls-tree", "-r", "-z", "--full-tree", self._sha)  # noqa: SLF001
-        found = {}
-        for row in out.split(b"\0")[:-1]:
-            meta, path = row.split(b"\t", 1)
-            mode, _, oid = meta.split(b" ")
-            if mode in _FILES:
-                found[_path(path)] = oid.decode()
-        return found
+        return self._repository.files(self._sha)
 
 
 class WorkTree:
@@ -630,9 +606,5 @@ def _text(out: bytes) -> str:
     return out.decode(errors="replace").strip()
 
 
-def _bytes(out: object) -> bytes:
-    return out if isinstance(out, bytes) else str(out).encode()
-
-
-def _str(err: object) -> str:
-    return err.decode(errors="replace") if isinstance(err, bytes) else str(err)
+def _str(err: bytes) -> str:
+    return err.decode(errors="replace")

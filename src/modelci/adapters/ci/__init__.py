@@ -1,7 +1,6 @@
 """The CI system around us: its variables, event, summary, outputs. Only here is os.environ read."""
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,6 +25,12 @@ def stage_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     """Return the environment for user code: no forge token, no file that steers the runner."""
     hidden = _SECRETS | _RUNNER_FILES
     return {name: value for name, value in environ.items() if name not in hidden}
+
+
+def git_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for Git: messages in English, which are read, and no questions."""
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return {**environ, "LANGUAGE": "C", "LC_ALL": "C", **quiet}
 
 
 def overrides(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -91,9 +96,11 @@ def write_outputs(values: Mapping[str, str], environ: Mapping[str, str] = os.env
     path = environ.get("GITHUB_OUTPUT")
     if not path:
         return False
+    from secrets import token_hex  # noqa: PLC0415 - brings hashlib and hmac, seldom needed
+
     with Path(path).open("a", encoding="utf-8") as file:
         for name, value in values.items():
             # A value cannot end its own block early: nobody can guess the delimiter.
-            mark = f"modelci_{secrets.token_hex(16)}"
+            mark = f"modelci_{token_hex(16)}"
             file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
     return True
