@@ -75,6 +75,7 @@ def carry_out(
     from modelci.workflows.rollback import change_registry
 
     app.set_flags({"registry.sign": sign})
+    config = app.configuration.config
     wish = Wish(
         artifact=artifact,
         reason=reason,
@@ -83,8 +84,8 @@ def carry_out(
         stage=stage,
         to=to,
         force=force,
+        holder=config.registry.holder,
     )
-    config = app.configuration.config
     change = change_registry(
         action,
         wish,

@@ -11,6 +11,7 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import (
     ArtifactState,
     Assignment,
+    Holder,
     RegisteredVersion,
     TagRecord,
     fold_registry,
@@ -32,7 +33,7 @@ class Wish:
     """Who wants what of an artifact, and why; ``seconds`` is now (Unix time).
 
     ``to`` is the version to roll back to, or to deregister. ``force`` withdraws a version that
-    holds a stage.
+    holds a stage. ``holder`` says which of a stage's versions holds it.
     """
 
     artifact: str
@@ -42,6 +43,7 @@ class Wish:
     stage: str | None = None
     to: Version | None = None
     force: bool = False
+    holder: Holder = Holder.NEWEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
             hint=f"Name what to go back to with --to: {_choices(tags, state, stage)}.",
         )
     before = holder.label if holder else "nothing"
-    return _change(
+    change = _change(
         "rollback",
         state,
         wish,
@@ -111,6 +113,33 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
         after=f"v{target.version}",
         notes=_revival(state),
     )
+    return _make_way(tags, wish, stage, change)
+
+
+def _make_way(
+    tags: Sequence[TagRecord], wish: Wish, stage: str, change: RegistryChange
+) -> RegistryChange:
+    """Unassign what would hold the stage nevertheless: greater versions, where these hold it."""
+    while True:
+        after = _state((*tags, *_as_records(change)), wish)
+        holder = after.stages[stage]
+        if holder.commit == change.commit:
+            return change
+        name = TagName(
+            artifact=wish.artifact,
+            action=Action.UNASSIGN,
+            stage=stage,
+            counter=after.counter + 1,
+        )
+        more = PlannedTag(
+            name=str(name),
+            artifact=wish.artifact,
+            commit=holder.commit,
+            seconds=change.tags[0].seconds,
+            subject=f"Unassign {stage} from {wish.artifact} {holder.label}: it is rolled back",
+            trailers=((REASON, wish.reason), (BY, wish.by)),
+        )
+        change = replace(change, tags=(*change.tags, more))
 
 
 def plan_release(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
@@ -310,7 +339,9 @@ def _rolled_back_from(tags: Sequence[TagRecord], hold: Hold) -> str | None:
 
 
 def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
-    state = next((one for one in fold_registry(tags) if one.name == wish.artifact), None)
+    state = next(
+        (one for one in fold_registry(tags, holder=wish.holder) if one.name == wish.artifact), None
+    )
     if state is None or not _in_order(tags):
         raise UsageError(
             f"No tag speaks of an artifact {wish.artifact!r}.",

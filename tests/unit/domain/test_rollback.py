@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelci.domain.holds import held, trailers
-from modelci.domain.registry import TagRecord, fold_registry
+from modelci.domain.registry import Holder, TagRecord, fold_registry
 from modelci.domain.rollback import (
     PLANS,
     RegistryChange,
@@ -219,6 +219,21 @@ def test_an_artifact_is_deprecated_once_and_a_later_tag_revives_it() -> None:
     back = plan_rollback(after, wish())
     assert "makes it active again" in back.notes[0]
     assert not fold_registry(made(after, back))[0].deprecated
+
+
+def test_where_the_greatest_version_holds_a_stage_it_is_taken_from_the_greater_ones() -> None:
+    asked = wish("1.0.0", holder=Holder.SEMVER)
+    change = plan_rollback(THREE, asked)
+    assert [(one.name, one.commit) for one in change.tags] == [
+        ("m#prod#4", "a"),
+        ("m#prod!#5", "c"),
+        ("m#prod!#6", "b"),
+    ]
+    after = made(THREE, change)
+    (state,) = fold_registry(after, holder=Holder.SEMVER)
+    assert state.stages["prod"].label == "v1.0.0"
+    assert held(after, "m", "prod") is not None
+    assert plan_rollback(after, asked).tags == ()
 
 
 STEPS = st.lists(st.sampled_from(["rollback", "release-hold", "unassign", "promote"]), max_size=8)

@@ -1,0 +1,197 @@
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.pipeline import FakePipeline
+from tests.fakes.progress import RecordedProgress
+from tests.fakes.snapshots import FakeSnapshots, lock
+
+from modelci.config.model import Config, PromoteConfig, RegistryConfig
+from modelci.domain.promotion import PlannedTag
+from modelci.domain.rollback import RegistryChange, Wish
+from modelci.domain.versions import Version
+from modelci.errors import ForgeError, PromotionError, UsageError
+from modelci.ports import Git
+from modelci.workflows.rollback import change_registry
+
+
+class HurriedGit(FakeGit):
+    """Somebody else is quicker: ``meanwhile`` happens just before our next push."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        do, self.meanwhile = self.meanwhile, None
+        if do:
+            do()
+        super().push(tags, remote=remote, commit_to=commit_to)
+
+
+@dataclass
+class World:
+    """A remote on which three versions of m held prod, one after the other."""
+
+    folder: Path
+    remote: FakeRemote = field(default_factory=FakeRemote)
+    pipeline: FakePipeline = field(default_factory=FakePipeline)
+    progress: RecordedProgress = field(default_factory=RecordedProgress)
+
+    def __post_init__(self) -> None:
+        for number in range(3):
+            sha = self.remote.commit({"dvc.lock": lock(f"bytes{number}")}, seconds=100 * number)
+            self.tag(f"m@v1.{number}.0", sha, 100 * number + 1)
+            self.tag(f"m#prod#{number + 1}", sha, 100 * number + 2)
+
+    def tag(self, name: str, commit: str, seconds: int) -> None:
+        self.remote.tags[name] = PlannedTag(
+            name=name, artifact="m", commit=commit, seconds=seconds, subject="x"
+        )
+
+    def clone(self) -> HurriedGit:
+        return HurriedGit(self.folder, self.remote)
+
+    def change(
+        self,
+        action: str = "rollback",
+        git: Git | None = None,
+        *,
+        config: Config | None = None,
+        dry_run: bool = False,
+        pauses: list[int] | None = None,
+        **fields: object,
+    ) -> RegistryChange:
+        wish: dict[str, object] = {"artifact": "m", "stage": "prod", "reason": "bad", "by": "Ben"}
+        return change_registry(
+            action,
+            Wish(**{**wish, "seconds": 1000, **fields}),  # type: ignore[arg-type]
+            git=git or self.clone(),
+            reader=FakeSnapshots(),
+            pipeline=lambda: self.pipeline,
+            config=config or Config(),
+            progress=self.progress,
+            dry_run=dry_run,
+            pause=(pauses if pauses is not None else []).append,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_tag_is_made_on_the_remote_of_a_clone_that_has_none(world: World) -> None:
+    change = world.change()
+    assert (change.done, change.remote, change.after) == (True, "origin", "v1.1.0")
+    assert "m#prod#4" in world.remote.tags
+
+
+def test_a_dry_run_tags_nothing(world: World) -> None:
+    change = world.change(dry_run=True)
+    assert ([one.name for one in change.tags], change.done) == (["m#prod#4"], False)
+    assert "m#prod#4" not in world.remote.tags
+
+
+def test_two_who_roll_back_at_once_roll_back_once(world: World) -> None:
+    git = world.clone()
+    git.meanwhile = lambda: world.change(by="Anna", seconds=999)
+    change = world.change(git=git)
+    assert (change.done, change.tags, change.after) == (True, (), "v1.1.0")
+    assert "already rolled back" in change.notes[0]
+    assert [name for name in world.remote.tags if "#prod" in name][3:] == ["m#prod#4"]
+
+
+def test_a_promotion_that_came_first_is_named_and_nothing_is_tagged(world: World) -> None:
+    git = world.clone()
+    newest = world.remote.commit({"dvc.lock": lock("newest")})
+
+    def promote() -> None:
+        world.tag("m@v1.3.0", newest, 900)
+        world.tag("m#prod#4", newest, 901)
+
+    git.meanwhile = promote
+    with pytest.raises(PromotionError, match=r"m#prod#4 by Test Author .* came first") as caught:
+        world.change(git=git)
+    assert caught.value.exit_code == 6
+    assert "m#prod#5" not in world.remote.tags
+
+
+def test_bytes_that_are_gone_are_not_gone_back_to(world: World) -> None:
+    world.pipeline.lacks = frozenset({"bytes1"})
+    with pytest.raises(PromotionError, match=r"The DVC remote lacks models/m\.skops"):
+        world.change()
+    assert "m#prod#4" not in world.remote.tags
+    assert world.change(to=Version(1, 0, 0)).after == "v1.0.0"
+
+
+def test_bytes_that_nobody_can_look_for_are_a_note_or_a_refusal(world: World) -> None:
+    world.pipeline.remote = None
+    assert "No DVC remote is set" in world.change(dry_run=True).notes[-1]
+    strict = Config(promote=PromoteConfig(require_remote=True))
+    with pytest.raises(PromotionError, match=r"promote\.require_remote"):
+        world.change(config=strict)
+
+
+def test_a_withdrawal_asks_for_no_bytes(world: World) -> None:
+    world.pipeline.lacks = frozenset({"bytes0", "bytes1", "bytes2"})
+    assert world.change("unassign").done
+    assert world.change("deprecate").done
+    assert world.change("deregister", to=Version(1, 0, 0), stage=None).done
+
+
+def test_unsigned_versions_are_not_gone_back_to_where_signatures_are_required(
+    world: World,
+) -> None:
+    config = Config(registry=RegistryConfig(require_signed=True))
+    git = world.clone()
+    with pytest.raises(PromotionError, match="this Git signs no tags"):
+        world.change(git=git, config=config)
+    git.signs_tags = True
+    with pytest.raises(PromotionError, match=r"refuses m@v1\.1\.0 \(unsigned\)"):
+        world.change(git=git, config=config)
+    git.signers = {"m@v1.1.0": "anna@example.com"}
+    assert world.change(git=git, config=config).done
+    # A release brings nothing back: it says of what holds the stage that it holds it.
+    git.signers = {}
+    assert world.change("release-hold", git=git, config=config).done
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"artifact": "m!"}, "cannot be an artifact's name"),
+        ({"stage": "-"}, "cannot be a stage's name"),
+        ({"reason": " \n"}, "The reason is empty"),
+    ],
+)
+def test_nonsense_is_refused_before_anybody_is_asked(
+    world: World, fields: dict[str, Any], says: str
+) -> None:
+    world.remote.away = True
+    git = FakeGit(world.folder)
+    with pytest.raises(UsageError, match=says):
+        world.change(git=git, **fields)
+
+
+def test_a_remote_that_is_away_is_said(world: World) -> None:
+    git = world.clone()
+    world.remote.away = True
+    with pytest.raises(ForgeError):
+        world.change(git=git)
+
+
+def test_without_a_remote_the_tags_are_this_clones(world: World) -> None:
+    git = world.clone()
+    git.tag_objects = dict(world.remote.tags)
+    git.origin = None
+    change = world.change(git=git)
+    assert (change.remote, change.done) == (None, True)
+    assert "m#prod#4" in git.tag_objects
