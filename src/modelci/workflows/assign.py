@@ -1,6 +1,6 @@
 """``modelci promote NAME@v1.2.0 --assign prod``: an old version goes to a further stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from modelci.config.model import PromoteConfig, RegistryConfig
@@ -9,11 +9,13 @@ from modelci.domain.holds import find_holds, trailers
 from modelci.domain.promotion import Promotion, Rules, plan_assignment
 from modelci.domain.registry import (
     ArtifactState,
+    Assignment,
+    Holder,
     RegisteredVersion,
     find_version,
     fold_registry,
 )
-from modelci.domain.tags import Query, is_stage_name
+from modelci.domain.tags import Query, TagName, is_stage_name
 from modelci.errors import PromotionError, UsageError
 from modelci.ports import Forge, Git, Pipeline, Progress
 from modelci.workflows.promote import (
@@ -71,7 +73,7 @@ def assign(
     remote, by = git.remote(), wanted.by or git.tagger()
 
     def plan(tags: Tags) -> Promotion:
-        state, version = _find(tags, wanted.query)
+        state, version = _find(tags, wanted.query, registry.holder)
         if rules.allowed is None:
             _require_passed(version)
             _require_no_hold(tags, state.name, version, wanted.stages)
@@ -84,6 +86,8 @@ def assign(
             trailers=(*_kept(version), *allowance(rules.allowed, by)),
         )
         require_free(found, tags)
+        if registry.holder is Holder.SEMVER:
+            _require_greatest(state, version, found)
         notes = (*remote_notes(git), *_steps_back(state, version, found))
         return replace(found, remote=remote, notes=notes)
 
@@ -92,7 +96,7 @@ def assign(
     promotion = plan(tags)
     require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
     notes = require_bytes(
-        _files(_find(tags, wanted.query)[1]) if promotion.tags else [],
+        _files(_find(tags, wanted.query, registry.holder)[1]) if promotion.tags else [],
         pipeline,
         is_required=settings.require_remote,
         allowed=rules.allowed,
@@ -100,7 +104,7 @@ def assign(
     notes += event_notes(promotion, on_github=on_github, starts=settings.starts_workflows)
     if not dry_run:
         promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
-        notes += record(promotion, forge, releases=False, progress=progress)
+        notes += record(promotion, forge, progress=progress)
     return replace(promotion, notes=(*promotion.notes, *notes))
 
 
@@ -114,16 +118,17 @@ def _require_stages(wanted: Wanted) -> None:
             raise UsageError(f"{stage!r} cannot be a stage's name.")
 
 
-def _find(tags: Tags, query: Query) -> tuple[ArtifactState, RegisteredVersion]:
-    state = next((one for one in fold_registry(tags) if one.name == query.artifact), None)
+def _find(tags: Tags, query: Query, holder: Holder) -> tuple[ArtifactState, RegisteredVersion]:
+    states = fold_registry(tags, holder=holder)
+    state = next((one for one in states if one.name == query.artifact), None)
     if state is None:
         raise UsageError(
             f"No tag of the remote speaks of an artifact {query.artifact!r}.",
             hint="`modelci registry --remote` lists what there is.",
         )
     if query.stage is not None:
-        holder = state.stages.get(query.stage)
-        found = state.version_at(holder.commit) if holder else None
+        held = state.stages.get(query.stage)
+        found = state.version_at(held.commit) if held else None
     else:
         found = find_version(state, query.version or "latest")
     if found is None:
@@ -161,20 +166,36 @@ def _require_no_hold(
             )
 
 
+def _require_greatest(
+    state: ArtifactState, version: RegisteredVersion, promotion: Promotion
+) -> None:
+    """Refuse an assignment that would change nothing: the greatest version holds the stage."""
+    for one in _newer_holders(state, version, promotion):
+        raise PromotionError(
+            f"{one.label} holds {one.stage}, and registry.holder is semver: the greater version "
+            "would go on holding it.",
+            hint=f"`modelci unassign {state.name}#{one.stage} --reason …` first.",
+        )
+
+
 def _steps_back(
     state: ArtifactState, version: RegisteredVersion, promotion: Promotion
 ) -> list[str]:
-    planned = {tag.name.partition("#")[2].partition("#")[0] for tag in promotion.tags}
-    newer = (
-        one
-        for stage, one in state.stages.items()
-        if stage in planned and one.version is not None and one.version > version.version
-    )
     return [
         f"{one.stage} held {one.label}, which is newer: `modelci rollback` would also hold the "
         "stage there."
-        for one in newer
+        for one in _newer_holders(state, version, promotion)
     ]
+
+
+def _newer_holders(
+    state: ArtifactState, version: RegisteredVersion, promotion: Promotion
+) -> Iterator[Assignment]:
+    names = [TagName.parse(tag.name) for tag in promotion.tags]
+    planned = {name.stage for name in names if name}
+    for stage, one in state.stages.items():
+        if stage in planned and one.version is not None and one.version > version.version:
+            yield one
 
 
 def _kept(version: RegisteredVersion) -> list[tuple[str, str]]:

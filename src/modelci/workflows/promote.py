@@ -106,7 +106,8 @@ def promote(
     said = _trailers(report, rules.allowed, allowed_by or git.tagger())
 
     def plan(tags: Tags) -> Promotion:
-        gathered = _gather(git, reader, checkout, tags)
+        states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
+        gathered = _gather(git, reader, checkout, tags, states)
         if rules.allowed is None:
             _require_newest_base(report, gathered)
         asked = {} if rules.bump else _ask_commits(git, gathered, progress)
@@ -123,7 +124,7 @@ def promote(
         return replace(found, remote=checkout.remote, notes=notes)
 
     task = Task(
-        read=lambda: git.tags([one.name for one in checkout.artifacts], remote=checkout.remote),
+        read=lambda: _read_tags(git, checkout),
         plan=plan,
         commit_to=lambda: _brought(git, checkout, branch),
     )
@@ -139,8 +140,13 @@ def promote(
     notes += event_notes(promotion, on_github=on_github, starts=settings.starts_workflows)
     if not dry_run:
         promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
-        notes += record(promotion, forge, releases=settings.releases, progress=progress)
+        notes += record(promotion, forge, progress=progress)
     return replace(promotion, notes=(*promotion.notes, *notes))
+
+
+def _read_tags(git: Git, checkout: Checkout) -> Tags:
+    names = [one.name for one in checkout.artifacts]
+    return git.tags(names, remote=checkout.remote) if names else ()
 
 
 def reason_for(allowed: str | None) -> str | None:
@@ -168,8 +174,13 @@ def _look_at(
     )
 
 
-def _gather(git: Git, reader: SnapshotReader, checkout: Checkout, tags: Tags) -> Gathered:
-    registry = {state.name: state for state in fold_registry(tags)}
+def _gather(
+    git: Git,
+    reader: SnapshotReader,
+    checkout: Checkout,
+    tags: Tags,
+    registry: Mapping[str, ArtifactState],
+) -> Gathered:
     names = [one.name for one in checkout.artifacts]
     return Gathered(
         commit=checkout.commit,
@@ -212,6 +223,9 @@ def _ask_commits(git: Git, gathered: Gathered, progress: Progress) -> Mapping[st
     for artifact in gathered.artifacts:
         state = gathered.registry.get(artifact.name)
         if state is None or state.latest is None or state.version_at(gathered.commit.sha):
+            continue
+        known = gathered.hashes[artifact.name].get(state.latest.tag)
+        if known is not None and known == _hash(gathered.snapshot, artifact.path):
             continue
         if _reaches(git, state.latest.commit, gathered.commit.sha, progress):
             found[artifact.name] = git.trailers(
@@ -499,16 +513,18 @@ def _metric(delta: MetricDelta) -> str:
     return f"{name}={delta.head}"
 
 
-def record(
-    promotion: Promotion, forge: Forge | None, *, releases: bool, progress: Progress
-) -> tuple[str, ...]:
-    """Tell people and the forge of the tags that there are now; return what went wrong."""
+def record(promotion: Promotion, forge: Forge | None, *, progress: Progress) -> tuple[str, ...]:
+    """Tell people and the forge of the tags that there are now; return what went wrong.
+
+    Releases come afterwards (``workflows.release``).
+    """
     where = promotion.remote or "this clone (there is no remote)"
     notes = []
     for tag in promotion.tags:
         progress.note(f"{tag.name} → {where}")
         try:
-            _record(forge, tag, releases=releases)
+            if forge is not None:
+                forge.record_tag(tag.name, commit=tag.commit, message=tag.message)
         except ForgeError as error:
             # The tags are what counts, and they are there.
             notes.append(f"{tag.name} is tagged, but the forge was not told: {error}")

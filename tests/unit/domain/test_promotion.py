@@ -1,17 +1,35 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypedDict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelci.domain.artifacts import Artifact
-from modelci.domain.promotion import Candidate, PlannedTag, Promotion, Rules, plan_promotion
+from modelci.domain.promotion import (
+    MOST_TAGS,
+    Candidate,
+    PlannedTag,
+    Promotion,
+    Rules,
+    greatest_bump,
+    plan_assignment,
+    plan_promotion,
+)
 from modelci.domain.registry import ArtifactState, TagRecord, fold_registry
 from modelci.domain.tags import TagName
 from modelci.domain.versions import Part
+from modelci.errors import PromotionError, UsageError
 
 OLD, NEW = "a" * 40, "b" * 40
 NOW = 1_000
+AT: "At" = {"commit": NEW, "committed_seconds": NOW}
+
+
+class At(TypedDict):
+    commit: str
+    committed_seconds: int
 
 
 def tag(name: str, commit: str = OLD, seconds: int = 1) -> TagRecord:
@@ -213,3 +231,204 @@ def test_a_path_cannot_forge_a_trailer() -> None:
         trailers=(("Modelci-Path", "x\nModelci-Hash: md5:forged"),),
     )
     assert one.message.splitlines()[2:] == ["Modelci-Path: x Modelci-Hash: md5:forged"]
+
+
+# -- versions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tags", "rules", "version"),
+    [
+        ([], Rules(pre="rc"), "v0.0.1-rc.1"),
+        ([tag("m@v1.2.3")], Rules(pre="rc"), "v1.2.4-rc.1"),
+        ([tag("m@v1.2.3")], Rules(pre="rc", bump="minor"), "v1.3.0-rc.1"),
+        ([tag("m@v1.3.0-rc.1")], Rules(pre="rc"), "v1.3.0-rc.2"),
+        ([tag("m@v1.3.0-rc.9")], Rules(pre="rc"), "v1.3.0-rc.10"),
+        ([tag("m@v1.3.0-rc.1")], Rules(pre="rc", bump="minor"), "v1.3.0-rc.2"),
+        ([tag("m@v1.3.0-rc.1")], Rules(pre="rc", bump="major"), "v2.0.0-rc.1"),
+        ([tag("m@v1.3.0-beta.4")], Rules(pre="rc"), "v1.3.0-rc.1"),
+        ([tag("m@v1.3.0-rc.2")], Rules(), "v1.3.0"),
+        ([tag("m@v1.3.0-rc.2"), tag("m@v1.3.0-rc.2!", seconds=2)], Rules(pre="rc"), "v1.3.0-rc.3"),
+    ],
+)
+def test_pre_releases_count_up_to_their_release(
+    tags: list[TagRecord], rules: Rules, version: str
+) -> None:
+    promotion = plan_promotion(
+        [candidate()], registry(*tags), commit=NEW, committed_seconds=NOW, rules=rules
+    )
+    assert names(promotion) == [f"m@{version}"]
+
+
+@pytest.mark.parametrize(
+    ("pre", "message"),
+    [("alpha", "would stand before v1.3.0-rc.1"), ("1", "cannot name"), ("a b", "cannot name")],
+)
+def test_a_pre_release_that_cannot_be_next_is_refused(pre: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan_promotion(
+            [candidate()],
+            registry(tag("m@v1.3.0-rc.1")),
+            commit=NEW,
+            committed_seconds=NOW,
+            rules=Rules(pre=pre),
+        )
+
+
+def test_the_release_of_a_pre_release_needs_no_new_bytes_but_a_commit_of_its_own() -> None:
+    same = candidate(hash_="md5:one", last="md5:one")
+    there = registry(tag("m@v1.3.0-rc.2"))
+
+    def final(commit: str, *, asked: bool) -> Promotion:
+        return plan_promotion(
+            [same], there, commit=commit, committed_seconds=NOW, rules=Rules(final=asked)
+        )
+
+    assert names(final(NEW, asked=True)) == ["m@v1.3.0"]
+    assert names(final(NEW, asked=False)) == []
+    assert "no second version" in final(OLD, asked=True).unpromoted[0].reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ((), None),
+        (("patch",), "patch"),
+        (("patch", " Minor "), "minor"),
+        (("major", "minor"), "major"),
+        (("huge",), None),
+    ],
+)
+def test_the_greatest_part_that_is_asked_for_counts(
+    asked: tuple[str, ...], part: Part | None
+) -> None:
+    assert greatest_bump(asked) == part
+
+
+def test_a_flag_counts_for_more_than_what_commits_ask_for() -> None:
+    wanted = [replace(candidate(), bump="minor")]
+    assert names(plan_promotion(wanted, registry(tag("m@v1.0.0")), **AT)) == ["m@v1.1.0"]
+    flag = Rules(bump="patch")
+    assert names(plan_promotion(wanted, registry(tag("m@v1.0.0")), rules=flag, **AT)) == [
+        "m@v1.0.1"
+    ]
+
+
+# -- what is left alone ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tags", "reason"),
+    [
+        (
+            replace(candidate(), withdrawn="m@v1.0.0"),
+            [tag("m@v1.0.0"), tag("m@v1.0.0!", seconds=2)],
+            "these bytes were withdrawn as m@v1.0.0",
+        ),
+        (candidate(), [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)], "m is deprecated"),
+    ],
+)
+def test_what_was_taken_back_is_brought_back_only_for_a_reason(
+    wanted: Candidate, tags: list[TagRecord], reason: str
+) -> None:
+    left = plan_promotion([wanted], registry(*tags), **AT)
+    assert names(left) == []
+    assert reason in left.unpromoted[0].reason
+    forced = plan_promotion([wanted], registry(*tags), rules=Rules(allowed="because"), **AT)
+    assert names(forced) == ["m@v1.0.1"]
+    assert forced.allowed == "because"
+
+
+def test_a_stage_that_was_given_away_is_not_taken_back_by_a_run_again() -> None:
+    there = [
+        *(tag("m@v1.0.0"), tag("m@v1.1.0", NEW, 2), tag("m#prod#1", NEW, 3)),
+        tag("m#prod#2", OLD, 4),
+    ]
+    wanted = replace(candidate(assign=("prod",)), assigned=frozenset({"prod"}))
+    left = plan(
+        [wanted],
+        *there,
+    )
+    assert names(left) == []
+    assert left.unpromoted[0].reason == (
+        "v1.1.0 had prod before, v1.0.0 holds it now: "
+        "`modelci promote m@v1.1.0 --assign prod` gives it back"
+    )
+
+
+def test_a_stage_on_hold_is_left_and_the_version_is_registered() -> None:
+    wanted = replace(candidate(assign=("dev", "prod")), held={"prod": "m#prod is held by m#prod#4"})
+    assert names(plan([wanted])) == ["m@v0.0.1", "m#dev#1"]
+    allowed = plan_promotion([wanted], {}, rules=Rules(allowed="x"), **AT)
+    assert names(allowed) == ["m@v0.0.1", "m#dev#1", "m#prod#2"]
+
+
+# -- stages in order -------------------------------------------------------------------------
+
+ORDER = ("dev", "staging", "prod")
+
+
+def ordered(wanted: tuple[str, ...], *tags: TagRecord, allowed: str | None = None) -> Promotion:
+    return plan_promotion(
+        [candidate(assign=wanted)],
+        registry(*tags),
+        rules=Rules(order=ORDER, allowed=allowed),
+        **AT,
+    )
+
+
+def test_stages_are_assigned_in_their_order() -> None:
+    assert names(ordered(("staging", "dev"))) == ["m@v0.0.1", "m#dev#1", "m#staging#2"]
+    assert names(ordered(("other", "dev"))) == ["m@v0.0.1", "m#dev#1", "m#other#2"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held"),
+    [(("prod",), "nothing holds staging"), (("dev", "prod"), "nothing holds staging")],
+)
+def test_a_stage_accepts_only_what_the_one_before_it_holds(
+    wanted: tuple[str, ...], held: str
+) -> None:
+    with pytest.raises(PromotionError, match=held) as raised:
+        ordered(wanted)
+    assert "`modelci promote m@v0.0.1 --assign staging` first" in (raised.value.hint or "")
+    assert "m#prod" in names(ordered(wanted, allowed="hotfix"))[-1]
+
+
+def test_another_version_in_the_stage_before_is_named() -> None:
+    with pytest.raises(PromotionError, match=r"v1\.0\.0 holds dev"):
+        ordered(("staging",), tag("m@v1.0.0"), tag("m#dev#1", seconds=2))
+
+
+def test_a_registered_version_goes_on_to_the_next_stage() -> None:
+    tags = [tag("m@v1.0.0"), tag("m#dev#7", seconds=50)]
+    (state,) = fold_registry(tags)
+    rules = Rules(order=ORDER)
+    found = plan_assignment(state, state.versions[0], ["staging"], now=9, rules=rules)
+    (one,) = found.tags
+    assert (one.name, one.commit, one.seconds) == ("m#staging#8", OLD, 51)
+    assert names(plan_assignment(state, state.versions[0], ["dev"], now=99, rules=rules)) == []
+    with pytest.raises(PromotionError, match="nothing holds staging"):
+        plan_assignment(state, state.versions[0], ["prod"], now=9, rules=rules)
+
+
+def test_a_withdrawn_version_gets_no_stage() -> None:
+    (state,) = fold_registry([tag("m@v1.0.0"), tag("m@v1.0.0!", seconds=2)])
+    with pytest.raises(PromotionError, match=r"m@v1\.0\.0 was withdrawn"):
+        plan_assignment(state, state.versions[0], ["dev"], now=9, rules=Rules(allowed="x"))
+
+
+# -- pushes ----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 5), max_size=6))
+def test_pushes_hold_whole_artifacts_and_no_more_tags_than_are_heard_of(sizes: list[int]) -> None:
+    stages = ("a", "b", "c", "d")
+    wanted = [candidate(f"m{place}", assign=stages[: size - 1]) for place, size in enumerate(sizes)]
+    promotion = plan(wanted)
+    assert [tag for group in promotion.pushes for tag in group] == list(promotion.tags)
+    for group in promotion.pushes:
+        artifacts = {one.artifact for one in group}
+        assert len(group) <= MOST_TAGS or len(artifacts) == 1
+    homes = [name for group in promotion.pushes for name in {one.artifact for one in group}]
+    assert len(homes) == len(set(homes))
