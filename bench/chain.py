@@ -21,16 +21,16 @@ _POST = (
     'curl -sSf -o posted.json -H "Authorization: Bearer $GITHUB_TOKEN" --json @- '
     f'"$GITHUB_API_URL/repos/{REPOSITORY}/issues/{_PULL}/comments"'
 )
-_OURS = Side(
-    name="modelci",
-    commands=tuple(
-        ("sh", "-c", f". ../github.sh; exec {command}")
-        for command in (
-            "modelci report HEAD~1 HEAD --format md --out report.md",
-            f"modelci comment --pr {_PULL}",
-        )
-    ),
-)
+_REPORT = "modelci report HEAD~1 HEAD --format md --out report.md"
+
+
+def _ours(name: str, *commands: str) -> Side:
+    lines = (f". ../github.sh; exec {command}" for command in commands)
+    return Side(name=name, commands=tuple(("sh", "-c", line) for line in lines))
+
+
+_OURS = _ours("modelci", f"{_REPORT} --comment --pr {_PULL}")
+_TWO = _ours("modelci, in two", _REPORT, f"modelci comment --pr {_PULL}")
 _THEIRS = Side(
     name="dvc and curl",
     commands=tuple(
@@ -51,7 +51,7 @@ def chain_cases() -> tuple[Case, ...]:
         Case(
             name=f"pull-request-{files}-files",
             about=f"report and comment: {files} metrics files, a plot, {_COMMITS} commits",
-            sides=(_OURS, _THEIRS),
+            sides=(_OURS, _TWO, _THEIRS),
             goal=Goal(peer=_THEIRS.name, times_faster=5),
             build=partial(_build, files=files),
             check=_check,
@@ -102,8 +102,10 @@ def _check(bench: "Bench") -> None:
     if len(bodies) != 2 or not any("modelci:" in body for body in bodies):
         raise BenchError(f"{len(bodies)} comments were posted instead of one of each side")
     asked = [one for one in github.asked() if one]
-    if len(asked) - 1 > _MOST_REQUESTS:
-        raise BenchError(f"Report and comment took {len(asked) - 1} requests: {asked}")
+    ends = asked.index(f"POST /issues/{_PULL}/comments") + 1  # with the first comment's creation
+    for mine in (asked[:ends], asked[ends:-1]):  # in one process, and in two; the last is curl's
+        if len(mine) > _MOST_REQUESTS:
+            raise BenchError(f"Report and comment took {len(mine)} requests: {mine}")
 
 
 def _check_history(bench: "Bench") -> None:

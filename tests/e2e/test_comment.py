@@ -36,6 +36,25 @@ def test_a_report_is_posted_once_and_then_left_alone(laptop: Checkout, github: F
     assert second.out == f"Comment unchanged: {comment['html_url']}\n"
 
 
+def test_a_report_is_made_and_posted_in_one_go(laptop: Checkout, github: FakeGitHub) -> None:
+    done = laptop.modelci("report", "--format", "md", "--comment", "--pr", "7")
+    (comment,) = github.comments[7]
+    assert f"Comment created: {comment['html_url']}\n" in done.err
+    assert done.out.startswith("<!-- modelci:report local/report -->\n")
+    again = laptop.modelci("comment", "--pr", "7")
+    assert again.out == f"Comment unchanged: {comment['html_url']}\n"
+
+
+def test_a_report_for_no_pull_request_is_not_begun(laptop: Checkout, github: FakeGitHub) -> None:
+    report = laptop.folder / ".modelci" / "report.json"
+    report.unlink()
+    assert "--pr" in hint_of(laptop.modelci("report", "--comment", code=2))
+    assert "give both" in laptop.modelci("report", "--pr", "7", code=2).err
+    laptop.modelci("report", "--comment", "--pr", "7", GITHUB_TOKEN=None, code=4)
+    assert not report.exists()
+    assert github.requests == []
+
+
 def test_two_jobs_keep_two_comments(laptop: Checkout, github: FakeGitHub) -> None:
     laptop.modelci("comment", "--pr", "7", "--id", "north")
     laptop.modelci("comment", "--pr", "7", "--id", "south")

@@ -101,10 +101,11 @@ def _present(posted: "Posting", *, as_json: bool) -> None:
     import json
 
     shown = {"action": posted.action, "url": posted.url, "reason": posted.reason or None}
-    click.echo(json.dumps(shown) if as_json else _say(posted))
+    click.echo(json.dumps(shown) if as_json else say(posted))
 
 
-def _say(posted: "Posting") -> str:
+def say(posted: "Posting") -> str:
+    """Return what was done in a sentence."""
     match posted.action:
         case "none":
             return f"No comment was posted. {posted.reason}"

@@ -8,6 +8,8 @@ import click
 from modelci.wiring import App
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelci.domain.report import Report
 
 _FILES = {
@@ -48,6 +50,8 @@ _FILES = {
     is_flag=True,
     help="Where the test sets differ, score the base's model anew by the configured command.",
 )
+@click.option("--comment", is_flag=True, help="Post it on its pull request too.")
+@click.option("--pr", "number", type=click.IntRange(min=1), help="The number, for --comment.")
 @click.pass_obj
 def command(
     app: App,
@@ -59,6 +63,8 @@ def command(
     pull: bool,
     run_file: Path | None,
     rescore: bool,
+    comment: bool,
+    number: int | None,
 ) -> None:
     """Show how the model changed from BASE to HEAD, and judge it by the gates.
 
@@ -67,7 +73,8 @@ def command(
     of BASE, on the default branch its own. Both may be revisions of Git (BASE..HEAD too, and
     BASE...HEAD from their merge base on), or NAME@v1.2.0, NAME@v1, NAME@latest and NAME#stage of
     the registry. No checkout is made. The document is also written to
-    .modelci/report.json, for `modelci gate` and `modelci comment`.
+    .modelci/report.json, for `modelci gate` and `modelci comment`; --comment does in one go what
+    `modelci comment` would do next.
 
     \b
     Examples:
@@ -76,6 +83,7 @@ def command(
       modelci report credit@latest
       modelci report credit#prod..credit@v2 --format junit
       modelci report --format html --format md --out build/
+      modelci report --comment --pr 17
     """  # noqa: D301
     from modelci.cli.output import write_file
     from modelci.documents import codec
@@ -88,6 +96,9 @@ def command(
     formats = (*formats, "json") if as_json else formats
     if len(set(formats)) > 1 and out is None:
         raise click.UsageError("Several formats need --out DIR.")
+    post = _poster(app, number) if comment else None
+    if number is not None and post is None:
+        raise click.UsageError("--pr says where to --comment: give both.")
     base, head = parse_range(app.git, base, head)
     report = make_report(
         git=app.git,
@@ -113,6 +124,27 @@ def command(
         else:
             write_file(path, text + "\n", option="--out")
             click.echo(f"Wrote {path}", err=True)
+    if post is not None:
+        post(report)
+
+
+def _poster(app: App, number: int | None) -> "Callable[[Report], None]":
+    """Return what posts a report; without a pull request to post it on there is none to make."""
+    from modelci.adapters.ci import write_outputs
+    from modelci.cli.comment import say
+    from modelci.workflows import comment
+
+    found = comment.find_number(app.context, number)
+    forge = app.forge()
+
+    def post(report: "Report") -> None:
+        pull = comment.find_pull_request(forge, app.context, found)
+        posted = comment.post(report, pull, app.desk(forge, None))
+        if posted.url:
+            write_outputs({"comment-url": posted.url})
+        click.echo(say(posted), err=True)
+
+    return post
 
 
 def _destinations(formats: tuple[str, ...], out: Path | None) -> dict[str, Path | None]:
