@@ -12,7 +12,6 @@ from modelci.domain.metrics import MetricDelta
 from modelci.domain.promotion import (
     MOST_TAGS,
     Candidate,
-    PlannedTag,
     Promotion,
     Rules,
     greatest_bump,
@@ -530,12 +529,3 @@ def record(promotion: Promotion, forge: Forge | None, *, progress: Progress) -> 
             notes.append(f"{tag.name} is tagged, but the forge was not told: {error}")
             progress.warn(notes[-1])
     return tuple(notes)
-
-
-def _record(forge: Forge | None, tag: PlannedTag, *, releases: bool) -> None:
-    """Tell the forge of a tag; a version may be a release, an assignment is none."""
-    if forge is None:
-        return
-    forge.record_tag(tag.name, commit=tag.commit, message=tag.message)
-    if releases and "@" in tag.name:
-        forge.publish_release(tag.name, title=tag.name, body=tag.message)

@@ -1,10 +1,11 @@
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from tests.fakes.forge import FakeForge
 from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.pipeline import FakePipeline
 from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock, metrics
 
@@ -14,11 +15,12 @@ from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.gates import Gate, Rule, Threshold, judge_all
 from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import Run, StageRun, StageStatus
-from modelci.domain.promotion import PlannedTag, Promotion
+from modelci.domain.promotion import PlannedTag, Promotion, Rules
 from modelci.domain.registry import fold_registry, newest_version
 from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
-from modelci.errors import ConfigError, ForgeError, PromotionError
+from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.ports import Pipeline
 from modelci.workflows.promote import _hash, commit_results, promote
 from modelci.workflows.revisions import RESULTS_SUBJECT
 
@@ -79,6 +81,10 @@ class World:
         forge: FakeForge | None = None,
         any_branch: bool = False,
         dry_run: bool = False,
+        rules: Rules | None = None,
+        allowed_by: str | None = None,
+        pipeline: Callable[[], Pipeline] | None = None,
+        on_github: bool = False,
     ) -> Promotion:
         return promote(
             git=git,
@@ -91,6 +97,11 @@ class World:
             forge=forge,
             any_branch=any_branch,
             dry_run=dry_run,
+            rules=rules or Rules(),
+            allowed_by=allowed_by,
+            pipeline=pipeline,
+            on_github=on_github,
+            pause=lambda _: None,
         )
 
     @property
@@ -396,19 +407,14 @@ def test_only_what_is_merged_is_promoted(world: World) -> None:
     assert world.promote(git, world.report(git), any_branch=True).done
 
 
-# -- releases --------------------------------------------------------------------------------
+# -- the forge -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("releases", "released"), [(True, ["m@v0.0.1"]), (False, [])])
-def test_the_forge_hears_of_every_tag_and_releases_are_of_versions(
-    world: World, released: list[str], *, releases: bool
-) -> None:
+def test_the_forge_hears_of_every_tag(world: World) -> None:
     sha = world.merge()
     git = world.clone()
     forge = FakeForge()
-    settings = PromoteConfig(assign=("prod",), releases=releases)
-    world.promote(git, world.report(git), forge=forge, settings=settings)
-    assert list(forge.releases) == released
+    world.promote(git, world.report(git), forge=forge)
     assert {name: commit for name, (commit, _) in forge.tags.items()} == {
         "m@v0.0.1": sha,
         "m#prod#1": sha,
@@ -435,3 +441,204 @@ def test_an_artifact_in_a_tracked_folder_has_the_folders_hash() -> None:
     snapshot = Snapshot(tracked={"models": folder})
     assert _hash(snapshot, "models/eu/m.skops") == "md5:abc.dir"
     assert _hash(snapshot, "other/m.skops") is None
+
+
+# -- rules and what lifts them ---------------------------------------------------------------
+
+
+def test_a_gate_that_blocks_is_lifted_by_a_reason_that_stays_in_the_tags(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    blocked = world.report(git, gates=judge_all(GATES, ()))
+    rules = Rules(allowed="the metric's file is late")
+    promotion = world.promote(git, blocked, rules=rules, allowed_by="ada")
+    for tag in promotion.tags:
+        said = dict(tag.trailers)
+        assert said["Modelci-Verdict"] == "blocked"
+        assert said["Modelci-Allowed"] == "the metric's file is late"
+        assert said["Modelci-Allowed-By"] == "ada"
+    assert promotion.allowed == "the metric's file is late"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"head": Revision(sha="f" * 40, name="x", chosen="")},
+        {"locks": {"dvc.lock": "f" * 40}},
+        {
+            "run": Run(
+                revision=None,
+                dirty=False,
+                started="",
+                seconds=1,
+                stages=(StageRun(name="train", status=StageStatus.FAILED),),
+            )
+        },
+    ],
+)
+def test_no_reason_lets_anything_be_tagged_that_was_not_tested(
+    world: World, fields: Mapping[str, object]
+) -> None:
+    world.merge()
+    git = world.clone()
+    with pytest.raises(PromotionError):
+        world.promote(git, world.report(git, **fields), rules=Rules(allowed="please"))
+    assert world.tags == []
+
+
+def test_an_empty_reason_is_none(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    with pytest.raises(UsageError, match="--allow needs a reason"):
+        world.promote(git, world.report(git), rules=Rules(allowed=""))
+
+
+def withdraw(world: World, version: str) -> None:
+    made = world.remote.tags[version]
+    world.remote.tags[f"{version}!"] = replace(made, name=f"{version}!", seconds=made.seconds + 1)
+
+
+def test_withdrawn_bytes_come_back_only_for_a_reason(world: World) -> None:
+    world.merge("bad")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    withdraw(world, "m@v0.0.1")
+    world.remote.commit({**files("bad"), "README": b"unrelated"}, seconds=5000)
+    git = world.clone()
+    left = world.promote(git, world.report(git))
+    assert left.tags == ()
+    assert "these bytes were withdrawn as m@v0.0.1" in left.unpromoted[0].reason
+    done = world.promote(git, world.report(git), rules=Rules(allowed="it was the data"))
+    assert [one.name for one in done.tags] == ["m@v0.0.2", "m#prod#2"]
+
+
+def test_a_hold_keeps_a_merge_out_of_the_stage(world: World) -> None:
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    held = world.remote.tags["m#prod#1"]
+    world.remote.tags["m#prod#2"] = replace(
+        held, name="m#prod#2", seconds=2000, trailers=(("Modelci-Hold", "true"),)
+    )
+    world.merge("two", seconds=3000)
+    git = world.clone()
+    assert [one.name for one in world.promote(git, world.report(git)).tags] == ["m@v0.0.2"]
+    again = world.promote(git, world.report(git))
+    assert "m#prod is held by m#prod#2" in again.unpromoted[0].reason
+
+
+def test_a_stage_given_to_another_version_is_not_taken_back_by_the_same_job(world: World) -> None:
+    for model, seconds in (("one", 1000), ("two", 2000)):
+        world.merge(model, seconds=seconds)
+        git = world.clone()
+        report = world.report(git)
+        world.promote(git, report)
+    first = world.remote.tags["m#prod#1"]
+    world.remote.tags["m#prod#3"] = replace(first, name="m#prod#3", seconds=9000)
+    again = world.promote(git, report)
+    assert again.tags == ()
+    assert "v0.0.2 had prod before, v0.0.1 holds it now" in again.unpromoted[0].reason
+
+
+@pytest.mark.parametrize(
+    ("body", "made", "note"),
+    [
+        ("Modelci-Bump: minor", "m@v0.1.0", None),
+        ("Modelci-Bump: MAJOR", "m@v1.0.0", None),
+        ("Modelci-Bump: huge", "m@v0.0.2", "Modelci-Bump: huge means nothing"),
+        ("", "m@v0.0.2", None),
+    ],
+)
+@pytest.mark.parametrize("depth", [None, 1])
+def test_commits_ask_for_a_bump(
+    world: World, depth: int | None, body: str, made: str, note: str | None
+) -> None:
+    world.remote.commit(files("zero"), seconds=1, body="Modelci-Bump: major")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    world.remote.commit(files("one"), seconds=2, body=body)
+    world.remote.commit(files("two"), seconds=3)
+    git = world.clone(depth)
+    promotion = world.promote(git, world.report(git))
+    assert promotion.tags[0].name == made
+    assert [one for one in promotion.notes if "Bump" in one] == (
+        [f"{note}: major, minor or patch do."] if note else []
+    )
+
+
+def test_a_flag_decides_the_bump(world: World) -> None:
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    world.remote.commit(files("two"), seconds=2000, body="Modelci-Bump: major")
+    git = world.clone()
+    promotion = world.promote(git, world.report(git), rules=Rules(bump="minor"))
+    assert promotion.tags[0].name == "m@v0.1.0"
+
+
+def test_bytes_that_the_remote_lacks_are_not_promoted(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    lacking = FakePipeline(lacks=frozenset({"one"}))
+    with pytest.raises(PromotionError, match=r"lacks models/m\.skops \(md5 one\)"):
+        world.promote(git, world.report(git), pipeline=lambda: lacking)
+    assert world.tags == []
+    assert world.promote(git, world.report(git), pipeline=FakePipeline).done
+
+
+@pytest.mark.parametrize(("starts", "notes"), [(False, 1), (True, 0)])
+def test_on_github_it_is_said_that_a_jobs_token_starts_nothing(
+    world: World, notes: int, *, starts: bool
+) -> None:
+    world.merge()
+    git = world.clone()
+    settings = PromoteConfig(starts_workflows=starts)
+    promotion = world.promote(git, world.report(git), settings=settings, on_github=True)
+    assert len([one for one in promotion.notes if "GITHUB_TOKEN" in one]) == notes
+
+
+def test_more_tags_than_github_hears_of_are_still_one_push_and_said(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    settings = PromoteConfig(assign=("a", "b", "c"))
+    promotion = world.promote(git, world.report(git), settings=settings, on_github=True)
+    assert len(promotion.tags) == 4
+    assert any("more than 3 tags: that of m" in one for one in promotion.notes)
+
+
+def test_a_remote_of_another_name_is_a_usage_error(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    with pytest.raises(UsageError, match="no remote 'upstream'"):
+        world.promote(git, world.report(git), settings=PromoteConfig(remote="upstream"))
+
+
+class Overtaken(FakeGit):
+    """Somebody pushes a tag of the same name before the first push."""
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        assert self.origin is not None
+        if tags and tags[0].name not in self.origin.tags:
+            first = tags[0]
+            self.origin.tags[first.name] = replace(first, commit=self.rival, seconds=7)
+        super().push(tags, remote=remote, commit_to=commit_to)
+
+    rival = ""
+
+
+def test_the_winner_of_a_race_is_named(world: World) -> None:
+    rival = world.merge("theirs", seconds=500)
+    world.merge("ours", seconds=1000)
+    git = Overtaken(world.folder, world.remote)
+    git.rival = rival
+    with pytest.raises(PromotionError) as raised:
+        world.promote(git, world.report(git))
+    assert "m@v0.0.1 by Test Author (1970-01-01 00:00:07 UTC, on " in str(raised.value)
+    assert raised.value.exit_code == 6
+    assert world.tags == ["m@v0.0.1"]
