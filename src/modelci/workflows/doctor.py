@@ -1,5 +1,7 @@
 """``modelci doctor``: what would stand in the way, and the fix for each."""
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,10 +9,12 @@ from typing import Any
 from modelci.config.load import FILE, Loaded
 from modelci.config.model import Config, PromoteConfig
 from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
 from modelci.domain.gates import Outcome, judge_all
 from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import RunOptions
+from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ModelCIError
 from modelci.formats import parse_yaml
@@ -173,20 +177,70 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
 
 
 def _check_tags(world: _World) -> Iterator[Check]:
-    here = len(world.git.tags())
+    tags = world.git.tags(messages=False)
+    here = sum(tag.flaw is None for tag in tags)
     remote = world.git.remote()
     if remote is None:
         yield _ok("tags", f"{here} registry tags")
-        return
-    there = len(world.git.tags(remote=remote))
-    if there > here:
+    else:
+        tags = world.git.tags(remote=remote, messages=False)
+        there = sum(tag.flaw is None for tag in tags)
+        if there > here:
+            yield _warning(
+                "tags",
+                f"{there} registry tags at {remote}, {here} in this clone",
+                "`git fetch --tags` (promotions read the remote's anyway).",
+            )
+        else:
+            yield _ok("tags", f"{here} registry tags, {there} at {remote}")
+    yield from _check_odd_tags(world, tags, remote)
+
+
+def _check_odd_tags(
+    world: _World, tags: Sequence[TagRecord], remote: str | None
+) -> Iterator[Check]:
+    """Name the tags that break a rule of the registry, and the answers that hang by a thread."""
+    states = fold_registry(tags)
+    problems = [problem for state in states for problem in state.problems]
+    for one in problems[:_MOST_TAGS]:
+        yield _problem(f"tag {one.ref}", f"{one.rule}: {one.message}", _removal(one.ref, remote))
+    if len(problems) > _MOST_TAGS:
+        rest = _counted(len(problems) - _MOST_TAGS, "more tag")
+        yield _problem("tags", f"{rest} like these", "`modelci registry --json` lists them all.")
+    light = [tag.tag for tag in tags if tag.flaw is Rule.LIGHTWEIGHT]
+    if light:
+        name = shlex.quote(light[0])
         yield _warning(
             "tags",
-            f"{there} registry tags at {remote}, {here} in this clone",
-            "`git fetch --tags` (promotions read the remote's anyway).",
+            f"{_counted(len(light), 'lightweight tag')} of a registry's name: {_listed(light)}",
+            "Only annotated tags count. If it is meant to: "
+            f"`git tag -f -a -m Register {name} {name}`, and push it with --force.",
         )
-    else:
-        yield _ok("tags", f"{here} registry tags, {there} at {remote}")
+    times = world.git.commit_times(deciding_commits(states))
+    for state in states:
+        # The future is the registry's own to warn of: there is no clock here.
+        skews = doubt_clocks(state, now=sys.maxsize, commit_times=times)
+        for doubt in (*(one for one in state.warnings if one.doubt is not Doubt.DVC), *skews):
+            yield _warning(f"registry {state.name}", doubt.message, _FIXES[doubt.doubt])
+
+
+def _removal(ref: str, remote: str | None) -> str:
+    name = shlex.quote(ref)
+    away = f" && git push {remote} --delete {shlex.quote(f'refs/tags/{ref}')}" if remote else ""
+    return f"`git tag -d {name}{away}`; then, if it was meant, make it anew by `git tag -a`."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+_MOST_TAGS = 10
+_FIXES = {
+    Doubt.TIE: "Assign the one that is meant once more.",
+    Doubt.IGNORED: "Assign another version to the stage: GTO cannot unassign this one.",
+    Doubt.MOVED: "Deregister the version where it is not meant; never use its name again.",
+    Doubt.SKEW: "Set the clock of the machine that tagged, and assign once more.",
+}
 
 
 def _check_workflows(world: _World) -> Iterator[Check]:

@@ -1,6 +1,14 @@
 import pytest
 
-from modelci.domain.registry import ArtifactState, TagRecord, fold_registry
+from modelci.domain.registry import (
+    ArtifactState,
+    Doubt,
+    Holder,
+    Rule,
+    TagRecord,
+    fold_registry,
+    list_events,
+)
 from modelci.domain.tags import TagName
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -127,3 +135,89 @@ def test_artifacts_come_by_name_and_do_not_mix() -> None:
         ("b", ["1.0.0"]),
     ]
     assert fold_registry([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("holder", "events", "holding"),
+    [
+        (Holder.NEWEST, ["m#prod#1 b 3", "m#prod#2 a 4"], "v1.0.0"),
+        (Holder.SEMVER, ["m#prod#1 b 3", "m#prod#2 a 4"], "v2.0.0"),
+        # A version goes before a commit that was never registered.
+        (Holder.SEMVER, ["m#prod#1 a 3", "m#prod#2 c 4"], "v1.0.0"),
+        (Holder.SEMVER, ["m#prod#2 c 4"], "ccccccc"),
+    ],
+)
+def test_who_holds_a_stage_is_a_matter_of_configuration(
+    holder: Holder, events: list[str], holding: str
+) -> None:
+    rows = [event.split() for event in events]
+    happened = [tag(name, commit * 40, int(seconds)) for name, commit, seconds in rows]
+    tags = [tag("m@v1.0.0", A, 1), tag("m@v2.0.0", B, 2), *happened]
+    (state,) = fold_registry(tags, holder=holder)
+    assert holders(state) == {"prod": holding}
+
+
+def flawed(name: str, rule: Rule, message: str = "") -> TagRecord:
+    return tag(name)._replace(flaw=rule, message=message)
+
+
+def test_a_flawed_tag_counts_for_nothing_but_its_number_and_is_named() -> None:
+    state = fold(
+        tag("m@v1.0.0", A, 1),
+        flawed("m@v2.0.0#7", Rule.NO_COMMIT),
+        flawed("m#prod#9", Rule.RENAMED, "m#prod#8"),
+        flawed("m@v3.0.0", Rule.LIGHTWEIGHT),
+    )
+    assert [str(one.version) for one in state.versions] == ["1.0.0"]
+    assert (state.stages, state.counter) == ({}, 9)
+    assert sorted((one.ref, one.rule) for one in state.problems) == [
+        ("m#prod#9", Rule.RENAMED),
+        ("m@v2.0.0#7", Rule.NO_COMMIT),
+    ]
+    assert fold_registry([flawed("m@v3.0.0", Rule.LIGHTWEIGHT)]) == ()
+    (lone,) = fold_registry([flawed("m@v3.0.0", Rule.NO_TAGGER)])
+    assert (lone.versions, lone.deprecated, len(lone.problems)) == ((), False, 1)
+
+
+def test_two_versions_and_an_assignment_on_one_commit_are_marked() -> None:
+    state = fold(tag("m@v1.0.0", A, 1), tag("m@v2.0.0", A, 2), tag("m#prod#3", A, 3))
+    assert holders(state) == {"prod": "v2.0.0"}
+    assert [(one.ref, one.rule) for one in state.problems] == [("m#prod#3", Rule.TWO_VERSIONS)]
+    assert fold(tag("m@v1.0.0", A, 1), tag("m@v2.0.0", A, 2)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("events", "doubts"),
+    [
+        (["m#prod#1 a 3", "m#prod#2 b 4"], []),
+        (["m#prod#1 a 3", "m#prod#2 b 3"], [(Doubt.TIE, "prod"), (Doubt.DVC, "prod")]),
+        (["m#prod#1 a 3", "m#prod!#2 a 4"], [(Doubt.DVC, "prod")]),
+        (["m#prod#1 c 3", "m#prod!#2 c 4"], [(Doubt.IGNORED, "prod")]),
+        (["m@v2.0.0! b 3"], [(Doubt.DVC, None)]),
+        (["m@v2.0.0#4 a 3"], [(Doubt.MOVED, None)]),
+        (["m@deprecated a 3"], [(Doubt.DVC, None)]),
+    ],
+)
+def test_what_deserves_a_second_look(
+    events: list[str], doubts: list[tuple[Doubt, str | None]]
+) -> None:
+    rows = [event.split() for event in events]
+    happened = [tag(name, commit * 40, int(seconds)) for name, commit, seconds in rows]
+    state = fold(tag("m@v1.0.0", A, 1), tag("m@v2.0.0", B, 2), *happened)
+    assert [(one.doubt, one.stage) for one in state.warnings] == doubts
+
+
+def test_events_come_newest_first_and_know_the_version_of_their_commit() -> None:
+    tags = [
+        tag("m@v1.0.0", A, 1),
+        tag("m#prod#2", A, 1),
+        tag("m#qa#3", B, 2),
+        tag("n@v9.0.0", B, 3),
+    ]
+    found = list_events([*tags, flawed("m@v8.0.0", Rule.NESTED)])
+    assert [(one.tag.tag, one.version and str(one.version)) for one in found] == [
+        ("n@v9.0.0", "9.0.0"),
+        ("m#qa#3", None),
+        ("m#prod#2", "1.0.0"),
+        ("m@v1.0.0", "1.0.0"),
+    ]

@@ -3,7 +3,7 @@ from gto.tag import parse_name
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelci.domain.tags import Action, TagName, is_artifact_name, is_stage_name
+from modelci.domain.tags import Action, Query, TagName, is_artifact_name, is_stage_name
 from modelci.domain.versions import Version
 
 WORD = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9\-/_]{0,6}[a-zA-Z0-9])?", fullmatch=True)
@@ -155,3 +155,33 @@ def test_an_artifact_that_no_tag_could_carry_is_told_apart(name: str, *, fits: b
 @pytest.mark.parametrize(("name", "fits"), [("prod", True), ("eu/prod-1", True), ("a!", False)])
 def test_a_stage_that_no_tag_could_carry_is_told_apart(name: str, *, fits: bool) -> None:
     assert is_stage_name(name) is fits
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m", ("m", None, None)),
+        ("sub/dir:m@latest", ("sub/dir:m", "latest", None)),
+        ("m@greatest", ("m", "latest", None)),
+        ("m@v1.2.0-rc.1+b", ("m", "v1.2.0-rc.1+b", None)),
+        ("m@v1", ("m", "v1", None)),
+        ("m#eu/prod", ("m", None, "eu/prod")),
+        ("sub/dvc.yaml:m#prod", ("sub:m", None, "prod")),
+        ("dvc.yaml:m", ("m", None, None)),
+        ("m@", None),
+        ("m@1.0.0", None),
+        ("m#", None),
+        ("a:b:c", None),
+        ("a=m", None),
+        ("m@v1.0.0#prod", None),
+        ("", None),
+        ("m" * 2000, None),
+    ],
+)
+def test_what_a_person_may_ask_for(
+    text: str, expected: tuple[str, str | None, str | None] | None
+) -> None:
+    found = Query.parse(text)
+    assert (tuple(found) if found else None) == expected
+    if found:
+        assert Query.parse(str(found)) == found
