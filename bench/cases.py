@@ -9,6 +9,7 @@ from bench.cluster import cluster_case
 from bench.engine import engine_cases
 from bench.evidence_speed import evidence_case
 from bench.harness import Bench, BenchError, Case, Goal, Side
+from bench.registry import registry_cases
 from bench.repositories import build_leaves, build_many
 
 _REVISIONS = ("HEAD~1", "HEAD")
@@ -37,6 +38,7 @@ def all_cases() -> tuple[Case, ...]:
         *chain_cases(),
         history_case(),
         evidence_case(),
+        *registry_cases(),
         cluster_case(),
         *engine_cases(),
     )
