@@ -10,7 +10,7 @@ from tests.fakes.git import FakeGit, FakeRemote
 
 from modelci.adapters.git import GitRepository
 from modelci.domain.promotion import PlannedTag
-from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.errors import ConfigError, ForgeError, PromotionError, TagTakenError, UsageError
 from modelci.ports import Git
 
 SECONDS = 1_700_000_000
@@ -325,7 +325,7 @@ def test_of_two_promotions_of_one_name_the_second_leaves_nothing_behind(world: W
     other = world.commit({"a": b"2"})
     first, second = world.clone(), world.clone()
     first.push([tag("m@v0.0.1", one)], remote="origin")
-    with pytest.raises(PromotionError, match=r"m@v0\.0\.1|m#prod#1"):
+    with pytest.raises(TagTakenError, match=r"m@v0\.0\.1|m#prod#1"):
         second.push([tag("m#prod#1", other), tag("m@v0.0.1", other)], remote="origin")
     assert names(second) == []
     assert names(second, "origin") == ["m@v0.0.1"]
@@ -333,12 +333,49 @@ def test_of_two_promotions_of_one_name_the_second_leaves_nothing_behind(world: W
     assert kept.commit == one
 
 
+def test_a_name_that_is_taken_here_is_told_from_a_refusal(world: World) -> None:
+    sha = world.commit({})
+    git = world.lone()
+    git.push([tag("m@v0.0.1", sha)], remote=None)
+    with pytest.raises(TagTakenError):
+        git.push([tag("m@v0.0.1", sha, seconds=SECONDS + 1)], remote=None)
+
+
+def test_remotes_are_named_and_one_can_be_chosen(world: World) -> None:
+    world.commit({})
+    git = world.clone()
+    assert git.remotes() == ("origin",)
+    assert git.with_remote("origin").remote() == "origin"
+    with pytest.raises(UsageError, match="no remote 'upstream'"):
+        git.with_remote("upstream")
+    assert world.lone().remotes() == ()
+
+
+def test_a_tagger_has_a_name_and_an_address(world: World) -> None:
+    world.commit({})
+    assert world.clone().tagger() == "Test Author <author@example.com>"
+
+
+def test_trailers_are_those_of_the_commits_between(world: World) -> None:
+    base = world.commit({"a": b"0"})
+    git = world.clone()
+    shas = []
+    for number, message in enumerate(("One\n\nBump: minor\n", "Two\n", "3\n\nBump: major\n")):
+        world.write(git, "a", str(number + 1).encode())
+        shas.append(git.commit_paths(["a"], message))
+    assert sorted(git.trailers("Bump", since=base, until=shas[-1])) == ["major", "minor"]
+    assert git.trailers("Bump", since=shas[0], until=shas[1]) == ()
+    assert git.trailers("Bump", since=shas[0], until=shas[2]) == ("major",)
+    assert git.trailers("Other", since=base, until=shas[-1]) == ()
+
+
 def test_a_server_that_refuses_is_quoted_and_nothing_is_tagged(world: World) -> None:
     sha = world.commit({})
     git = world.clone()
     world.refuse("tags are protected")
-    with pytest.raises(PromotionError, match="refused"):
+    with pytest.raises(PromotionError, match="refused") as raised:
         git.push([tag("m@v0.0.1", sha)], remote="origin")
+    assert not isinstance(raised.value, TagTakenError)
     assert names(git) == names(git, "origin") == []
 
 

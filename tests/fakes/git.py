@@ -7,6 +7,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from modelci.domain.changes import FileChange
+from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import ChangeKind
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
@@ -180,6 +181,20 @@ class FakeGit:
     def tagger(self) -> str:
         return "Test Author <author@example.com>"
 
+    def commits_since(self, since: str, until: str, *, limit: int) -> tuple[LoggedCommit, ...]:
+        behind = set(self._reachable(since))
+        new = [sha for sha in self._reachable(until) if sha not in behind]
+        return tuple(
+            LoggedCommit(
+                sha=sha,
+                parents=self.commits[sha].commit.parents,
+                author="Test Author",
+                subject=self.commits[sha].commit.subject,
+                body=self.commits[sha].body,
+            )
+            for sha in new[:limit]
+        )
+
     def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
         behind = set(self._reachable(since))
         new = [sha for sha in self._reachable(until) if sha not in behind]
@@ -267,7 +282,7 @@ class FakeGit:
         artifacts: Sequence[str] | None = None,
         *,
         remote: str | None = None,
-        messages: bool = True,
+        messages: bool = True,  # noqa: ARG002
     ) -> tuple[TagRecord, ...]:
         found = self._reach().tags if remote else self.tag_objects
         for tag in found.values():
@@ -333,7 +348,7 @@ class FakeGit:
                 files[path] = self.files[path]
         sha = make_id(sorted(files.items()), head.sha, message, head.seconds)
         made = replace(head, sha=sha, parents=(head.sha,), subject=message.split("\n", 1)[0])
-        self.commits[sha] = FakeCommit(commit=made, files=files)
+        self.commits[sha] = FakeCommit(commit=made, files=files, body=message.partition("\n")[2])
         self._head = sha
         return sha
 

@@ -405,6 +405,8 @@ def _promotion(promotion: Promotion) -> Iterator[RenderableType]:
         yield Text(f"Nothing to promote at {commit}.")
     left = [f"{one.artifact}: {one.reason}" for one in promotion.unpromoted]
     yield from _remarks(left, sign="·")
+    if promotion.allowed:
+        yield from _remarks([f"Rules are lifted: {promotion.allowed}"])
     yield from _remarks(promotion.notes)
 
 
