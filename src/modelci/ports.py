@@ -11,6 +11,7 @@ from modelci.domain.changes import FileChange, TrackedFile
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
 from modelci.domain.metrics import MetricKey, MetricValue
+from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
@@ -176,6 +177,12 @@ class Git(Protocol):
         """Return what the tags at these refs are signed with, and what Git makes of it.
 
         ``allowed_signers`` is the text of an SSH allowed-signers file; None: Git's own.
+        """
+
+    def commits_since(self, since: str, until: str, *, limit: int) -> tuple[LoggedCommit, ...]:
+        """Return the commits after ``since`` up to ``until``, the newest first, at most so many.
+
+        Of a shallow clone those that are here.
         """
 
     def first_parents(self, ref: str, *, limit: int) -> tuple[Commit, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
+    from modelci.domain.promotion import Promotion
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
     from modelci.ports import Forge, Progress, StageExecutor
@@ -266,6 +267,38 @@ class App:
         config = self.configuration.config
         wanted = config.promote.releases or config.forge.kind is ForgeKind.LOCAL
         return self.forge() if wanted else None
+
+    def release(self, promotion: "Promotion", report: "Report") -> None:
+        """Publish the releases of what was promoted, where that is wanted."""
+        config = self.configuration.config
+        if not config.promote.releases:
+            return
+        from modelci.documents.codec import encode
+        from modelci.documents.provenance import encode_provenance
+        from modelci.render.html import render_page
+        from modelci.render.notes import render_card, render_notes
+        from modelci.workflows.provenance import Builder
+        from modelci.workflows.release import Press, publish_releases
+
+        title, most = config.report.title, config.release.max_bytes
+        publish_releases(
+            promotion,
+            report,
+            git=self.git,
+            reader=self.snapshots,
+            stored=self.stored_bytes,
+            forge=self.forge(),
+            press=Press(
+                notes=lambda notes: render_notes(notes, max_bytes=most),
+                card=render_card,
+                page=lambda shown: render_page(shown, title=title, overrides=self.templates(shown)),
+                report=lambda shown: encode(shown).encode(),
+                provenance=encode_provenance,
+            ),
+            builder=Builder(provider=self.context.provider, version=self.version),
+            config=config,
+            progress=self.progress,
+        )
 
     @cached_property
     def progress(self) -> "Progress":

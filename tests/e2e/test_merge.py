@@ -214,7 +214,6 @@ def test_a_version_becomes_a_release_where_that_is_wanted(site: World, github: F
     runner.modelci("ci")
 
     assert list(github.releases) == ["credit@v0.0.1"]
-    assert "Modelci-Hash: md5:" in github.releases["credit@v0.0.1"]["body"]
 
 
 def test_a_forge_that_refuses_the_release_does_not_undo_the_tags(
@@ -224,10 +223,12 @@ def test_a_forge_that_refuses_the_release_does_not_undo_the_tags(
     site.push({**BETTER, "modelci.yaml": SETTINGS + "  releases: true\n"})
     runner = site.push_runner(variables=with_token(github.api_url))
 
-    done = runner.modelci("ci")
+    done = runner.modelci("ci", code=4)
 
     assert tags(site) == TAGS
-    assert "credit@v0.0.1 is tagged, but the forge was not told" in done.err
+    assert "credit@v0.0.1 is tagged, but its release is not whole" in done.err
+    assert "Push it first: git push origin credit@v0.0.1" in hint_of(done)
+    assert "run `modelci promote` (or this job) again" in hint_of(done)
 
 
 def test_a_bundle_that_changes_code_is_refused(site: World) -> None:

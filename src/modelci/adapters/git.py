@@ -13,6 +13,7 @@ from modelci.adapters.ci import git_environment
 from modelci.adapters.objects import ObjectReader
 from modelci.adapters.tags import LOCAL, Listing, commit_times
 from modelci.domain.changes import FileChange
+from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import ChangeKind
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
@@ -166,6 +167,19 @@ class GitRepository:
         """Return the best common ancestor, or None where none is known here."""
         answer = self._try("merge-base", one, other)
         return _text(answer.out) if answer.code == 0 else None
+
+    def commits_since(self, since: str, until: str, *, limit: int) -> tuple[LoggedCommit, ...]:
+        """Return the commits after ``since`` up to ``until``, the newest first."""
+        form = "--format=%H%x00%P%x00%aN%x00%s%x00%b"
+        out = self._run("log", "-z", f"--max-count={limit}", form, until, f"^{since}", "--")
+        # The last one ends with a NUL too: what is left behind it is no commit.
+        rows = zip(*[iter(out.decode(errors="replace").split("\0"))] * 5, strict=False)
+        return tuple(
+            LoggedCommit(
+                sha=sha, parents=tuple(parents.split()), author=author, subject=subject, body=body
+            )
+            for sha, parents, author, subject, body in rows
+        )
 
     def first_parents(self, ref: str, *, limit: int) -> tuple[Commit, ...]:
         """Return the last commits of a branch itself, the newest first."""

@@ -61,6 +61,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             tables=lambda: app.tables,
             plots=lambda: app.plots,
             rescorer=lambda: app.rescorer,
+            release=app.release,
         )
     _publish(app, done)
     print_document(done.report, as_json=as_json)

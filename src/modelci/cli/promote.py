@@ -126,6 +126,8 @@ def command(
         codec.write(promotion, app.folder / "promotion.json")
         publish_promotion(promotion)
     print_document(promotion, as_json=as_json)
+    if promotion.done and not versions:
+        app.release(promotion, read_report(app, report_file))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from modelci.config.model import (
     Config,
     DataConfig,
     FairnessConfig,
+    ReleaseConfig,
     SlicesConfig,
 )
 from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
@@ -37,6 +38,7 @@ def find_problems(config: Config) -> Iterator[Problem]:
     yield from _check(("baseline",), "baseline", partial(_check_baseline, config.baseline))
     yield from _each("data", config.data, _check_data)
     yield from _each("waivers", config.waivers, _check_waiver)
+    yield from _check(("release",), "release", partial(_check_release, config.release))
     if not config.evaluation:
         yield from _without_evaluation(config)
 
@@ -143,6 +145,10 @@ def _check_column(name: str, rule: ColumnRule) -> None:
 def _check_waiver(waiver: Waiver) -> None:
     for name in ("gate", "reason", "author"):
         _refuse(not getattr(waiver, name).strip(), f"{name} must not be empty")
+
+
+def _check_release(release: ReleaseConfig) -> None:
+    _refuse(not 16_384 <= release.max_bytes <= 125_000, "max_bytes must be 16384 to 125000")
 
 
 def _check_alpha(alpha: float) -> None:

@@ -21,6 +21,7 @@ from modelci.domain.gates import (
     parse_limit,
 )
 from modelci.domain.metrics import Direction
+from modelci.domain.notes import ModelCard
 from modelci.domain.registry import Holder
 
 
@@ -433,6 +434,16 @@ class RegistryConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseConfig:
+    """What a version's release holds, where ``promote.releases`` wants one.
+
+    ``max_bytes`` bounds its notes; forges take at least 125,000 characters.
+    """
+
+    max_bytes: int = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of ``modelci.yaml``, after defaults, environment and flags."""
 
@@ -452,6 +463,8 @@ class Config:
     comment: CommentConfig = field(default_factory=CommentConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
+    model_card: ModelCard = field(default_factory=ModelCard)
     forge: ForgeConfig = field(default_factory=ForgeConfig)
 
     def all_gates(self) -> tuple[Gate, ...]:

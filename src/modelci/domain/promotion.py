@@ -48,13 +48,15 @@ class PlannedTag:
     seconds: int
     subject: str
     trailers: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
-        """The tag's message: a subject, and trailers that ``git`` reads back."""
+        """The tag's message: a subject, notes, and trailers that ``git`` reads back."""
         # A line break in a path must not start a trailer of its own.
         lines = [f"{key}: {' '.join(value.splitlines())}" for key, value in self.trailers]
-        return "\n".join([self.subject, *([""] if lines else []), *lines, ""])
+        parts = [[self.subject], self.notes, lines]
+        return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,10 +29,13 @@ from modelci.workflows.comment import Desk, Draw, Posting, Render, find_pull_req
 from modelci.workflows.report import make_report
 from modelci.workflows.run import run_options, run_pipeline
 
+Release = Callable[[Promotion, Report], object]
+"""Publishes the releases of what was promoted, where that is wanted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a CI job came to; ``refused`` is why a promotion did not happen."""
+    """What a CI job came to; ``refused`` is why a promotion, or its release, did not happen."""
 
     job: Job
     run: Run
@@ -64,6 +67,7 @@ def run_ci(
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    release: Release | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
 
@@ -133,6 +137,7 @@ def run_ci(
             config=config,
             context=context,
             records=records,
+            release=release,
             progress=progress,
             folder=folder,
         )
@@ -180,6 +185,7 @@ def _promote(
     config: Config,
     context: CIContext,
     records: Callable[[], Forge | None],
+    release: Release | None,
     progress: Progress,
     folder: Path,
 ) -> Done:
@@ -203,4 +209,10 @@ def _promote(
     except ModelCIError as error:
         return replace(done, refused=error)
     codec.write(promotion, folder / "promotion.json")
-    return replace(done, promotion=promotion)
+    done = replace(done, promotion=promotion)
+    try:
+        if release is not None:
+            release(promotion, done.report)
+    except ModelCIError as error:
+        return replace(done, refused=error)
+    return done

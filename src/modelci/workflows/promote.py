@@ -9,9 +9,11 @@ from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import TrackedFile
 from modelci.domain.holds import find_holds, trailers
 from modelci.domain.metrics import MetricDelta
+from modelci.domain.notes import short_notes
 from modelci.domain.promotion import (
     MOST_TAGS,
     Candidate,
+    PlannedTag,
     Promotion,
     Rules,
     greatest_bump,
@@ -118,6 +120,7 @@ def promote(
             rules=rules,
             trailers=said,
         )
+        found = replace(found, tags=tuple(_noted(tag, report) for tag in found.tags))
         require_free(found, tags)
         notes = (*_notes(git, checkout), *_odd_bumps(asked))
         return replace(found, remote=checkout.remote, notes=notes)
@@ -146,6 +149,11 @@ def promote(
 def _read_tags(git: Git, checkout: Checkout) -> Tags:
     names = [one.name for one in checkout.artifacts]
     return git.tags(names, remote=checkout.remote) if names else ()
+
+
+def _noted(tag: PlannedTag, report: Report) -> PlannedTag:
+    """Let a version's tag say in short what it brings."""
+    return replace(tag, notes=short_notes(report)) if "@" in tag.name else tag
 
 
 def reason_for(allowed: str | None) -> str | None:

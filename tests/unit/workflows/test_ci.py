@@ -17,7 +17,7 @@ from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report
 from modelci.errors import ForgeDeniedError, PipelineError, PromotionError
 from modelci.ports import CheckStatus, Forge, PullRequest
-from modelci.workflows.ci import Done, run_ci
+from modelci.workflows.ci import Done, Release, run_ci
 from modelci.workflows.run import run_pipeline
 
 GATES = b"gates:\n  - {metric: auc, max_drop: 0.01}\n"
@@ -84,6 +84,7 @@ class World:
         *,
         write: bool = True,
         forge: Callable[[], Forge] | None = None,
+        release: Release | None = None,
     ) -> Done:
         return run_ci(
             git=git,
@@ -101,6 +102,7 @@ class World:
             version="1.0",
             folder=self.folder,
             write=write,
+            release=release,
         )
 
 
@@ -213,12 +215,13 @@ def test_without_write_nothing_leaves_the_machine(
 
 
 def test_a_merge_that_passes_is_promoted(world: World) -> None:
-    world.config = Config(promote=PromoteConfig(assign=("prod",), releases=True))
-    done = world.run(*world.merge())
+    world.config = Config(promote=PromoteConfig(assign=("prod",)))
+    released: list[object] = []
+    done = world.run(*world.merge(), release=lambda *both: released.append(both))
     assert done.job is Job.MERGE
     assert list(world.remote.tags) == ["m@v0.0.1", "m#prod#1"]
     assert codec.read(Promotion, world.folder / "promotion.json") == done.promotion
-    assert list(world.forge.releases) == ["m@v0.0.1"]
+    assert released == [(done.promotion, done.report)]
     assert world.forge.comments == []
 
 
