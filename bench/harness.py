@@ -123,11 +123,11 @@ class Bench:
         """Build, warm every side once, check, then run the sides in turn."""
         if case.build:
             case.build(self)
-        if case.check:
-            case.check(self)
         repeats = min(repeats, case.most_repeats or repeats)
         for side in case.sides if case.most_repeats != 1 else case.sides[:1]:
             self._run_side(side)
+        if case.check:
+            case.check(self)
         before = os.getloadavg()[0]
         runs: dict[str, list[tuple[Cost, ...]]] = {side.name: [] for side in case.sides}
         for _ in range(repeats):

@@ -656,6 +656,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet
+    disable_nagle_algorithm = True  # as real servers do: a larger body is not held back for 40 ms
     timeout = 10
 
     def _handle(self) -> None:

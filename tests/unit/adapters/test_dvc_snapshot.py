@@ -45,6 +45,34 @@ def test_it_reads_in_few_goes() -> None:
     assert tree.reads <= 4
 
 
+def test_what_a_revision_changes_of_dvc_s_files_counts_from_there_on() -> None:
+    dvc = "vars: [v.yaml]\nmetrics: ['${name}.json']"
+    first = {"dvc.yaml": dvc, "v.yaml": "name: a", "a.json": '{"x": 1}', "b.json": '{"x": 2}'}
+    commits = [
+        first,
+        first | {"a.json": '{"x": 3}'},
+        first | {"v.yaml": "name: b"},
+        first | {"v.yaml": "name: b", "params.yaml": "name: c"},
+        first | {"dvc.yaml": "metrics: [a.json, b.json]"},
+        first | {"sub/dvc.yaml": "metrics: [m.json]", "sub/m.json": '{"x": 4}'},
+        first,
+    ]
+    reader = DvcSnapshotReader(Path("/nowhere"), config_folders=())
+    found = reader.metrics(MemoryTree(files) for files in commits)
+    assert [
+        None if isinstance(one, ConfigError) else {key.path: value for key, value in one.items()}
+        for one in found
+    ] == [
+        {"a.json": 1},
+        {"a.json": 3},
+        {"b.json": 2},
+        None,  # both files of variables say what the name is
+        {"a.json": 1, "b.json": 2},
+        {"a.json": 1, "sub/m.json": 4},
+        {"a.json": 1},
+    ]
+
+
 def test_importing_it_imports_neither_dvc_nor_what_is_seldom_needed() -> None:
     code = (
         "import sys, modelci.adapters.dvc.snapshot;"

@@ -107,16 +107,17 @@ class DvcSnapshotReader:
     ) -> "Iterator[Mapping[MetricKey, MetricValue] | ConfigError]":
         """Yield each tree's metrics; a file that several trees share is parsed once."""
         shared = SharedParser()
+        recent = _Recent()
         paths: list[str] = []
         for tree in trees:
             try:
-                paths, metrics = self._metrics_of(tree, shared, likely=paths)
+                paths, metrics = self._metrics_of(tree, shared, recent, likely=paths)
                 yield metrics
             except ConfigError as error:
                 yield error
 
     def _metrics_of(
-        self, tree: FileTree, parser: Parser, *, likely: Iterable[str]
+        self, tree: FileTree, parser: Parser, recent: "_Recent", *, likely: Iterable[str]
     ) -> "tuple[list[str], Mapping[MetricKey, MetricValue]]":
         """Return the metrics and their files; what is ``likely`` one is read with DVC's own."""
         files = Files(tree)
@@ -124,7 +125,10 @@ class DvcSnapshotReader:
         files.prefetch(own_files(layout) | files.paths.intersection(likely))
         notes = Notes()
         settings = ProjectSettings(self._root, layout, self._config_folders)
-        revision = load_revision(files, layout, parser, settings.of, with_locks=False)
+        revision = recent.find(files, layout)
+        if revision is None:
+            revision = load_revision(files, layout, parser, settings.of, with_locks=False)
+            recent.keep(files, layout, revision)
         paths = _metrics_files(revision, notes)
         if not files.paths.issuperset(paths):  # DVC's cache has some, or folders hold them
             revision = load_revision(files, layout, parser, settings.of)
@@ -134,6 +138,28 @@ class DvcSnapshotReader:
         values.gather(paths, ())
         values.take_metrics(paths)
         return paths, values.metrics
+
+
+class _Recent:
+    """The revision loaded last, without locks: most commits change none of DVC's own files."""
+
+    def __init__(self) -> None:
+        self._ids: Mapping[str, str | None] = {}
+        self._revision: Revision | None = None
+
+    def find(self, files: Files, layout: Layout) -> Revision | None:
+        """Return it where ``files`` has the same of all that it was made of."""
+        known = self._revision
+        return known if known and self._ids == _ids(files, layout, known) else None
+
+    def keep(self, files: Files, layout: Layout, revision: Revision) -> None:
+        self._ids = _ids(files, layout, revision)
+        self._revision = revision
+
+
+def _ids(files: Files, layout: Layout, revision: Revision) -> "Mapping[str, str | None]":
+    made_of = own_files(layout).difference(layout.locks) | revision.vars_files
+    return {path: files.blob_id(path) for path in made_of}
 
 
 class Notes(dict[str, None]):
