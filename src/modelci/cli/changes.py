@@ -95,6 +95,8 @@ def carry_out(
         config=config,
         progress=app.progress,
         default_branch=config.default_branch or app.context.default_branch,
+        forge=None if dry_run else app.records(),
+        on_github=app.context.provider == "github",
         dry_run=dry_run,
     )
     if change.done and change.tags:

@@ -11,7 +11,8 @@ from modelci.domain.registry import TagRecord
 from modelci.domain.rollback import PLANS, RegistryChange, Wish
 from modelci.domain.tags import is_artifact_name, is_stage_name
 from modelci.errors import UsageError
-from modelci.ports import Git, Pipeline, Progress, SnapshotReader
+from modelci.ports import Forge, Git, Pipeline, Progress, SnapshotReader
+from modelci.workflows.promote import event_notes, record
 from modelci.workflows.pushing import Pause, Task, carry_out, pause_briefly
 from modelci.workflows.signing import require_signatures
 from modelci.workflows.stored import require_bytes
@@ -29,6 +30,8 @@ def change_registry(
     config: Config,
     progress: Progress,
     default_branch: str | None = None,
+    forge: Forge | None = None,
+    on_github: bool = False,
     dry_run: bool = False,
     pause: Pause = pause_briefly,
 ) -> RegistryChange:
@@ -59,9 +62,12 @@ def change_registry(
             is_required=config.promote.require_remote,
             allowed=None,
         )
+    starts = config.promote.starts_workflows
+    notes += event_notes(planned, on_github=on_github, starts=starts)
     if not dry_run:
         made = carry_out(git, task, planned, tags, progress=progress, pause=pause)
         change = planner.outcome(made)
+        notes += record(made, forge, progress=progress)
     return replace(change, notes=(*change.notes, *notes))
 
 
