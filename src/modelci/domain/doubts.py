@@ -1,7 +1,7 @@
 """Doubts about the registry's answers that need more than its tags: clocks, and ``.gto``."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelci.domain.registry import ArtifactState, Doubt, TagWarning
 
@@ -9,8 +9,7 @@ _AHEAD = 300  # seconds that clocks may be apart
 _DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restrictions:
+class Restrictions(NamedTuple):
     """What ``.gto`` allows; None: anything."""
 
     stages: tuple[str, ...] | None = None

@@ -187,13 +187,15 @@ def find_version(state: ArtifactState, wanted: str) -> RegisteredVersion | None:
     )
 
 
-@dataclass(slots=True)
 class _Line:
     """A version on a commit, as its tags go by; ``place`` is the order in which lines began."""
 
-    place: int
-    registration: TagRecord | None = None
-    withdrawn: int = -1
+    __slots__ = ("place", "registration", "withdrawn")
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.registration: TagRecord | None = None
+        self.withdrawn = -1
 
     @property
     def is_active(self) -> bool:

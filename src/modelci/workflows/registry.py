@@ -1,8 +1,8 @@
 """``modelci registry``: which versions there are and which stage each holds, from tags alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from modelci.domain.doubts import Restrictions, deciding_commits, doubt_clocks, doubt_names
 from modelci.domain.registry import (
@@ -40,17 +40,15 @@ class Tags(Protocol):
         """Return when those of the commits that are here were made, in Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """How the registry is read: ``now`` is Unix seconds."""
 
-    holder: Holder = Holder.NEWEST
     now: int
-    restrictions: Restrictions = field(default_factory=Restrictions)
+    holder: Holder = Holder.NEWEST
+    restrictions: Restrictions = Restrictions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteTags:
+class RemoteTags(NamedTuple):
     """The tags of a remote, fetched when they are asked for."""
 
     git: "Git"
