@@ -64,7 +64,7 @@ def carry_out(
             after = _look(task, error)
             made.extend(_arrived(promotion.tags, made, after))
             following = _plan_again(task, promotion, made, change=(tags, after), error=error)
-            if not following.tags:
+            if not following.tags and task.commit_to() is None:
                 return replace(following, tags=tuple(made), done=True)
             if attempt == ATTEMPTS:
                 raise

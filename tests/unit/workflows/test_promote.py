@@ -642,3 +642,44 @@ def test_the_winner_of_a_race_is_named(world: World) -> None:
     assert "m@v0.0.1 by Test Author (1970-01-01 00:00:07 UTC, on " in str(raised.value)
     assert raised.value.exit_code == 6
     assert world.tags == ["m@v0.0.1"]
+
+
+class Flaky(FakeGit):
+    """Its first ``failures`` pushes do not reach the remote."""
+
+    failures = 0
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise ForgeError("The line is dead.")
+        super().push(tags, remote=remote, commit_to=commit_to)
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_push_that_did_not_arrive_is_made_again_with_the_branch(
+    world: World, *, tagged: bool
+) -> None:
+    world.merge()
+    path, report = run_job(world, {"dvc.lock": lock("two")})
+    git = Flaky(world.folder, world.remote)
+    git.failures = 2
+    settings = PromoteConfig(assign=("prod",), artifacts=None if tagged else ())
+    promotion = world.promote(git, report, results=path, settings=settings)
+    assert world.remote.branches["main"] == promotion.commit
+    assert len(world.tags) == (2 if tagged else 0)
+
+
+def test_a_remote_that_stays_away_is_a_forge_error(world: World) -> None:
+    world.merge()
+    git = Flaky(world.folder, world.remote)
+    git.failures = 3
+    with pytest.raises(ForgeError, match="The line is dead"):
+        world.promote(git, world.report(git))
+    assert world.tags == []
