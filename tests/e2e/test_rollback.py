@@ -1,0 +1,75 @@
+"""From a bad version back to a good one, through the commands and a DVC remote that forgets."""
+
+import json
+import shutil
+
+from tests.e2e.world import BETTER, Checkout, World
+
+EVEN_BETTER = {"params.yaml": "quality: 0.90\nnoise: 0.100\n"}
+STAGE = ("credit", "--stage", "staging")
+
+
+def promote(laptop: Checkout) -> None:
+    """Run what is in the work tree, push data and commit, judge and promote it."""
+    laptop.modelci("run", "--push")
+    if laptop.git("status", "--porcelain"):
+        laptop.commit()
+    laptop.git("push", "--quiet", "origin", "main")
+    laptop.modelci("report")
+    laptop.modelci("promote")
+
+
+def holder(laptop: Checkout) -> str | None:
+    out = laptop.modelci("registry", "show", "credit", "--remote", "--json").out
+    (artifact,) = json.loads(out)["artifacts"]
+    found: str | None = artifact["stages"]["staging"]["version"]
+    return found
+
+
+def test_a_rollback_a_hold_and_the_way_forward(site: World) -> None:
+    laptop = site.laptop
+    promote(laptop)
+    laptop.put(BETTER)
+    promote(laptop)
+    assert holder(laptop) == "v0.0.2"
+
+    done = laptop.modelci("rollback", *STAGE, "--reason", "recall fell")
+    assert "staging: v0.0.2 → v0.0.1" in done.out
+    assert holder(laptop) == "v0.0.1"
+
+    laptop.put(EVEN_BETTER)
+    promote(laptop)
+    assert holder(laptop) == "v0.0.1"
+    laptop.modelci("release-hold", *STAGE, "--reason", "fixed")
+    laptop.modelci("promote", "credit@v0.0.3", "--assign", "staging")
+    assert holder(laptop) == "v0.0.3"
+    verified = json.loads(laptop.modelci("registry", "verify", "--remote", "--json").out)
+    assert {one["standing"] for one in verified["tags"]} == {"unsigned"}
+    laptop.modelci("registry", "verify", "--require-signed", code=1)
+
+
+def test_there_is_no_way_back_to_bytes_that_are_gone(site: World) -> None:
+    laptop = site.laptop
+    promote(laptop)
+    shutil.rmtree(site.root / "store" / "files")
+    laptop.put(BETTER)
+    promote(laptop)
+
+    refused = laptop.modelci("rollback", *STAGE, "--reason", "recall fell", code=6)
+    assert "The DVC remote lacks model.txt" in refused.err
+    assert holder(laptop) == "v0.0.2"
+
+
+def test_on_a_runner_it_says_who_started_it_and_that_nobody_hears_the_tag(site: World) -> None:
+    laptop = site.laptop
+    promote(laptop)
+    laptop.put(BETTER)
+    promote(laptop)
+
+    runner = site.push_runner(variables={"GITHUB_ACTOR": "anna"})
+    done = runner.modelci("rollback", *STAGE, "--reason", "recall `fell`", "--json")
+    change = json.loads(done.out)
+    assert change["by"] == "anna"
+    assert any("starts no workflow" in note for note in change["notes"]), change["notes"]
+    assert "credit#staging#3" in runner.summary
+    assert runner.outputs["tags"] == "credit#staging#3"
