@@ -141,6 +141,10 @@ def test_the_same_tag_again_is_the_same_object_also_for_keys_that_sign_the_time(
     project.sign_as("ben")
     project.tag("m@v1.0.0")
     project.tag("m@v1.0.0", signed=False)
+    # In a clone that has no tags, what was read of the remote says that it is there.
+    project.git("tag", "--delete", "m@v1.0.0")
+    GitRepository(project.clone).tags(["m"], remote="origin")
+    project.tag("m@v1.0.0")
     assert project.oid("m@v1.0.0") == first
     with pytest.raises(TagTakenError):
         project.tag("m@v1.0.0", seconds=1)
@@ -160,6 +164,28 @@ def test_no_tag_is_left_where_signing_or_the_push_fails(project: Project) -> Non
     with pytest.raises(PromotionError):
         project.tag("m@v1.0.0")
     assert project.tags("clone") == project.tags("origin.git") == []
+
+
+@pytest.mark.parametrize("kind", ["shallow", "worktree", "sha256"])
+def test_it_signs_in_every_kind_of_clone(project: Project, tmp_path: Path, kind: str) -> None:
+    project.commit()
+    url = (project.folder / "origin.git").as_uri()
+    if kind == "shallow":
+        project.git("clone", "--quiet", "--depth=1", "--branch=main", url, "other", where=".")
+    elif kind == "worktree":
+        project.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "other"))
+    else:
+        project.git("init", "--quiet", "--object-format=sha256", "other", where=".")
+        project.git("commit", "--quiet", "--allow-empty", "-m", "c", where="other")
+    for key, value in (("gpg.format", "ssh"), ("user.signingKey", str(tmp_path / "anna"))):
+        project.git("config", key, value, where="other")
+    repository = GitRepository(tmp_path / "other", sign=lambda: True)
+    commit = project.git("rev-parse", "HEAD", where="other")
+    made = PlannedTag(name="m@v1.0.0", artifact="m", commit=commit, seconds=1, subject="x")
+    repository.push([made], remote=None if kind == "sha256" else "origin")
+    allowed = (project.clone / ".signers").read_bytes()
+    (found,) = repository.verify_tags(["refs/tags/m@v1.0.0"], allowed_signers=allowed)
+    assert (found.standing, found.signer) == (Standing.GOOD, "anna@example.com")
 
 
 def test_every_way_to_be_no_good_is_told_apart(project: Project) -> None:
