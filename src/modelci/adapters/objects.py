@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import IO, NamedTuple
@@ -72,16 +73,11 @@ class ObjectReader:
         if bad := next((name for name in names if "\n" in name), None):
             raise ConfigError(f"{bad!r} is no object of Git.")
         with self._lock:
-            process = self._running()
-            assert process.stdin is not None  # noqa: S101 - asked for below
-            assert process.stdout is not None  # noqa: S101
             try:
-                process.stdin.write("".join(f"{name}\n" for name in names).encode())
-                process.stdin.flush()
-            except BrokenPipeError as error:
-                raise self._died() from error
-            # All answers are taken, whatever they are: the next to ask must find none of them.
-            found = [self._answer(process.stdout) for _ in names]
+                found = self._ask(self._running(), names)
+            except BaseException:
+                self._process = None  # what it still has to say is no answer to the next
+                raise
         for one in found:
             if one.kind in {"missing", "ambiguous"}:
                 raise ConfigError(
@@ -89,6 +85,17 @@ class ObjectReader:
                     hint="`git fsck` shows what else is; clone the repository anew.",
                 )
         return found
+
+    def _ask(self, process: "subprocess.Popen[bytes]", names: Sequence[str]) -> list[Object]:
+        assert process.stdin is not None  # noqa: S101 - asked for below
+        assert process.stdout is not None  # noqa: S101
+        try:
+            process.stdin.write("".join(f"{name}\n" for name in names).encode())
+            process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._died() from error
+        # All answers are taken, whatever they are: the next to ask must find none of them.
+        return [self._answer(process.stdout) for _ in names]
 
     def _answer(self, stream: IO[bytes]) -> Object:
         head = stream.readline().decode(errors="replace").rstrip("\n")
@@ -113,7 +120,6 @@ class ObjectReader:
     def _died(self) -> ConfigError:
         """Say why Git ended; the next to ask starts another."""
         process, complaints = self._process, self._complaints
-        self._process = self._complaints = None
         said = ""
         if process is not None and complaints is not None:
             process.wait()
@@ -140,7 +146,8 @@ def _start(folder: Path, complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
 
 
 def _end(process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> None:
-    with process:  # which closes its pipes, so that it ends, and waits for it
+    # Leaving closes its pipes, so that it ends, and waits; one that has died reads no more.
+    with suppress(BrokenPipeError), process:
         complaints.close()
 
 
