@@ -317,6 +317,7 @@ def test_ten_thousand_foreign_tags_cost_less_than_two_seconds(site: Site) -> Non
         for number in range(10_000)
     )
     git(site.bare, "fast-import", "--quiet", stdin="".join(lines).encode())
+    git(site.bare, "pack-refs", "--all")
     clone = site.clone()
     report = site.report(clone)
     started = time.perf_counter()
@@ -391,3 +392,32 @@ def test_the_plan_of_a_dry_run_is_what_is_done(site: Site) -> None:
     done = site.promote(clone)
     assert done.tags == planned.tags
     assert json.dumps([tag.name for tag in done.tags]) == '["m@v0.0.1", "m#prod#1"]'
+
+
+# -- shallow clones ------------------------------------------------------------------------------
+
+
+def log_length(repository: GitRepository) -> int:
+    return int(git(repository.root, "rev-list", "--count", "HEAD"))
+
+
+def test_reading_tags_cuts_no_history_of_a_shallow_clone(site: Site) -> None:
+    shas = [site.merge(f"model {number}") for number in range(8)]
+    for number in (0, 5, 7):
+        git(site.work, "tag", "-a", "-m", "x", f"m@v{number}.0.0", shas[number])
+        git(site.work, "tag", "-a", "-m", "x", f"foreign@v{number}.0.0", shas[number])
+    git(site.work, "push", "--quiet", "origin", "--tags")
+    clone = site.clone(depth=4)
+    versions = [f"m@v{number}.0.0" for number in (0, 5, 7)]
+    for _ in range(2):
+        found = clone.tags(["m"], remote="origin")
+        assert sorted(one.tag for one in found) == versions
+        assert log_length(clone) == 4
+    assert clone.has(shas[0])
+    assert not clone.has(shas[1])
+    git(site.bare, "tag", "-d", "m@v5.0.0")
+    git(site.bare, "tag", "-f", "-a", "-m", "moved", "m@v7.0.0", shas[6])
+    found = clone.tags(["m"], remote="origin")
+    assert {one.tag: one.commit for one in found} == {"m@v0.0.0": shas[0], "m@v7.0.0": shas[6]}
+    assert clone.tags(["n"], remote="origin") == ()
+    assert log_length(clone) == 4

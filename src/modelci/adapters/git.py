@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -276,14 +277,55 @@ class GitRepository:
     def _fetch_tags(self, remote: str, artifacts: Sequence[str] | None) -> None:
         names = [name.replace(":", "=", 1) for name in artifacts or ()]
         globs = [f"{name}{mark}*" for name in names for mark in "@#"] if names else ["*"]
+        is_shallow = self.is_shallow()
+        if is_shallow and not self._is_cut_at_head():
+            self._fetch_tags_one_by_one(remote, globs)
+            return
         refs = [f"+refs/tags/{glob}:{_REMOTE_TAGS}{glob}" for glob in globs]
         fetch = ("fetch", "--no-tags", "--quiet", "--prune")
-        limit = ["--depth=1"] if self.is_shallow() else []
+        limit = ["--depth=1"] if is_shallow else []
         answer = self._try(*fetch, *limit, "--end-of-options", remote, *refs)
         if limit and answer.code and not answer.err.strip():
             # Git fails without a word where --depth finds nothing to fetch.
             answer = self._try(*fetch, "--end-of-options", remote, *refs)
         self._check_remote(answer, f"fetch the tags of {remote}")
+
+    def _is_cut_at_head(self) -> bool:
+        """Whether a shallow clone's history is HEAD alone, so that there is none to lose."""
+        path = self.root / self._read("rev-parse", "--git-path", "shallow")
+        head = self._try("rev-parse", "--verify", "--quiet", "HEAD")
+        return _text(head.out) in path.read_text(encoding="utf-8").split()
+
+    def _fetch_tags_one_by_one(self, remote: str, globs: Sequence[str]) -> None:
+        """Fetch tags so that none cuts history: --depth ends it at each commit that it fetches.
+
+        Hence only commits that are not here are fetched with it.
+        """
+        patterns = [f"refs/tags/{glob}" for glob in globs]
+        listed = self._try("ls-remote", "--quiet", "--end-of-options", remote, *patterns)
+        self._check_remote(listed, f"list the tags of {remote}")
+        commits = _peeled(_text(listed.out))
+        asked = "".join(f"{oid}\n" for oid in commits.values()).encode()
+        found = _text(self._run("cat-file", "--batch-check=%(objecttype)", stdin=asked))
+        kinds = dict(zip(commits, found.splitlines(), strict=True))
+        here = [ref for ref, kind in kinds.items() if not kind.endswith("missing")]
+        away = [ref for ref, kind in kinds.items() if kind.endswith("missing")]
+        for refs, limit in ((here, []), (away, ["--depth=1"])):
+            if refs:
+                specs = "".join(f"+{ref}:{_kept(ref)}\n" for ref in refs).encode()
+                fetch = ("fetch", "--no-tags", "--quiet", *limit, "--stdin", remote)
+                self._check_remote(self._try(*fetch, stdin=specs), f"fetch the tags of {remote}")
+        known = self._read("for-each-ref", "--format=%(refname)", _REMOTE_TAGS).splitlines()
+        kept = {_kept(ref) for ref in commits}
+        gone = [
+            ref
+            for ref in known
+            if ref not in kept
+            and any(fnmatchcase(ref.removeprefix(_REMOTE_TAGS), glob) for glob in globs)
+        ]
+        self._run(
+            "update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in gone).encode()
+        )
 
     def push(
         self,
@@ -593,6 +635,19 @@ def _parse_diff(out: bytes) -> Iterator[FileChange]:
             added=int(added) if added != b"-" else None,
             deleted=int(deleted) if deleted != b"-" else None,
         )
+
+
+def _peeled(listed: str) -> Mapping[str, str]:
+    """Return what each tag names, from ``git ls-remote``: its commit, if it is annotated."""
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        oid, _, ref = line.partition("\t")
+        found[ref.removesuffix("^{}")] = oid
+    return found
+
+
+def _kept(ref: str) -> str:
+    return f"{_REMOTE_TAGS}{ref.removeprefix('refs/tags/')}"
 
 
 def _reason(err: str) -> str:
