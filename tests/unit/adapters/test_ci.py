@@ -346,3 +346,11 @@ def test_a_summary_that_the_runner_would_drop_is_not_written(
 def test_without_a_runner_there_is_nowhere_to_write() -> None:
     assert not write_summary("x", {})
     assert not write_outputs({"a": "b"}, {})
+
+
+def test_who_started_a_job_is_who_ran_it_again(tmp_path: Path) -> None:
+    event = pull_request()
+    assert found(tmp_path, event, **PULL).actor is None
+    assert found(tmp_path, event, **PULL, GITHUB_ACTOR="anna").actor == "anna"
+    again = {"GITHUB_ACTOR": "anna", "GITHUB_TRIGGERING_ACTOR": "ben"}
+    assert found(tmp_path, event, **PULL, **again).actor == "ben"

@@ -127,3 +127,8 @@ def test_the_token_for_gitlab_is_no_job_token_and_nobody_else_s() -> None:
 def test_no_stage_sees_a_token() -> None:
     secret = ("CI_JOB_TOKEN", "GITLAB_TOKEN", "CI_REPOSITORY_URL", "FORGEJO_TOKEN", "GITEA_TOKEN")
     assert stage_environment(dict.fromkeys(secret, "x")) == {}
+
+
+def test_who_started_a_job() -> None:
+    assert detect({**BASE, **PUSH}).actor is None
+    assert detect({**BASE, **PUSH, "GITLAB_USER_LOGIN": "anna"}).actor == "anna"

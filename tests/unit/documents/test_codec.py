@@ -35,6 +35,8 @@ from modelci.domain.pipeline import (
 from modelci.domain.promotion import PlannedTag, Promotion, Unpromoted
 from modelci.domain.registry import Holder, TagRecord, fold_registry, list_events
 from modelci.domain.report import GateChange, Report, Revision
+from modelci.domain.rollback import RegistryChange
+from modelci.domain.signatures import Standing, TagSignature, Verification
 from modelci.domain.tags import TagName
 from modelci.errors import ConfigError
 
@@ -148,6 +150,13 @@ DOCUMENTS: list[codec.Document] = [
     stages_document(fold_registry(records()), allowed=("dev",), holder=Holder.SEMVER),
     ref_document(list_events(records())[0], fold_registry(records())[0], standing=True),
     diff_document(SIDE, SIDE),
+    RegistryChange(
+        action="rollback", artifact="m", reason="bad", by="Ben", stage="prod", tags=PROMOTION.tags
+    ),
+    Verification(
+        required=True,
+        tags=(TagSignature(tag="m@v1.0.0", artifact="m", standing=Standing.UNSIGNED),),
+    ),
     Examination(checks=(Check(name="git", health=Health.OK, detail="main"),)),
     History(
         of="The last 2 commits of main",
@@ -197,6 +206,13 @@ def test_a_document_names_its_schema_first_and_the_verdict_before_the_details() 
     assert value["schema"] == "modelci.report/1"
     assert value["ok"] is False
     assert value["verdict"]["failed"] == 1
+
+
+def test_a_verification_says_whether_it_is_ok() -> None:
+    (document,) = (one for one in DOCUMENTS if isinstance(one, Verification))
+    value = json.loads(codec.encode(document))
+    assert list(value)[:3] == ["schema", "ok", "required"]
+    assert value["ok"] is False
 
 
 def test_numbers_are_unrounded_nulls_explicit_and_nan_spelt_out() -> None:
