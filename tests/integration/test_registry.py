@@ -219,6 +219,24 @@ def test_a_broken_dvc_yaml_hides_no_tags(project: Path) -> None:
     assert done.out.startswith("m\tv2.0.0\t")
 
 
+@pytest.mark.parametrize("path", ["models/m", "models/${kind}"])
+def test_what_dvc_yaml_declares_is_shown_templates_filled_in(project: Path, path: str) -> None:
+    (project / "params.yaml").write_text("kind: m\n")
+    entry = f"{{path: '{path}', type: model, desc: Trees, labels: [a], meta: {{k: [1]}}}}"
+    (project / "dvc.yaml").write_text(f"artifacts:\n  m: {entry}\n")
+    (found,) = registry(project, "m")["artifacts"]
+    assert found["declared"] == {
+        "path": "models/m",
+        "type": "model",
+        "desc": "Trees",
+        "labels": ["a"],
+        "meta": {"k": [1]},
+    }
+    for odd in ("artifacts: {m: odd}\n", "# artifacts\n", "[artifacts]\n", "artifacts: {n: 1}\n"):
+        (project / "dvc.yaml").write_text(odd)
+        assert registry(project, "m")["artifacts"][0]["declared"] is None
+
+
 def test_a_tag_says_what_it_did_and_whether_that_stands(project: Path) -> None:
     def check(tag: str) -> tuple[str, bool]:
         found = registry(project, "check-ref", tag)

@@ -128,7 +128,7 @@ def history(app: App, name: str | None, remote: bool, as_json: bool, plain: bool
 
     query = None if name is None else parse_query(name)
     source, _ = _open(app, remote=remote)
-    events, problems = read_history(source, query.artifact if query else None)
+    events, problems = read_history(source, query.artifact if query else None, messages=as_json)
     _present(history_document(events, problems), "history", as_json=as_json, plain=plain)
 
 
@@ -238,10 +238,12 @@ def _declared(app: App, query: "Query | None") -> "Artifact | None":
     if data is None or b"artifacts" not in data:
         return None
     from modelci.errors import ConfigError
-    from modelci.workflows.registry import find_declared
+    from modelci.workflows.registry import find_declared, read_declared
 
     try:
-        return find_declared(app.git, app.snapshots, query.artifact)
+        if b"${" in data:
+            return read_declared(app.git, app.snapshots, query.artifact)
+        return find_declared(data, query.artifact)
     except ConfigError as error:
         click.echo(f"dvc.yaml cannot be read, so only the tags are shown: {error}", err=True)
         return None

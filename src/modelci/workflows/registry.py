@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from posixpath import normpath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from modelci.domain.doubts import Restrictions, deciding_commits, doubt_clocks, doubt_names
@@ -90,10 +91,10 @@ def show_registry(
 
 
 def read_history(
-    source: Tags, artifact: str | None
+    source: Tags, artifact: str | None, *, messages: bool = True
 ) -> tuple[tuple[Event, ...], tuple[TagProblem, ...]]:
     """Return what happened (to an artifact), the newest first, and the tags that do not count."""
-    tags = source.tags(None if artifact is None else [artifact])
+    tags = source.tags(None if artifact is None else [artifact], messages=messages)
     states = fold_registry(tags)
     if artifact is not None and not states:
         raise unknown(artifact)
@@ -165,7 +166,36 @@ def _names(found: Mapping[str, object], key: str) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def find_declared(git: "Git", reader: "SnapshotReader", name: str) -> "Artifact | None":
-    """Return what ``dvc.yaml`` in the work tree says of an artifact."""
+def find_declared(data: bytes, name: str) -> "Artifact | None":
+    """Return what a plain ``dvc.yaml`` says of an artifact of its folder.
+
+    None where it says nothing, or nothing plain: templates and odd shapes are for DVC's reader.
+    """
+    from modelci.domain.artifacts import Artifact  # noqa: PLC0415
+    from modelci.formats import parse_yaml  # noqa: PLC0415
+
+    folder, _, short = name.rpartition(":")
+    content = parse_yaml(data, "dvc.yaml")
+    section = content.get("artifacts") if isinstance(content, dict) else None
+    entry = section.get(short) if isinstance(section, dict) else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        return None
+    labels, meta = entry.get("labels") or [], entry.get("meta") or {}
+    return Artifact(
+        name=name,
+        path=normpath(f"{folder}/{entry['path']}" if folder else entry["path"]),
+        type=_text(entry.get("type")),
+        desc=_text(entry.get("desc")),
+        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
+        meta={str(key): value for key, value in meta.items()} if isinstance(meta, dict) else {},
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def read_declared(git: "Git", reader: "SnapshotReader", name: str) -> "Artifact | None":
+    """Return what ``dvc.yaml`` in the work tree says of an artifact, its templates filled in."""
     snapshot = reader.read(git.work_tree())
     return next((one for one in snapshot.artifacts if one.name == name), None)
