@@ -369,6 +369,23 @@ def test_trailers_are_those_of_the_commits_between(world: World) -> None:
     assert git.trailers("Other", since=base, until=shas[-1]) == ()
 
 
+def test_commits_since_come_with_their_authors_names_and_no_address(world: World) -> None:
+    base = world.commit({"a": b"0"})
+    git = world.clone()
+    shas = []
+    for number, message in enumerate(("One\n\nWhy, and\n\nhow.\n", "Two (#2)\n", "3\n")):
+        world.write(git, "a", str(number + 1).encode())
+        shas.append(git.commit_paths(["a"], message))
+    found = git.commits_since(base, shas[-1], limit=10)
+    assert [one.sha for one in found] == shas[::-1]
+    assert [one.subject for one in found] == ["3", "Two (#2)", "One"]
+    assert found[-1].body.strip() == "Why, and\n\nhow."
+    assert found[-1].parents == (base,)
+    assert all(one.author and "@" not in one.author for one in found)
+    assert [one.sha for one in git.commits_since(base, shas[-1], limit=2)] == shas[:0:-1]
+    assert git.commits_since(shas[-1], shas[-1], limit=10) == ()
+
+
 def test_a_server_that_refuses_is_quoted_and_nothing_is_tagged(world: World) -> None:
     sha = world.commit({})
     git = world.clone()

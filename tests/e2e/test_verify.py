@@ -173,11 +173,13 @@ def with_source(site: World) -> World:
     """The rows are DVC's, in the remote and not in Git."""
     laptop = site.laptop
     laptop.git("rm", "--quiet", "--cached", "rows.csv")
+    laptop.put({"raw/a/1.csv": "7\n", "raw/2.csv": "8\n"})
     with chdir(laptop.folder), Repo() as repo:
-        repo.add("rows.csv")
-    laptop.commit()
-    laptop.git("push", "--quiet")
-    return site
+        repo.add(["rows.csv", "raw"])
+    laptop.put({"prepare.sh": "cat rows.csv raw/a/1.csv raw/2.csv | sort > data.csv\n"})
+    text = laptop.read("dvc.yaml").replace("sort rows.csv > data.csv", "sh prepare.sh")
+    laptop.commit({"dvc.yaml": text.replace("deps: [rows.csv]", "deps: [rows.csv, raw]")})
+    return commit_results(site)
 
 
 def test_source_data_are_pulled_and_held_to_their_hash(with_source: World) -> None:

@@ -128,9 +128,11 @@ def digests_of(hash_: str | None, hash_name: str) -> Digests:
     """Return DVC's hash as in-toto names digests; of a folder it is the digest of its list."""
     if not hash_:
         return {}
-    value, is_folder = hash_.removesuffix(".dir"), hash_.endswith(".dir")
-    name = "dvc_md5_dos2unix" if hash_name == "md5-dos2unix" else hash_name
-    return {f"dvc_{name}_dir" if is_folder else name: value}
+    names = {"md5-dos2unix": "dvc_md5_dos2unix"}
+    name = names.get(hash_name, hash_name)
+    if hash_.endswith(".dir"):
+        return {f"dvc_{name.removeprefix('dvc_')}_dir": hash_.removesuffix(".dir")}
+    return {name: hash_}
 
 
 def find_tracked(snapshot: Snapshot, path: str) -> TrackedFile | None:

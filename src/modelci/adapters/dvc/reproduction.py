@@ -15,7 +15,7 @@ from modelci.adapters.dvc.cache import Cache, CacheAt, DvcSettings
 from modelci.adapters.dvc.hashing import hash_bytes
 from modelci.adapters.dvc.pipeline import DvcPipeline
 from modelci.adapters.dvc.snapshot import DvcSnapshotReader
-from modelci.adapters.dvc.stored import FetchInto
+from modelci.adapters.dvc.stored import FetchInto, bring
 from modelci.adapters.dvc.talk import dvc_quiet
 from modelci.domain.changes import TrackedFile
 from modelci.domain.pipeline import RunOptions, StageStatus
@@ -83,7 +83,7 @@ class CleanClone:
         if not wanted:
             return
         try:
-            self._fetch(wanted, cache)
+            bring(wanted, cache, self._fetch)
         except PipelineError as error:
             progress.note(f"Source data come from this clone's own cache: {error}")
         ours, theirs = Cache(DvcSettings(self._root)), Cache(CacheAt(cache))

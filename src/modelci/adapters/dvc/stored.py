@@ -8,6 +8,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from modelci.adapters.dvc.cache import Cache, CacheAt
@@ -61,8 +62,22 @@ class DvcBytes:
             yield settings.cache_of(file.path)
             return
         with tempfile.TemporaryDirectory(prefix="modelci-") as name:
-            self._fetch((file,), Path(name))
+            bring((file,), Path(name), self._fetch)
             yield Cache(CacheAt(Path(name)))
+
+
+def bring(files: Sequence[TrackedFile], cache: Path, fetch: FetchInto) -> None:
+    """Fetch files into a cache folder; of a folder first its list, and then what that names."""
+    fetch(files, cache)
+    here = Cache(CacheAt(cache))
+    members = [
+        replace(file, path=f"{file.path}/{name}", hash=hash_)
+        for file in files
+        if (file.hash or "").endswith(_FOLDER)
+        for name, hash_ in (here.read_listing(file.hash or "", file.hash_name) or {}).items()
+    ]
+    if members:
+        fetch(members, cache)
 
 
 def _read(cache: Cache, file: TrackedFile) -> tuple[FileBytes, ...]:
