@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from modelci.config.model import Config
 from modelci.domain.changes import TrackedFile
-from modelci.domain.promotion import Promotion
+from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.registry import TagRecord
 from modelci.domain.rollback import PLANS, RegistryChange, Wish
 from modelci.domain.tags import is_artifact_name, is_stage_name
+from modelci.domain.versions import Version
 from modelci.errors import UsageError
 from modelci.ports import Forge, Git, Pipeline, Progress, SnapshotReader
 from modelci.workflows.promote import event_notes, record
-from modelci.workflows.pushing import Pause, Task, carry_out, pause_briefly
+from modelci.workflows.pushing import ATTEMPTS, Pause, Tags, Task, carry_out, pause_briefly
 from modelci.workflows.signing import require_signatures
 from modelci.workflows.stored import require_bytes
 
@@ -45,8 +47,7 @@ def change_registry(
     _require_sense(wish)
     git = git.with_remote(config.promote.remote) if config.promote.remote else git
     planner = _Planner(action=action, wish=wish, remote=git.remote(), changes=[])
-    task = Task(read=lambda: git.tags([wish.artifact], remote=planner.remote), plan=planner.plan)
-    tags = task.read()
+    tags = planner.read(git)
     planned = planner.plan(tags)
     change = planner.changes[-1]
     if not change.tags:
@@ -65,9 +66,8 @@ def change_registry(
     starts = config.promote.starts_workflows
     notes += event_notes(planned, on_github=on_github, starts=starts)
     if not dry_run:
-        made = carry_out(git, task, planned, tags, progress=progress, pause=pause)
-        change = planner.outcome(made)
-        notes += record(made, forge, progress=progress)
+        change = _carry_out(git, planner, tags, progress=progress, pause=pause)
+        notes += record(replace(planned, tags=change.tags), forge, progress=progress)
     return replace(change, notes=(*change.notes, *notes))
 
 
@@ -80,6 +80,10 @@ class _Planner:
     remote: str | None
     changes: list[RegistryChange]
 
+    def read(self, git: Git) -> Tags:
+        """Return the artifact's tags as they are now."""
+        return git.tags([self.wish.artifact], remote=self.remote)
+
     def plan(self, tags: Sequence[TagRecord]) -> Promotion:
         """Plan from these tags; return the tags to push in the form that pushing takes."""
         change = replace(PLANS[self.action](tags, self.wish), remote=self.remote)
@@ -90,6 +94,30 @@ class _Planner:
         """Return the change whose tags were made; where others made them, that all is done."""
         mine = (one for one in reversed(self.changes) if one.tags == made.tags)
         return replace(next(mine, self.changes[-1]), tags=made.tags, done=True)
+
+
+def _carry_out(
+    git: Git, planner: _Planner, tags: Tags, *, progress: Progress, pause: Pause
+) -> RegistryChange:
+    """Push what is planned, and a rollback again until it stands.
+
+    Whoever read the tags before a third one came may push under another number and a later time:
+    then nothing is refused, and who looks last has to see it.
+    """
+    made = list[PlannedTag]()
+    for _ in range(ATTEMPTS):
+        task = Task(read=partial(planner.read, git), plan=planner.plan)
+        done = carry_out(git, task, planner.plan(tags), tags, progress=progress, pause=pause)
+        change = planner.outcome(done)
+        made.extend(change.tags)
+        if planner.action != _ROLLBACK or not change.tags or change.after is None:
+            break
+        to = Version.parse(change.after.removeprefix("v"))
+        tags, planner = planner.read(git), replace(planner, wish=replace(planner.wish, to=to))
+        if not planner.plan(tags).tags:
+            break
+        progress.note(f"{change.stage} was assigned at the same time; rolling it back again.")
+    return replace(change, tags=tuple(made))
 
 
 def _require_sense(wish: Wish) -> None:

@@ -19,9 +19,13 @@ from modelci.workflows.rollback import change_registry
 
 
 class HurriedGit(FakeGit):
-    """Somebody else is quicker: ``meanwhile`` happens just before our next push."""
+    """Somebody else is quicker: ``meanwhile`` happens just before our next push.
+
+    ``afterwards`` happens just after it.
+    """
 
     meanwhile: Callable[[], object] | None = None
+    afterwards: Callable[[], object] | None = None
 
     def push(
         self,
@@ -34,6 +38,9 @@ class HurriedGit(FakeGit):
         if do:
             do()
         super().push(tags, remote=remote, commit_to=commit_to)
+        do, self.afterwards = self.afterwards, None
+        if do:
+            do()
 
 
 @dataclass
@@ -122,6 +129,22 @@ def test_a_promotion_that_came_first_is_named_and_nothing_is_tagged(world: World
         world.change(git=git)
     assert caught.value.exit_code == 6
     assert "m#prod#5" not in world.remote.tags
+
+
+def test_an_assignment_that_slips_past_at_the_same_time_is_rolled_back_too(world: World) -> None:
+    git = world.clone()
+    newest = world.remote.commit({"dvc.lock": lock("newest")})
+
+    def promote() -> None:
+        world.tag("m@v1.3.0", newest, 2000)
+        world.tag("m#prod#9", newest, 2000)
+
+    git.afterwards = promote
+    change = world.change(git=git)
+    assert [one.name for one in change.tags] == ["m#prod#4", "m#prod#10"]
+    assert (change.done, change.after) == (True, "v1.1.0")
+    again = world.change(to=Version(1, 1, 0))
+    assert again.tags == ()
 
 
 def test_bytes_that_are_gone_are_not_gone_back_to(world: World) -> None:
