@@ -48,7 +48,7 @@ def test_the_stage_before_comes_first_unless_somebody_says_why(site: World) -> N
     refused = laptop.modelci("promote", "--assign", "prod", code=6)
     assert "credit@v0.0.1 cannot go to prod: nothing holds staging" in refused.err
     assert "modelci promote credit@v0.0.1 --assign staging" in hint_of(refused)
-    assert laptop.modelci("promote", "--assign", "prod", "--allow", " ", code=2)
+    laptop.modelci("promote", "--assign", "prod", "--allow", " ", code=2)
 
     done = laptop.modelci("promote", "--assign", "prod", "--allow", "staging is down")
 

@@ -102,7 +102,6 @@ def command(
     settings = app.configuration.config.promote
     settings = replace(
         settings,
-        artifacts=names or settings.artifacts,
         assign=assign or settings.assign,
         remote=remote or settings.remote,
     )
@@ -119,6 +118,7 @@ def command(
             settings,
             rules,
             _Source(report=report_file, results=results, branch=branch),
+            only=names,
             any_branch=any_branch,
             dry_run=dry_run,
         )
@@ -145,6 +145,7 @@ def _promote(
     rules: "Rules",
     source: _Source,
     *,
+    only: tuple[str, ...],
     any_branch: bool,
     dry_run: bool,
 ) -> "Promotion":
@@ -158,6 +159,7 @@ def _promote(
         report=report,
         progress=app.progress,
         pipeline=lambda: app.pipeline,
+        only=only,
         rules=rules,
         allowed_by=app.context.actor,
         results=source.results or _bundle(app, report, source.report),

@@ -27,6 +27,7 @@ from modelci.workflows import promote
 from modelci.workflows.check import Describe, KeptCheck, Subject, find_subject
 from modelci.workflows.comment import Desk, Draw, Posting, Render, find_pull_request, post
 from modelci.workflows.report import make_report
+from modelci.workflows.results import commit_results
 from modelci.workflows.run import run_options, run_pipeline
 
 Release = Callable[[Promotion, Report], object]
@@ -147,7 +148,7 @@ def run_ci(
 def _record_results(git: Git, reader: SnapshotReader, folder: Path) -> None:
     """Commit what the run wrote, and keep that commit for a promotion in another job."""
     before = git.resolve("HEAD")
-    sha = promote.commit_results(git, reader.read(git.work_tree()))
+    sha = commit_results(git, reader.read(git.work_tree()))
     if sha is not None:
         git.bundle(folder / "results.bundle", sha=sha, since=before.sha)
 

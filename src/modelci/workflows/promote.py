@@ -1,6 +1,6 @@
 """``modelci promote``: turn a judged commit into versions and stages, by tags."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -27,8 +27,8 @@ from modelci.domain.tags import Action, is_artifact_name, is_stage_name
 from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
 from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
 from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
+from modelci.workflows.results import results_commit
 from modelci.workflows.revisions import (
-    RESULTS_SUBJECT,
     is_results,
     last_promoted,
     promoted_artifacts,
@@ -78,6 +78,7 @@ def promote(
     report: Report | None,
     progress: Progress,
     pipeline: Callable[[], Pipeline] | None = None,
+    only: Collection[str] = (),
     rules: Rules = _USUAL,
     allowed_by: str | None = None,
     results: Path | None = None,
@@ -92,15 +93,17 @@ def promote(
 ) -> Promotion:
     """Register and assign what the judged commit changed; with ``dry_run`` only say what.
 
-    ``results`` is the bundle of a commit that the run job made; ``branch`` is moved to it. A
-    commit that is not on the default branch is refused, unless ``any_branch``. ``pipeline`` is
-    asked whether the bytes are kept. ``rules.allowed`` lifts gates, the stages' order, holds,
-    withdrawals and missing bytes, never that what is tagged was tested; ``allowed_by`` is who says
-    so. Raises PromotionError where the gates or the remote say no; then nothing is tagged.
+    ``only`` limits it to some of the artifacts. ``results`` is the bundle of a commit that the run
+    job made; ``branch`` is moved to it. A commit that is not on the default branch is refused,
+    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept. ``rules.allowed`` lifts
+    gates, the stages' order, holds, withdrawals and missing bytes, never that what is tagged was
+    tested; ``allowed_by`` is who says so. Raises PromotionError where the gates or the remote say
+    no; then nothing is tagged.
     """
     git = git.with_remote(settings.remote) if settings.remote else git
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     checkout = _look_at(git, reader, settings, results)
+    _require_known(only, checkout)
     report = _require_verdict(report, checkout, rules.allowed)
     if not any_branch:
         _require_merged(git, default_branch)
@@ -113,7 +116,11 @@ def promote(
             _require_newest_base(report, gathered)
         asked = {} if rules.bump else _ask_commits(git, gathered, progress)
         found = plan_promotion(
-            list(_candidates(gathered, settings, asked)),
+            [
+                one
+                for one in _candidates(gathered, settings, asked)
+                if not only or one.artifact.name in only
+            ],
             gathered.registry,
             commit=checkout.commit.sha,
             committed_seconds=checkout.commit.seconds,
@@ -146,6 +153,17 @@ def promote(
     return replace(promotion, notes=(*promotion.notes, *notes))
 
 
+def _require_known(only: Collection[str], checkout: Checkout) -> None:
+    names = [one.name for one in checkout.artifacts]
+    for name in only:
+        if name not in names:
+            raise UsageError(
+                f"No artifact {name!r} is promoted here.",
+                hint=f"There are {', '.join(names) or 'none'} (`artifacts:` of dvc.yaml, "
+                "promote.artifacts).",
+            )
+
+
 def _read_tags(git: Git, checkout: Checkout) -> Tags:
     names = [one.name for one in checkout.artifacts]
     return git.tags(names, remote=checkout.remote) if names else ()
@@ -171,7 +189,7 @@ def _look_at(
         raise ConfigError(
             "There is no commit yet.", hint="`git add` and `git commit` what is to be promoted."
         )
-    commit = _results_commit(git, reader, base, results) if results else base
+    commit = results_commit(git, reader, base, results) if results else base
     snapshot = reader.read(git.tree(commit.sha))
     return Checkout(
         commit=commit,
@@ -333,48 +351,6 @@ def remote_notes(git: Git) -> Iterator[str]:
             f"Of the remotes {', '.join(git.remotes())} this is about {git.remote()} "
             "(--remote, promote.remote)."
         )
-
-
-def commit_results(git: Git, snapshot: Snapshot) -> str | None:
-    """Commit what a run wrote into Git's files, if that differs; return the commit's sha."""
-    head = git.resolve("HEAD")
-    changed = [file.path for file in git.changed_files(head.sha, None)]
-    written = result_paths(changed, snapshot)
-    if not written:
-        return None
-    return git.commit_paths(written, RESULTS_SUBJECT)
-
-
-def _results_commit(git: Git, reader: SnapshotReader, base: Commit, results: Path) -> Commit:
-    """Take the run job's commit, if all it changes is what a pipeline may write."""
-    commit = git.resolve(git.unbundle(results))
-    if commit.sha != base.sha and commit.parents != (base.sha,):
-        raise PromotionError(
-            f"{results} was made on top of {''.join(commit.parents)[:7] or 'nothing'}, "
-            f"not of {base.sha[:7]}.",
-            hint="Run the pipeline on the commit that is promoted.",
-        )
-    snapshot = reader.read(git.tree(commit.sha))
-    changed = [file.path for file in git.changed_files(base.sha, commit.sha)]
-    foreign = sorted(set(changed) - set(result_paths(changed, snapshot)))
-    if foreign:
-        raise PromotionError(
-            f"{results} changes {', '.join(foreign[:3])}, which no stage writes; it is refused."
-        )
-    return commit
-
-
-def result_paths(paths: Sequence[str], snapshot: Snapshot) -> tuple[str, ...]:
-    """Return those ``paths`` that a run writes into Git: lock files, metrics, plots, ignores."""
-    written = [path for path, file in snapshot.tracked.items() if file.in_git]
-    ignores = {f"{path.rpartition('/')[0]}/.gitignore".lstrip("/") for path in snapshot.tracked}
-    return tuple(
-        path
-        for path in paths
-        if path in snapshot.locks
-        or path in ignores
-        or any(path == out or path.startswith(f"{out}/") for out in written)
-    )
 
 
 def _require_verdict(report: Report | None, checkout: Checkout, allowed: str | None) -> Report:

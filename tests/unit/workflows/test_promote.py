@@ -21,7 +21,8 @@ from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
 from modelci.ports import Pipeline
-from modelci.workflows.promote import _hash, commit_results, promote
+from modelci.workflows.promote import _hash, promote
+from modelci.workflows.results import commit_results
 from modelci.workflows.revisions import RESULTS_SUBJECT
 
 GATES = (Gate(metric="auc", rule=Rule.MIN, threshold=Threshold(value=0.5)),)
@@ -82,6 +83,7 @@ class World:
         any_branch: bool = False,
         dry_run: bool = False,
         rules: Rules | None = None,
+        only: tuple[str, ...] = (),
         allowed_by: str | None = None,
         pipeline: Callable[[], Pipeline] | None = None,
         on_github: bool = False,
@@ -98,6 +100,7 @@ class World:
             any_branch=any_branch,
             dry_run=dry_run,
             rules=rules or Rules(),
+            only=only,
             allowed_by=allowed_by,
             pipeline=pipeline,
             on_github=on_github,
@@ -683,3 +686,18 @@ def test_a_remote_that_stays_away_is_a_forge_error(world: World) -> None:
     with pytest.raises(ForgeError, match="The line is dead"):
         world.promote(git, world.report(git))
     assert world.tags == []
+
+
+def test_one_of_several_is_promoted_by_the_same_verdict_as_all(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git), only=("a",))
+    assert world.tags == ["a@v0.0.1", "a#prod#1"]
+    world.merge("two", seconds=2000)
+    git = world.clone()
+    world.promote(git, world.report(git), only=("b",))
+    assert world.tags[2:] == ["b@v0.0.1", "b#prod#1"]
+    with pytest.raises(UsageError, match="No artifact 'c' is promoted here") as raised:
+        world.promote(git, world.report(git), only=("c",))
+    assert "There are a, b" in (raised.value.hint or "")
