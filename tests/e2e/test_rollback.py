@@ -73,3 +73,25 @@ def test_on_a_runner_it_says_who_started_it_and_that_nobody_hears_the_tag(site: 
     assert any("starts no workflow" in note for note in change["notes"]), change["notes"]
     assert "credit#staging#3" in runner.summary
     assert runner.outputs["tags"] == "credit#staging#3"
+
+
+def test_where_signatures_are_required_nothing_is_promoted_without(site: World) -> None:
+    laptop = site.laptop
+    laptop.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(site.root / "anna"))
+    public = (site.root / "anna.pub").read_text(encoding="utf-8")
+    rules = "registry: {require_signed: true, allowed_signers: .signers}\n"
+    laptop.put({".signers": f"anna@example.com {public}"})
+    laptop.put({"modelci.yaml": laptop.read("modelci.yaml") + rules})
+    laptop.modelci("run", "--push")
+    laptop.commit()
+    laptop.git("push", "--quiet", "origin", "main")
+    laptop.modelci("report")
+
+    refused = laptop.modelci("promote", code=6)
+    assert "registry.require_signed is true, and this Git signs no tags." in refused.err
+    assert laptop.tags() == []
+    laptop.git("config", "gpg.format", "ssh")
+    laptop.git("config", "user.signingKey", str(site.root / "anna"))
+    laptop.modelci("promote", "--sign")
+    verified = laptop.modelci("registry", "verify", "--remote")
+    assert "2 tags on origin: every one is signed by somebody who may." in verified.out
