@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from tests.e2e.test_merge import hand_over
 from tests.e2e.world import BETTER, SETTINGS, Checkout, World, hint_of, with_token
 from tests.fakes.github_server import FakeGitHub
 
@@ -150,6 +151,45 @@ def test_the_provenance_of_a_release_verifies_the_version(site: World, github: F
     statement.write_text('{"_type": "x"}')
     done = clone.modelci("verify", TAG, "--provenance", str(statement), code=3)
     assert "is no provenance of a model" in done.err
+
+
+def test_a_job_without_the_models_bytes_has_them_from_the_remote(
+    site: World, github: FakeGitHub
+) -> None:
+    """As our workflows do it: one job runs user code, another one has the token."""
+    before = site.bare("rev-parse", "main")
+    site.push({**BETTER, "modelci.yaml": RELEASING})
+    github.tags[TAG] = "a" * 40
+    run = site.push_runner(name="run", before=before)
+    promote = site.push_runner(name="promote", before=before, variables=with_token(github.api_url))
+    run.modelci("ci", "--no-write")
+    report = f"{hand_over(run, promote)}/report.json"
+
+    promote.modelci("promote", "--report", report)
+
+    (subject,) = json.loads(github.assets_of(TAG)["provenance.json"])["subject"]
+    assert set(subject["digest"]) == {"md5", "sha256"}
+    assert not list((promote.folder / ".dvc").rglob("cache/files"))
+
+
+def test_several_models_are_released_each_by_itself(site: World, github: FakeGitHub) -> None:
+    pipeline = site.laptop.read("dvc.yaml")
+    pipeline += "  sorted:\n    path: data.csv\n"
+    other = "sorted@v0.0.1"
+    github.tags[other] = "a" * 40
+    github.fail("POST", "/releases", 403, "Resource not accessible by integration")
+    files = {**BETTER, "modelci.yaml": RELEASING, "dvc.yaml": pipeline}
+    runner = merge(site, github, files, TAG, code=4)
+    assert list(github.releases) == [other]  # the first failed, the second did not wait for it
+
+    runner.modelci("promote", **with_token(github.api_url))
+
+    assert sorted(github.releases) == [TAG, other]
+    names = [
+        json.loads(github.assets_of(tag)["provenance.json"])["subject"][0]["name"]
+        for tag in (TAG, other)
+    ]
+    assert names == ["model.txt", "data.csv"]
 
 
 def test_what_the_cache_was_made_to_hold_is_not_vouched_for(

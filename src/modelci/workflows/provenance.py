@@ -17,7 +17,7 @@ from modelci.domain.provenance import (
 )
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, PipelineError
 from modelci.ports import FileTree, StoredBytes
 
 _BUILDERS = {
@@ -83,10 +83,11 @@ def make_provenance(
 ) -> Provenance:
     """Return a version's provenance; the same version and report always give the same.
 
-    Where the model's bytes are not at hand, DVC's hash stands alone: sha256 takes the bytes.
+    Where the model's bytes are neither in the cache nor to be had from the DVC remote, DVC's hash
+    stands alone: sha256 takes the bytes.
     """
     own = find_tracked(snapshot, artifact.path)
-    files = read_files(tree, snapshot, artifact.path, stored, pull=False)
+    files = _find_bytes(tree, snapshot, artifact.path, stored)
     inputs, others = split_tracked(snapshot, own)
     return Provenance(
         tag=tag,
@@ -110,12 +111,27 @@ def make_provenance(
     )
 
 
+def _find_bytes(
+    tree: FileTree, snapshot: Snapshot, path: str, stored: StoredBytes
+) -> tuple[FileBytes, ...]:
+    """Read an artifact's files, from the DVC remote where the cache lacks any."""
+    files = read_files(tree, snapshot, path, stored, pull=False)
+    if all(one.found for one in files):
+        return files
+    try:
+        pulled = read_files(tree, snapshot, path, stored, pull=True)
+    except (PipelineError, ConfigError):
+        return files  # the job that tags need not have the remote's credentials
+    return pulled if all(one.found for one in pulled) else files
+
+
 def _subject(file: FileBytes) -> Digests:
     if file.found is not None and file.found != file.recorded:
         raise ConfigError(
             f"The bytes of {file.path} are not those that dvc.lock records: {file.found}, not "
             f"{file.recorded}.",
-            hint="Somebody changed them in DVC's cache: remove them there, and `dvc pull`.",
+            hint="Somebody changed them in DVC's cache or remote: find out who, remove them there, "
+            "and `dvc pull` or `dvc push` the honest ones.",
         )
     sha = {"sha256": file.sha256} if file.sha256 else {}
     return {**digests_of(file.recorded, file.hash_name), **sha}

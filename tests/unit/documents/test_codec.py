@@ -33,6 +33,7 @@ from modelci.domain.pipeline import (
     StageStatus,
 )
 from modelci.domain.promotion import PlannedTag, Promotion, Unpromoted
+from modelci.domain.provenance import CheckState, Finding, VersionCheck, conclude
 from modelci.domain.registry import Holder, TagRecord, fold_registry, list_events
 from modelci.domain.report import GateChange, Report, Revision
 from modelci.domain.rollback import RegistryChange
@@ -156,6 +157,15 @@ DOCUMENTS: list[codec.Document] = [
     Verification(
         required=True,
         tags=(TagSignature(tag="m@v1.0.0", artifact="m", standing=Standing.UNSIGNED),),
+    ),
+    VersionCheck(
+        tag="m@v1.0.0",
+        artifact="m",
+        commit="c" * 40,
+        path="model",
+        findings=(Finding(subject="tag", state=CheckState.OK, found="c" * 40),),
+        ok=True,
+        reproduction=conclude((), (), Threshold(value=0.01)),
     ),
     Examination(checks=(Check(name="git", health=Health.OK, detail="main"),)),
     History(
