@@ -1,13 +1,16 @@
-"""Git by its plumbing commands, parsed here; objects are read by one process that stays."""
+"""Git through GitPython's command layer: plumbing commands, parsed here, never its object walk.
+
+What is read in masses, objects and tags, comes from processes of our own (``objects``, ``tags``).
+"""
 
 import re
-import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from modelci.adapters import pushes, signing
 from modelci.adapters.ci import git_environment
@@ -27,6 +30,9 @@ from modelci.errors import (
     UsageError,
 )
 from modelci.ports import Commit
+
+if TYPE_CHECKING:
+    from git.cmd import Git
 
 _RESULTS_REF = "refs/modelci/results"
 _REMOTE_TAGS = "refs/modelci/tags/"
@@ -511,18 +517,28 @@ class GitRepository:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> _Answer:
-        try:
-            done = subprocess.run(
+        with tempfile.TemporaryFile() as source:
+            source.write(stdin or b"")
+            source.seek(0)
+            code, out, err = self._git.execute(
                 ["git", *arguments],
-                cwd=self.root,
-                input=stdin or b"",
-                capture_output=True,
-                check=False,
+                istream=source,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
                 env={**git_environment(), **(env or {})},
             )
-        except FileNotFoundError as error:
+        return _Answer(code=int(code), out=_bytes(out), err=_str(err))
+
+    @cached_property
+    def _git(self) -> "Git":
+        # 30 ms: reading objects and tags, which is all that many a command does, needs none of it.
+        try:
+            from git.cmd import Git  # noqa: PLC0415
+        except ImportError as error:  # GitPython looks for the git executable when it is imported
             raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
-        return _Answer(code=done.returncode, out=done.stdout, err=_str(done.stderr))
+        return Git(self.root)
 
 
 class CommitTree:
@@ -675,5 +691,9 @@ def _text(out: bytes) -> str:
     return out.decode(errors="replace").strip()
 
 
-def _str(err: bytes) -> str:
-    return err.decode(errors="replace")
+def _bytes(out: object) -> bytes:
+    return out if isinstance(out, bytes) else str(out).encode()
+
+
+def _str(err: object) -> str:
+    return err.decode(errors="replace") if isinstance(err, bytes) else str(err)
