@@ -72,8 +72,8 @@ def test_the_next_version_follows_a_change_of_bytes_only(site: World) -> None:
 
     assert tags(site) == [*sorted([*TAGS, "credit#staging#2", "credit@v0.0.2"])]
     clone = site.clone("reader")
-    listed = clone.modelci("registry").out.split()
-    assert listed[-4:] == ["credit", "v0.0.2", "v0.0.2", "2"]
+    listed = " ".join(clone.modelci("registry").out.split())
+    assert "credit v0.0.2 v0.0.2 2" in listed
 
 
 def test_a_worse_model_is_not_tagged(site: World) -> None:

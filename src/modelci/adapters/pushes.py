@@ -56,7 +56,8 @@ def refused(remote: str, err: str, verdicts: Mapping[str, str], *, reason: str) 
 
 def _said_by_remote(err: str) -> str:
     lines = (line[8:].strip() for line in err.splitlines() if line.startswith("remote: "))
-    return " ".join(line for line in lines if line)
+    said = " ".join(line for line in lines if line)
+    return "".join(one for one in said if one.isprintable())
 
 
 def _protection(said: str) -> str | None:

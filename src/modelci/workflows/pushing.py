@@ -13,6 +13,7 @@ from modelci.errors import ForgeDeniedError, ForgeError, PromotionError, TagTake
 from modelci.ports import Git, Progress
 
 ATTEMPTS = 3
+_MOST_NAME = 100
 
 Tags = tuple[TagRecord, ...]
 Pause = Callable[[int], None]
@@ -155,8 +156,16 @@ def _time(tag: TagRecord) -> tuple[int, str]:
 
 
 def _describe(tag: TagRecord) -> str:
-    when = datetime.fromtimestamp(tag.seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{tag.tag} by {tag.tagger or 'somebody'} ({when}, on {tag.commit[:7]})"
+    # Anybody may call themselves anything, control characters included.
+    who = "".join(one for one in tag.tagger if one.isprintable())[:_MOST_NAME] or "somebody"
+    return f"{tag.tag} by {who} ({_when(tag.seconds)}, on {tag.commit[:7]})"
+
+
+def _when(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, OSError, ValueError):  # a tagger may claim any instant
+        return f"second {seconds}"
 
 
 def _clashes(theirs: TagRecord, planned: Sequence[PlannedTag]) -> bool:

@@ -629,20 +629,24 @@ class Overtaken(FakeGit):
         assert self.origin is not None
         if tags and tags[0].name not in self.origin.tags:
             first = tags[0]
-            self.origin.tags[first.name] = replace(first, commit=self.rival, seconds=7)
+            self.origin.tags[first.name] = replace(first, commit=self.rival, seconds=self.seconds)
         super().push(tags, remote=remote, commit_to=commit_to)
 
     rival = ""
+    seconds = 0
 
 
-def test_the_winner_of_a_race_is_named(world: World) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "when"), [(7, "1970-01-01 00:00:07 UTC"), (10**15, "second 1000000000000000")]
+)
+def test_the_winner_of_a_race_is_named(world: World, seconds: int, when: str) -> None:
     rival = world.merge("theirs", seconds=500)
     world.merge("ours", seconds=1000)
     git = Overtaken(world.folder, world.remote)
-    git.rival = rival
+    git.rival, git.seconds = rival, seconds
     with pytest.raises(PromotionError) as raised:
         world.promote(git, world.report(git))
-    assert "m@v0.0.1 by Test Author (1970-01-01 00:00:07 UTC, on " in str(raised.value)
+    assert f"m@v0.0.1 by Test Author ({when}, on " in str(raised.value)
     assert raised.value.exit_code == 6
     assert world.tags == ["m@v0.0.1"]
 
