@@ -105,14 +105,14 @@ def test_a_release_that_failed_is_completed_by_promoting_again(
     refs = site.bare("show-ref")
     assert all(release["draft"] for release in github.releases.values())
 
-    done = runner.modelci("promote", **with_token(github.api_url))
+    done = runner.modelci("promote")
 
     assert "already promoted from this commit" in done.out
     assert github.releases[TAG]["draft"] is False
     assert sorted(github.assets_of(TAG)) == FILES
     assert site.bare("show-ref") == refs
     before = len(github.requests)
-    runner.modelci("promote", **with_token(github.api_url))
+    runner.modelci("promote")
     assert [one.method for one in github.requests[before:]] == ["GET"]
 
 
@@ -121,12 +121,9 @@ def test_the_provenance_of_a_release_verifies_the_version(site: World, github: F
     clone = site.clone("reader")
     settings = clone.read("modelci.yaml") + "forge: {kind: github}\n"
     (clone.folder / "modelci.yaml").write_text(settings)
-    known = {
-        **with_token(github.api_url),
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_REPOSITORY": "acme/credit",
-    }
-    done = clone.modelci("verify", TAG, "--remote", "--pull", "--json", **known)
+    known = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "acme/credit"}
+    clone = Checkout(clone.folder, {**with_token(github.api_url), **known})
+    done = clone.modelci("verify", TAG, "--remote", "--pull", "--json")
     states = {one["subject"]: one["state"] for one in json.loads(done.out)["findings"]}
     assert set(states.values()) == {"ok"}
     assert "model.txt: provenance sha256" in states
@@ -182,7 +179,7 @@ def test_several_models_are_released_each_by_itself(site: World, github: FakeGit
     runner = merge(site, github, files, TAG, code=4)
     assert list(github.releases) == [other]  # the first failed, the second did not wait for it
 
-    runner.modelci("promote", **with_token(github.api_url))
+    runner.modelci("promote")
 
     assert sorted(github.releases) == [TAG, other]
     names = [
@@ -197,14 +194,17 @@ def test_what_the_cache_was_made_to_hold_is_not_vouched_for(
 ) -> None:
     merge(site, github, {**BETTER, "modelci.yaml": RELEASING}, TAG)
     github.releases.clear()
-    runner = Checkout(site.root / TAG, site.push_runner(name="x", variables={}).variables)
+    runner = Checkout(
+        site.root / TAG,
+        site.push_runner(name="x", variables=with_token(github.api_url)).variables,
+    )
     hash_ = site.bare("show", f"{TAG}:dvc.lock").split(
         "path: model.txt\n      hash: md5\n      md5: "
     )[-1][:32]
     (cached,) = (runner.folder / ".dvc" / "cache").rglob(hash_[2:])
     cached.chmod(0o644)
     cached.write_bytes(b"0.99\n")
-    done = runner.modelci("promote", code=3, **with_token(github.api_url))
+    done = runner.modelci("promote", code=3)
     assert "are not those that dvc.lock records" in done.err
     assert "dvc pull" in hint_of(done)
     assert github.releases == {}

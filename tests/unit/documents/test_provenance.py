@@ -130,8 +130,8 @@ def test_the_statement_keeps_the_schemas_and_is_read_back(made: Provenance) -> N
 def test_the_order_of_what_is_said_makes_no_difference() -> None:
     turned = replace(
         MADE,
-        locks=dict(reversed(MADE.locks.items())),
-        params=dict(reversed(MADE.params.items())),
+        locks=dict(reversed(list(MADE.locks.items()))),
+        params=dict(reversed(list(MADE.params.items()))),
         subjects={"models/credit.pkl": {"sha256": "b" * 64, "md5": "a" * 32}},
     )
     assert encode_provenance(turned) == encode_provenance(MADE)
