@@ -50,6 +50,8 @@ class Goal:
     def __str__(self) -> str:
         if self.seconds_more is not None:
             return f"within {self.seconds_more * 1000:.0f} ms of {self.peer}"
+        if self.times_faster is not None and self.times_faster < 1:
+            return f"within {1 / self.times_faster:g}× of {self.peer}"
         return f"{self.times_faster:g}× faster than {self.peer}"
 
 
