@@ -38,6 +38,8 @@ def key(name: str, path: str = "metrics.json") -> MetricKey:
         ("cv_test_f1_weighted", UNKNOWN),
         ("test_f1_weighted", HIGHER),
         ("ks", HIGHER),
+        *((f"test.roc_auc_{kind}", HIGHER) for kind in ("ovr", "ovo")),
+        *((f"roc_auc_{kind}_weighted", HIGHER) for kind in ("ovr", "ovo")),
         ("log_loss", LOWER),
         ("loss", LOWER),
         ("train_loss", LOWER),
