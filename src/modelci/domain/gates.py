@@ -126,6 +126,17 @@ class Gate:
     def __str__(self) -> str:
         return f"{self.metric} {self.rule} {self.threshold}"
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What it is beside its limit, where that is not usual: ``missing: ignore``."""
+        usual = Gate(metric=self.metric, rule=self.rule, threshold=self.threshold)
+        names = ("severity", "missing", "mode", "inconclusive", "incomparable")
+        return tuple(
+            f"{name}: {getattr(self, name)}"
+            for name in names
+            if getattr(self, name) != getattr(usual, name)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
@@ -488,6 +499,7 @@ def _show(value: float, limit: float) -> tuple[str, str]:
 
 
 def _digits(number: float, digits: int) -> str:
-    if abs(number) < 1e4:
-        return f"{number:.{digits}g}"
-    return f"{number:,.{max(0, digits - 4)}f}".removesuffix(".0")
+    sign, size = "−" if number < 0 else "", abs(number)
+    if size < 1e4:
+        return f"{sign}{size:.{digits}g}"
+    return f"{sign}{size:,.{max(0, digits - 4)}f}".removesuffix(".0")

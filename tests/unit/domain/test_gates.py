@@ -234,3 +234,9 @@ def test_the_verdict_counts_every_outcome() -> None:
 )
 def test_a_limit_is_shown_as_it_was_written(threshold: Threshold, text: str) -> None:
     assert str(threshold) == text
+
+
+def test_a_negative_number_has_the_same_minus_as_in_every_column() -> None:
+    loss = judge(gate(Rule.MIN, -800_000.0), delta(-700_000.0, -803_906.0))
+    assert loss.reason == "−803,906 must be ≥ −800,000"
+    assert judge(gate(Rule.MIN, 0.1), delta(0.2, -1e-05)).reason == "−1e-05 must be ≥ 0.1"
