@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from tests.unit.render.test_vega import OWN, TEMPLATES, plot, rows
 
-from modelci.domain.plots import Plot
+from modelci.domain.plots import COUNT, Plot
 from modelci.errors import ConfigError
 from modelci.render.pictures import bundle, to_png, to_svg
 from modelci.render.vega import STYLE, vega_lite
@@ -250,3 +250,24 @@ def test_dark_plots_have_other_colours(watched: Watched, tmp_path: Path) -> None
     assert "#56b4e9" not in light
     assert "#56b4e9" in dark
     assert "#0072b2" not in dark
+
+
+@pytest.mark.parametrize("template", ["confusion", "confusion_normalized"])
+def test_a_dark_confusion_matrix_keeps_its_numbers(
+    watched: Watched, tmp_path: Path, template: str
+) -> None:
+    """A cell's number is black or white, as its colour wants: on a dark page too."""
+    cells = ({"rev": "head", "step": x, "a.b[c]": y, COUNT: n} for x, y, n in CELLS)
+    matrix = plot(template, rows=tuple(cells))
+    assert watched.show(tmp_path / "page.html", [matrix, matrix]) == [True, True]
+    light, dark = (
+        watched.page.locator(f"#p{place} .role-mark.mark-text text").evaluate_all(
+            "all => all.map(one => [one.textContent, one.getAttribute('fill')])"
+        )
+        for place in range(2)
+    )
+    assert {fill for _, fill in light} == {"white", "black"}
+    assert light == dark
+
+
+CELLS = (("no", "no", 90), ("no", "yes", 5), ("yes", "no", 7), ("yes", "yes", 80))

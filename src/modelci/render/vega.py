@@ -38,9 +38,8 @@ DARK = {
     **{_COLOURS[False][side]: _COLOURS[True][side] for side in Side},
     _INK[False]: _INK[True],
     _LINES[False]: _LINES[True],
-    "white": "transparent",
 }
-"""What each colour of a light plot is in a dark one."""
+"""What each colour of a light plot is in a dark one; of a white background nothing is left."""
 
 STYLE = """\
 .modelci-plot svg{max-width:100%;height:auto}

@@ -135,9 +135,11 @@ def test_dark_is_the_light_one_in_other_colours() -> None:
             return {name: darken(item, name) for name, item in value.items()}
         if isinstance(value, list):
             return [darken(item) for item in value]
+        if (key, value) == ("background", "white"):
+            return "transparent"
         return DARK.get(value, value) if isinstance(value, str) else value
 
-    for template in ("linear", "scatter", "bar_horizontal"):
+    for template in ("linear", "scatter", "bar_horizontal", "confusion", "confusion_normalized"):
         assert darken(vega_lite(plot(template))) == vega_lite(plot(template), dark=True)
 
 

@@ -46,6 +46,8 @@ function showTip(handler, event, item, value) {
 
 function darken(value, key) {
   if (key === "values") return value;
+  // White words on a dark cell stay white.
+  if (key === "background" && value === "white") return "transparent";
   if (typeof value === "string") return DARK[value] ?? value;
   if (Array.isArray(value)) return value.map((item) => darken(item));
   if (value === null || typeof value !== "object") return value;
