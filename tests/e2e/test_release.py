@@ -1,12 +1,15 @@
 """Releases of what was merged: notes, files, provenance, and the run that completes one."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 
 import pytest
 from tests.e2e.test_merge import hand_over
 from tests.e2e.world import BETTER, SETTINGS, Checkout, World, hint_of, with_token
-from tests.fakes.github_server import FakeGitHub
+from tests.fakes.github_server import FakeGitHub, Request
 
 TAG = "credit@v0.0.1"
 NEXT = "credit@v0.0.2"
@@ -114,6 +117,45 @@ def test_a_release_that_failed_is_completed_by_promoting_again(
     before = len(github.requests)
     runner.modelci("promote")
     assert [one.method for one in github.requests[before:]] == ["GET"]
+
+
+@pytest.mark.parametrize("uploaded", [0, 1, 4])
+def test_a_process_killed_on_the_way_leaves_what_the_next_one_completes(
+    site: World, github: FakeGitHub, uploaded: int
+) -> None:
+    """Killed with the draft made, or some of its files there; no code of ours runs after that."""
+    site.push({**BETTER, "modelci.yaml": RELEASING})
+    github.tags[TAG] = "a" * 40
+    runner = site.push_runner(variables=with_token(github.api_url))
+    runner.modelci("ci", "--no-write")
+    command = [sys.executable, "-m", "modelci", "promote"]
+    process = subprocess.Popen(
+        command, cwd=runner.folder, env=runner.environment({}), stderr=subprocess.PIPE
+    )
+
+    def kill(server: FakeGitHub, request: Request) -> None:
+        here = sum(len(release["assets"]) for release in server.releases.values())
+        if request.path.endswith("/assets") and here == uploaded:
+            server.hang_up("POST", "/assets")
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    github.before = kill
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    github.before = None
+    github.faults.clear()
+    draft = github.releases[TAG]
+    assert (draft["draft"], len(draft["assets"])) == (True, uploaded)
+    refs = site.bare("show-ref")
+    assert TAG in refs
+
+    runner.modelci("promote")
+
+    assert github.releases[TAG]["id"] == draft["id"]
+    assert github.releases[TAG]["draft"] is False
+    assert sorted(github.assets_of(TAG)) == FILES
+    assert site.bare("show-ref") == refs
 
 
 def test_the_provenance_of_a_release_verifies_the_version(site: World, github: FakeGitHub) -> None:
