@@ -39,7 +39,7 @@ from modelci.domain.metrics import (
 )
 from modelci.domain.pipeline import ChangeKind, Run, StageChange, StageRun, StageStatus
 from modelci.domain.plots import Picture, PictureKind, Plot
-from modelci.domain.report import GateChange, Report, Revision, WaiverChange
+from modelci.domain.report import GateChange, Report, Revision, SettingChange, WaiverChange
 from modelci.domain.slices import FairnessResult, SliceResult
 
 FILE = "metrics.json"
@@ -212,6 +212,10 @@ def blocked() -> Report:
             GateChange(kind=ChangeKind.DELETED, gate=GATES[1]),
             GateChange(kind=ChangeKind.ADDED, gate=gate("hgb.roc_auc", Rule.MAX_DROP, 0.05)),
         ),
+        setting_changes=(
+            SettingChange(key="slices.max_drop", base="0.01", head="0.9"),
+            SettingChange(key="budget[model.pkl]", base="path: model.pkl", head=None),
+        ),
         run=RUN,
         run_url=RUN_URL,
         notes=("shadow/dvc.lock is out of date for stage score: its command changed",),
@@ -370,6 +374,7 @@ def hostile() -> Report:
         gate_changes=tuple(
             GateChange(kind=ChangeKind.ADDED, gate=gate(name, Rule.MAX, 1)) for name in EVIL
         ),
+        setting_changes=tuple(SettingChange(key=text, base=text, head=text) for text in EVIL),
         waiver_changes=tuple(
             WaiverChange(kind=ChangeKind.ADDED, waiver=_hostile_waiver(name)) for name in EVIL
         ),

@@ -34,6 +34,27 @@ class GateChange:
     kind: ChangeKind
     gate: Gate
 
+    def __str__(self) -> str:
+        """Return the edit with all that is not usual of the gate."""
+        return ", ".join((f"{self.kind}: {self.gate}", *self.gate.options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChange:
+    """A setting of what judges that the head edits: ``slices.max_drop``, ``budget[model.pkl].max``.
+
+    ``base`` and ``head`` are as text; None where that side does not set it. It is judged as the
+    base has it.
+    """
+
+    key: str
+    base: str | None
+    head: str | None
+
+    def __str__(self) -> str:
+        base, head = ("not set" if one is None else one for one in (self.base, self.head))
+        return f"{self.key}: {base} → {head}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverChange:
@@ -65,6 +86,7 @@ class Report:
     files: tuple[FileChange, ...] = ()
     gates: tuple[GateResult, ...] = ()
     gate_changes: tuple[GateChange, ...] = ()
+    setting_changes: tuple[SettingChange, ...] = ()
     waiver_changes: tuple[WaiverChange, ...] = ()
     evaluations: tuple[EvaluationResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()

@@ -104,8 +104,8 @@ def _errors(report: Report) -> Iterator[_Annotation]:
 
 
 def _warnings(report: Report) -> Iterator[_Annotation]:
-    for change in report.gate_changes:
-        message = f"This change edits its own gates; {change.kind}: {change.gate}"
+    for change in (*report.gate_changes, *report.setting_changes):
+        message = f"This change edits its own gates; {change}"
         yield _Annotation(title="Gates edited", message=message)
     for kind, row in map(waiver_edit, report.waiver_changes):
         message = f"This change edits waivers; {kind}: {row.gate}, {_waiver(row)}"

@@ -130,6 +130,7 @@ def _context(report: Report) -> dict[str, Any]:
         "has_history": bool(view.trends),
         "contents": _contents(report),
         "gate_changes": report.gate_changes[:_MOST_ROWS],
+        "setting_changes": report.setting_changes[:_MOST_ROWS],
         "notes": [note for note in report.notes[:_MOST_ROWS] if note.strip()],
         "metrics": _metrics(report.metrics, view.trends),
         "changed": len(view.changed),

@@ -10,7 +10,7 @@ from modelci.domain.evidence import EvaluationResult
 from modelci.domain.gates import GateResult
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.pipeline import StageChange, StageRun
-from modelci.domain.report import Report, Revision
+from modelci.domain.report import GateChange, Report, Revision, SettingChange
 from modelci.domain.slices import FairnessResult, SliceResult
 from modelci.render import mermaid, quantities
 from modelci.render.blocks import Block, fit_parts
@@ -479,11 +479,23 @@ def _block(table: Table[T]) -> Block:
     )
 
 
+def _options(change: GateChange) -> tuple[str, ...]:
+    """Return a gate's severity, and all else of it that is not usual."""
+    return tuple(dict.fromkeys((str(change.gate.severity), *change.gate.options)))
+
+
+def _setting(change: SettingChange) -> str:
+    sides = ("not set" if one is None else code(one) for one in (change.base, change.head))
+    return f"{code(change.key)} {' → '.join(sides)}"
+
+
 def _edits(report: Report) -> Iterator[Block]:
     """Tell that the head edits what judges it."""
     gates = [
-        f"{one.kind}: {code(str(one.gate))} ({one.gate.severity})" for one in report.gate_changes
+        f"{one.kind}: {code(str(one.gate))} ({', '.join(_options(one))})"
+        for one in report.gate_changes
     ]
+    gates += [f"changed: {_setting(one)}" for one in report.setting_changes]
     waivers = [
         f"{kind}: {code(row.gate)}, {_waiver(row)}"
         for kind, row in map(waiver_edit, report.waiver_changes)

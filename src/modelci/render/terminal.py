@@ -234,7 +234,9 @@ def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableT
 
 def _edits(report: Report) -> Iterator[str]:
     for one in report.gate_changes:
-        yield f"the change edits its own gates; {one.kind}: {one.gate}"
+        yield f"the change edits its own gates; {one}"
+    for setting in report.setting_changes:
+        yield f"the change edits its own gates; {setting}"
     for kind, row in map(waiver_edit, report.waiver_changes):
         yield f"the change edits waivers; {kind}: {row.gate}, {_waiver(row)}"
 

@@ -112,12 +112,14 @@ def find_pull_request(forge: Forge, context: CIContext, number: int) -> PullRequ
 
 def has_changes(report: Report) -> bool:
     """Whether there is anything to tell: a difference, or a verdict that is no plain pass."""
-    changed = (report.texts, report.params, report.stages, report.data, report.gate_changes)
+    changed = (report.texts, report.params, report.stages, report.data)
+    edited = report.gate_changes or report.setting_changes
     return (
         report.base is None
         or not report.is_ok
         or report.verdict.passed < len(report.gates)
         or any(changed)
+        or bool(edited)
         or any(delta.is_changed for delta in report.metrics)
     )
 

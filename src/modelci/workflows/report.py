@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate
 
+from modelci.config.edits import judging_edits
 from modelci.config.load import FILE, load
 from modelci.config.model import Config
 from modelci.domain.changes import FileChange, diff_tracked, diff_values
@@ -132,6 +133,7 @@ def build_report(
         files=_code(gathered),
         gates=waive(judged, judging.waivers, today),
         gate_changes=diff_gates(judging.all_gates(), gathered.proposed.all_gates()),
+        setting_changes=judging_edits(judging, gathered.proposed),
         waiver_changes=diff_waivers(judging.waivers, gathered.proposed.waivers),
         evaluations=findings.evaluations,
         slices=findings.slices,

@@ -184,3 +184,59 @@ def test_a_failed_run_is_never_ok() -> None:
     report = report_on(change(files(0.8), files(0.8)), run=run)
     assert not report.verdict.blocked
     assert not report.is_ok
+
+
+JUDGING = b"""\
+gates: [{metric: auc, max_drop: 0.01}]
+metrics: {my_score: higher}
+evaluation: {predictions: p.csv, alpha: 0.05}
+slices: {by: [region, age], max_drop: 0.01}
+fairness: [{column: sex, metric: demographic_parity, max: 0.1}]
+budget: [{path: m.pkl, max_bytes: 5 MB}]
+baseline: {metrics: [auc]}
+data: [{path: d.csv, columns: {age: {min: 0}}}]
+"""
+LOOSENED = b"""\
+gates: [{metric: auc, max_drop: 0.01, missing: ignore}]
+metrics: {my_score: lower}
+evaluation: {predictions: p.csv, alpha: 0.0001, retrain_sd: {auc: 9}}
+slices: {by: [region], max_drop: 0.9}
+fairness: [{column: sex, metric: demographic_parity, max: 0.9}]
+"""
+
+
+def test_every_edit_of_what_judges_is_shown() -> None:
+    report = report_on(change(files(0.8, JUDGING), files(0.8, LOOSENED)))
+    assert [str(one) for one in report.setting_changes] == [
+        "metrics.my_score: higher → lower",
+        "evaluation[p.csv].alpha: 0.05 → 0.0001",
+        "evaluation[p.csv].retrain_sd.auc: not set → 9",
+        "slices.by[age]: age → not set",
+        "slices.max_drop: 0.01 → 0.9",
+        "fairness[demographic_parity of sex].max: 0.1 → 0.9",
+        "budget[m.pkl]: path: m.pkl, max_bytes: 5 MB → not set",
+        "baseline.metrics[auc]: auc → not set",
+        "data[d.csv]: path: d.csv, columns: age: min: 0 → not set",
+    ]
+    assert [str(one) for one in report.gate_changes] == [
+        "deleted: auc max_drop 0.01",
+        "added: auc max_drop 0.01, missing: ignore",
+    ]
+
+
+def test_what_judges_is_unchanged_where_nothing_of_it_is_edited() -> None:
+    report = report_on(change(files(0.8, JUDGING), files(0.7, JUDGING)))
+    assert report.setting_changes == ()
+
+
+def test_a_second_entry_of_a_name_and_another_order_are_edits_too() -> None:
+    base = b"budget: [{path: m, max_bytes: 5}]\nevaluation: {predictions: p}\nslices: {by: [a, b]}"
+    head = (
+        b"budget: [{path: m, max_bytes: 5}, {path: m, max_increase: 1}]\n"
+        b"evaluation: {predictions: p}\nslices: {by: [b, a]}"
+    )
+    report = report_on(change(files(0.8, base), files(0.8, head)))
+    assert [str(one) for one in report.setting_changes] == [
+        "slices.by: [a, b] → [b, a]",
+        "budget[m#2]: not set → path: m, max_increase: 1",
+    ]
