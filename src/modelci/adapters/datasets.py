@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelci.adapters.dvc.locate import Located, Locator
-from modelci.adapters.dvc.snapshot import Fetch
+from modelci.adapters.dvc.contents import Fetch
 from modelci.ports import FileTree, MissingDataError, Table
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ What is read in masses, objects and tags, comes from processes of our own (``obj
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from modelci.adapters import pushes, signing
 from modelci.adapters.ci import git_environment
+from modelci.adapters.gitprocess import Answer, ask
 from modelci.adapters.objects import ObjectReader
 from modelci.adapters.tags import LOCAL, Listing, commit_times
 from modelci.domain.changes import FileChange
@@ -48,13 +48,6 @@ def _as_git_says() -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    code: int
-    out: bytes
-    err: str
-
-
 class GitRepository:
     """The repository around a folder; keeps the promises of ``ports.Git``."""
 
@@ -67,8 +60,7 @@ class GitRepository:
     @classmethod
     def discover(cls, start: Path, *, sign: Sign = _as_git_says) -> Self:
         """Return the repository that holds ``start``; ``sign`` is asked when tags are made."""
-        found = cls(start)
-        answer = found._try("rev-parse", "--show-toplevel")
+        answer = ask(start, "rev-parse", "--show-toplevel")
         if answer.code == 0:
             return cls(Path(_text(answer.out)), sign=sign)
         if "must be run in a work tree" in answer.err:
@@ -120,12 +112,12 @@ class GitRepository:
 
     def branch(self) -> str | None:
         """Return the branch checked out, or None when detached."""
-        answer = self._try("symbolic-ref", "--quiet", "--short", "HEAD")
+        answer = ask(self.root, "symbolic-ref", "--quiet", "--short", "HEAD")
         return _text(answer.out) if answer.code == 0 else None
 
     def remotes(self) -> tuple[str, ...]:
         """Return the names of all remotes."""
-        return tuple(self._read("remote").split())
+        return tuple(_text(ask(self.root, "remote").out).split())
 
     def with_remote(self, name: str) -> "GitRepository":
         """Return the same repository with ``name`` for its ``remote()``."""
@@ -143,7 +135,7 @@ class GitRepository:
             return self._preferred
         names = self.remotes()
         branch = self.branch()
-        followed = self._try("config", "--get", f"branch.{branch}.remote") if branch else None
+        followed = ask(self.root, "config", "--get", f"branch.{branch}.remote") if branch else None
         if followed and _text(followed.out) in names:
             return _text(followed.out)
         return "origin" if "origin" in names else next(iter(names), None)
@@ -429,7 +421,7 @@ class GitRepository:
             raise ForgeError("This repository has no remote.", hint="`git remote add origin URL`.")
         return remote
 
-    def _check_remote(self, answer: _Answer, what: str) -> None:
+    def _check_remote(self, answer: Answer, what: str) -> None:
         if answer.code == 0:
             return
         reason = _reason(answer.err)
@@ -516,7 +508,7 @@ class GitRepository:
         *arguments: str,
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         with tempfile.TemporaryFile() as source:
             source.write(stdin or b"")
             source.seek(0)
@@ -529,7 +521,7 @@ class GitRepository:
                 strip_newline_in_stdout=False,
                 env={**git_environment(), **(env or {})},
             )
-        return _Answer(code=int(code), out=_bytes(out), err=_str(err))
+        return Answer(code=int(code), out=_bytes(out), err=_str(err))
 
     @cached_property
     def _git(self) -> "Git":

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, NamedTuple
 
-from modelci.adapters.ci import git_environment
+from modelci.adapters.gitprocess import start
 from modelci.errors import ConfigError
 
 _AT_ONCE = 200  # names that fit into a pipe: Git answers before it has read all of more
@@ -113,7 +113,12 @@ class ObjectReader:
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
             self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-            self._process = _start(self._folder, self._complaints)
+            self._process = start(
+                self._folder,
+                *("cat-file", "--batch"),
+                stdin=subprocess.PIPE,
+                stderr=self._complaints,
+            )
             weakref.finalize(self, _end, self._process, self._complaints)
         return self._process
 
@@ -129,20 +134,6 @@ class ObjectReader:
         return ConfigError(
             f"`git cat-file` failed: {reason}", hint="`git fsck` shows what is broken."
         )
-
-
-def _start(folder: Path, complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
-    try:
-        return subprocess.Popen(
-            ["git", "cat-file", "--batch"],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            env=git_environment(),
-        )
-    except FileNotFoundError as error:
-        raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
 
 
 def _end(process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> None:

@@ -5,15 +5,18 @@
 """
 
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from sys import intern
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
+from modelci.adapters.gitprocess import ask, start
 from modelci.domain.registry import Rule, TagRecord
 from modelci.domain.tags import Action, TagName
 from modelci.errors import ConfigError
+
+if TYPE_CHECKING:
+    import subprocess
 
 LOCAL = "refs/tags/"
 _FIELDS = (
@@ -54,7 +57,7 @@ class Listing:
         names = (*_FIELDS, *(("contents",) if messages else ()))
         self._size = len(names)
         form = "%00".join(f"%({name})" for name in names) + "%00"
-        self._process = _start(folder, "for-each-ref", f"--format={form}", *self._patterns)
+        self._process = start(folder, "for-each-ref", f"--format={form}", *self._patterns)
 
     def records(self) -> tuple[TagRecord, ...]:
         """Return what registry tags there are, by name of the ref; those with a flaw, too."""
@@ -201,30 +204,13 @@ def _objects(folder: Path, oids: Sequence[str]) -> Iterator[tuple[bytes, bytes]]
 
 
 def _run(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    with _start(folder, *arguments, stdin=subprocess.PIPE) as process:
-        out, complaint = process.communicate(stdin)
-    if process.returncode:
-        reason = complaint.decode(errors="replace").strip().removeprefix("fatal: ")
+    answer = ask(folder, *arguments, stdin=stdin)
+    if answer.code:
+        reason = answer.err.strip().removeprefix("fatal: ")
         raise ConfigError(
             f"`git {arguments[0]}` failed: {reason}", hint="`git fsck` shows what is broken."
         )
-    return out
-
-
-def _start(
-    folder: Path, *arguments: str, stdin: int = subprocess.DEVNULL
-) -> "subprocess.Popen[bytes]":
-    # What Git complains of while it lists is a few lines, and the reader asks again anyway.
-    try:
-        return subprocess.Popen(
-            ["git", *arguments],
-            cwd=folder,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if stdin == subprocess.PIPE else subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
+    return answer.out
 
 
 def _out(process: "subprocess.Popen[bytes]") -> IO[bytes]:
