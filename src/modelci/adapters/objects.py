@@ -50,8 +50,8 @@ class ObjectReader:
 
     def read(self, names: Sequence[str]) -> Iterator[Object]:
         """Yield the objects in order; ConfigError where one is not here or cannot be read."""
-        for start in range(0, len(names), _AT_ONCE):
-            yield from self._exchange(names[start : start + _AT_ONCE])
+        for at in range(0, len(names), _AT_ONCE):
+            yield from self._exchange(names[at : at + _AT_ONCE])
 
     def files(self, commit: str) -> Mapping[str, str]:
         """Return the id of each file by its path, as ``git ls-tree -r`` lists them.
