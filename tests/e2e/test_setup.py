@@ -69,7 +69,14 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     site.laptop.modelci("init")
     site.laptop.commit()
     out = site.laptop.modelci("doctor", COLUMNS="300").out
-    assert {line[0] for line in out.splitlines()} == {"✓"}
+    # What no project of its own can mend: the name is not published. This one has no packages.
+    told = [line for line in out.splitlines() if line[0] == "!"]
+    assert [line.partition(":")[0] for line in told] == [
+        "! installation",
+        "! .github/workflows/model-merge.yml",
+        "! .github/workflows/model-pr.yml",
+    ]
+    assert {line[0] for line in out.splitlines()} == {"✓", "!", " "}
     report = json.loads(site.laptop.modelci("doctor", "--json").out)
     assert report["schema"] == "modelci.examination/1"
 
@@ -113,6 +120,53 @@ def test_doctor_names_the_permission_that_a_job_lacks(site: World) -> None:
     assert advises(laptop, f"✗ {path}: job comment calls", "Add that line to the job.", code=3)
     laptop.put({path: "# modelci ci\non: [\n"})
     assert advises(laptop, f"✗ workflows: {path}:3:1 cannot be read", "", code=3)
+
+
+EVALUATED = """\
+gates: [{metric: roc_auc, max_drop: 0.01}]
+evaluation: {predictions: p.csv, retrain_sd: {aucc: 0.1}}
+slices: {by: [nosuchcol, {query: "age <"}, {query: "__import__(1)"}], metrics: [auc, latency]}
+report: {templates: nosuch}
+run: {pull: true, push: true}
+"""
+
+
+def test_doctor_tries_the_evaluation_and_the_templates(site: World) -> None:
+    rows = "".join(f"{n},{n % 2},{0.2 + 0.6 * (n % 2)},{n}\n" for n in range(200))
+    site.laptop.put({"modelci.yaml": EVALUATED, "p.csv": "id,y_true,score,age\n" + rows})
+    for problem, fix in (
+        ("✗ retrain_sd of p.csv: aucc is no measure", "Name one of roc_auc"),
+        ("✗ slices.by: nosuchcol, of p.csv: there is no column", "slices: {by:"),
+        ("✗ slices.by: age <, of p.csv: the query cannot be read", "slices: {by:"),
+        ("✗ slices.by: __import__(1), of p.csv: a call is not allowed", "slices: {by:"),
+        ("✗ slices.metrics: predictions say nothing of latency", "roc_auc"),
+        ("✗ report.templates: nosuch holds no templates", "docs/reports.md"),
+    ):
+        assert advises(site.laptop, problem, fix, code=3)
+    mine = {"modelci.yaml": EVALUATED.replace("nosuch}", "mine}")}
+    site.laptop.put({**mine, "mine/comment.md.j2": "{{ nothing_such }}\n"})
+    assert advises(site.laptop, "✗ report.templates: mine/comment.md.j2:1", "docs/", code=3)
+    site.laptop.put({"mine/comment.md.j2": "{{ gates }}\n"})
+    assert advises(site.laptop, "✓ report.templates: mine renders", "", code=3)
+
+
+def test_doctor_knows_gitlabs_pipeline(site: World) -> None:
+    laptop = site.laptop
+    laptop.modelci("init", "--forge", "gitlab")
+    assert advises(laptop, "✓ .gitlab-ci.yml: calls modelci", "")
+    (laptop.folder / ".gitlab-ci.yml").unlink()
+    laptop.put({".gitlab-ci.yml": "theirs: {script: [make]}\n"})
+    laptop.modelci("init", "--forge", "gitlab")
+    assert advises(laptop, "✗ .gitlab/modelci.yml: .gitlab-ci.yml does not include it", "i", code=3)
+    laptop.put({".gitlab-ci.yml": "include: {local: .gitlab/modelci.yml}\n"})
+    assert advises(laptop, "✓ .gitlab/modelci.yml: calls modelci", "")
+
+
+def test_init_says_what_has_to_be_installed_by_hand(fresh: Checkout) -> None:
+    said = fresh.modelci("init").err
+    assert "finds nothing before modelci is published" in said
+    assert "git+https://HOST/OWNER/modelci@COMMIT" in said
+    assert "default branch" not in said
 
 
 def test_doctor_looks_at_git_first(site: World) -> None:

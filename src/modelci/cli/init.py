@@ -30,7 +30,8 @@ def command(app: App, force: bool, forge: str | None) -> None:
       modelci init && git diff
       modelci doctor
     """  # noqa: D301
-    from modelci.workflows.init import GITLAB_INCLUDED, initialise
+    from modelci.config.load import FILE
+    from modelci.workflows.init import GITLAB_INCLUDED, UNPUBLISHED, initialise
 
     done = initialise(
         git=app.git,
@@ -45,6 +46,14 @@ def command(app: App, force: bool, forge: str | None) -> None:
         click.echo(f"Kept {path}: it is there already (--force overwrites)", err=True)
     if GITLAB_INCLUDED in (*done.written, *done.kept):
         click.echo(f"Say in .gitlab-ci.yml: include: {{local: {GITLAB_INCLUDED}}}", err=True)
+    if done.assumed:
+        click.echo(
+            f"The default branch is taken for {done.assumed}, which nothing here tells: mend "
+            "`branches:` in the workflows if it is another.",
+            err=True,
+        )
+    if any(path != FILE for path in done.written):
+        click.echo(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}", err=True)
     click.echo("Next: look them over, commit them, and run `modelci doctor`.", err=True)
 
 

@@ -1,13 +1,17 @@
 """``modelci doctor``: what would stand in the way, and the fix for each."""
 
+import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from modelci.config.load import FILE, Loaded
-from modelci.config.model import Config, PromoteConfig
+from modelci.config.model import Config, ForgeConfig, PromoteConfig
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
@@ -16,9 +20,11 @@ from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.snapshot import Snapshot
-from modelci.errors import ModelCIError
+from modelci.errors import ConfigError, ModelCIError
 from modelci.formats import parse_yaml
-from modelci.ports import Git, Pipeline, SnapshotReader
+from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
+from modelci.workflows.forge import choose_forge
+from modelci.workflows.init import GITLAB_INCLUDED, GITLAB_PIPELINE, UNPUBLISHED
 from modelci.workflows.promote import chosen_artifacts
 
 
@@ -29,6 +35,9 @@ class _World:
     reader: Callable[[], SnapshotReader]
     pipeline: Callable[[], Pipeline]
     configuration: Callable[[], Loaded]
+    tables: Callable[[], Tables] | None
+    progress: Progress | None
+    templates: Callable[[Config], None] | None
 
 
 def examine(
@@ -38,14 +47,28 @@ def examine(
     pipeline: Callable[[], Pipeline],
     configuration: Callable[[], Loaded],
     context: CIContext,
+    tables: Callable[[], Tables] | None = None,
+    progress: Progress | None = None,
+    templates: Callable[[Config], None] | None = None,
 ) -> Examination:
-    """Check everything; a check that cannot be made is a problem with its own fix."""
+    """Check everything; a check that cannot be made is a problem with its own fix.
+
+    With ``tables`` and ``progress`` what the configuration evaluates is tried on the work tree's
+    files. ``templates`` renders something with the project's own ones, or raises ConfigError.
+    """
     try:
         found = git()
     except ModelCIError as error:
         return Examination(checks=(_failed("git", error),))
     world = _World(
-        git=found, context=context, reader=reader, pipeline=pipeline, configuration=configuration
+        git=found,
+        context=context,
+        reader=reader,
+        pipeline=pipeline,
+        configuration=configuration,
+        tables=tables,
+        progress=progress,
+        templates=templates,
     )
     broken: tuple[Check, ...] = ()
     try:
@@ -108,6 +131,7 @@ def _check_dvc(world: _World) -> Iterator[Check]:
         )
         return
     yield _ok("dvc remote", name)
+    yield from _check_reach(world)
     if not world.configuration().config.run.push:
         yield _warning(
             "run.push",
@@ -116,9 +140,35 @@ def _check_dvc(world: _World) -> Iterator[Check]:
         )
 
 
+def _check_reach(world: _World) -> Iterator[Check]:
+    """Warn of a DVC remote that is a folder of this machine, where jobs run on others."""
+    data = world.git.work_tree().read([_DVC_CONFIG]).get(_DVC_CONFIG, b"")
+    settings = ConfigParser(interpolation=None, strict=False)
+    try:
+        settings.read_string(data.decode(errors="replace"))
+        name = settings.get("core", "remote", fallback="")
+        url = settings.get(f"'remote \"{name}\"'", "url", fallback="")
+        forge = choose_forge(ForgeConfig(), CIContext(), world.git.remote_url())
+    except (ConfigParserError, ConfigError):
+        return  # DVC reads its own file; and without a forge there are no jobs elsewhere
+    if url and ("://" not in url or url.startswith("file://")):
+        yield _warning(
+            "dvc remote",
+            f"{name} is a folder of this machine ({url}): jobs of {forge.repository} have no way "
+            "to it",
+            f"`dvc remote modify {shlex.quote(name)} url URL`, of storage that CI can reach (S3, "
+            "GCS, Azure, SSH, …).",
+        )
+
+
+_DVC_CONFIG = ".dvc/config"
+
+
 def _check_pipeline(world: _World) -> Iterator[Check]:
-    snapshot = world.reader().read(world.git.work_tree())
-    if not snapshot.stages and not snapshot.tracked:
+    tree = world.git.work_tree()
+    snapshot = world.reader().read(tree)
+    has_files = any(f"/{path}".endswith(("/dvc.yaml", ".dvc")) for path in tree.paths())
+    if not snapshot.stages and not snapshot.tracked and not has_files:
         yield _warning("pipeline", "no dvc.yaml and no .dvc file", "`dvc stage add`, `dvc add`.")
     else:
         counts = {
@@ -174,6 +224,30 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
         yield make("gates", f"{one.gate}: {one.reason}", "Mend the gate in modelci.yaml.")
     if not troubled:
         yield _ok("gates", f"{_counted(len(gates), 'gate')}, all hold for what is here")
+
+
+def _check_evaluation(world: _World) -> Iterator[Check]:
+    config = world.configuration().config
+    asked = config.evaluation or config.data
+    if world.tables is None or world.progress is None or not asked:
+        return
+    from modelci.workflows.rehearsal import rehearse  # noqa: PLC0415 - it loads pandas
+
+    tree = world.git.work_tree()
+    yield from rehearse(
+        config,
+        world.reader().read(tree),
+        tree,
+        tables=world.tables(),
+        progress=world.progress,
+    )
+
+
+def _check_templates(world: _World) -> Iterator[Check]:
+    config = world.configuration().config
+    if config.report.templates is not None and world.templates is not None:
+        world.templates(config)
+        yield _ok("report.templates", f"{config.report.templates} renders")
 
 
 def _check_tags(world: _World) -> Iterator[Check]:
@@ -245,19 +319,101 @@ _FIXES = {
 
 def _check_workflows(world: _World) -> Iterator[Check]:
     tree = world.git.work_tree()
-    paths = [
-        path
-        for path in tree.paths()
-        if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml"))
-    ]
-    ours = {path: data for path, data in tree.read(paths).items() if b"modelci " in data}
+    ours = {path: text for path, text in _workflow_files(world) if "modelci " in text}
     if not ours:
-        yield _warning("workflows", "none calls modelci", "`modelci init` writes three.")
+        yield _warning("workflows", "none calls modelci", "`modelci init` writes them.")
     needs = _NEEDS
     if world.configuration().config.comment.pictures:
         needs = (*_NEEDS, _PICTURES_NEED)
-    for path, data in ours.items():
-        yield from _check_workflow(path, parse_yaml(data, path), needs)
+    github = {
+        path: parse_yaml(text.encode(), path)
+        for path, text in ours.items()
+        if path.startswith(_GITHUB)
+    }
+    for path, parsed in github.items():
+        yield from _check_workflow(path, parsed, needs)
+    yield from _check_double_comments(github)
+    for path in sorted(ours.keys() - github.keys()):
+        yield _ok(path, "calls modelci")
+    included = GITLAB_INCLUDED in tree.paths() and GITLAB_INCLUDED not in ours
+    if included and GITLAB_PIPELINE in tree.paths():
+        yield _problem(
+            GITLAB_INCLUDED,
+            f"{GITLAB_PIPELINE} does not include it",
+            f"Say there: `include: {{local: {GITLAB_INCLUDED}}}`.",
+        )
+    yield from _check_installs(ours, tree.paths())
+
+
+_GITHUB = ".github/workflows/"
+_FOLDERS = (_GITHUB, ".gitea/workflows/", ".forgejo/workflows/")
+_LOCAL = re.compile(
+    r"""(?:\blocal:\s*|^\s*-\s+|\binclude:\s*)['"]?/?([\w./*-]+\.ya?ml)""", re.MULTILINE
+)
+
+
+def _workflow_files(world: _World) -> Iterator[tuple[str, str]]:
+    """Yield the CI files of every forge by path, GitLab's as far as its own file leads to them."""
+    tree = world.git.work_tree()
+    files = [path for path in tree.paths() if path.endswith((".yml", ".yaml"))]
+    found = [path for path in files if path.startswith(_FOLDERS)]
+    for path, data in sorted(tree.read(found).items()):
+        yield path, data.decode(errors="replace")
+    wanted, seen = [GITLAB_PIPELINE], {GITLAB_PIPELINE}
+    while wanted:
+        texts = {path: data.decode(errors="replace") for path, data in tree.read(wanted).items()}
+        yield from texts.items()
+        patterns = {one for text in texts.values() for one in _LOCAL.findall(text)}
+        wanted = [
+            path
+            for path in files
+            if path not in seen and any(fnmatchcase(path, one) for one in patterns)
+        ]
+        seen.update(wanted)
+
+
+def _check_double_comments(workflows: Mapping[str, Any]) -> Iterator[Check]:
+    """Name the workflow of a pull request that comments although another does it afterwards."""
+    later = [path for path, one in workflows.items() if _comments(one, "workflow_run")]
+    for path, one in workflows.items():
+        if later and _comments(one, "pull_request"):
+            yield _warning(
+                path,
+                f"it comments, and {later[0]} comments once more on the same pull request",
+                f"Drop its job that comments, or `modelci init --force` writes {path} anew.",
+            )
+
+
+def _comments(workflow: Any, event: str) -> bool:
+    if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
+        return False
+    events = workflow.get("on")
+    return event in (events if isinstance(events, (dict, list)) else [events]) and any(
+        _calls(job, "comment", "--dry-run") or _calls(job, "ci", "--no-write")
+        for job in workflow["jobs"].values()
+        if isinstance(job, dict)
+    )
+
+
+def _check_installs(ours: Mapping[str, str], paths: Sequence[str]) -> Iterator[Check]:
+    """Say what the jobs cannot install, or do not."""
+    pinned = [path for path, text in ours.items() if _FROM_INDEX.search(text)]
+    if pinned:
+        yield _warning(
+            "installation", f"{_listed(pinned)}: {UNPUBLISHED.detail}", UNPUBLISHED.instead
+        )
+    for path, text in ours.items():
+        if "-f requirements.txt" in text and "requirements.txt" not in paths:
+            yield _warning(
+                path,
+                "it installs the project's own packages from requirements.txt, which is not there",
+                "Write requirements.txt, or install what the stages import in that job's way.",
+            )
+
+
+_FROM_INDEX = re.compile(
+    r"""pip install ['"]?modelci(?:\[[\w,]+\])?(?:==[\w.]+)?['"]?\s*$""", re.MULTILINE
+)
 
 
 _Need = tuple[str, str, str | None, str]
@@ -322,6 +478,8 @@ _GROUPS = (
     _Group("git", _check_git),
     _Group("dvc", _check_dvc),
     _Group("pipeline", _check_pipeline),
+    _Group("evaluation", _check_evaluation),
+    _Group("report.templates", _check_templates),
     _Group("tags", _check_tags),
     _Group("workflows", _check_workflows),
 )

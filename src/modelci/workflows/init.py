@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,10 +26,31 @@ _WORDS = frozenset("true false yes no on off y n null".split())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Files that were written, and those that stood there and were left."""
+    """Files that were written, and those that stood there and were left.
+
+    ``assumed`` is the default branch that the workflows name where nothing tells which it is.
+    """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    assumed: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that is so for now, and what to do instead."""
+
+    detail: str
+    instead: str
+
+
+UNPUBLISHED = Remark(
+    detail=f"`pip install modelci=={__version__}` finds nothing before modelci is published to a "
+    "package index",
+    instead="Until then install your own copy in these jobs: `pip install "
+    "'modelci @ git+https://HOST/OWNER/modelci@COMMIT'`, or a wheel by its path or address.",
+)
+"""What the workflows that ``init`` writes need; drop it with the first release."""
 
 
 def initialise(
@@ -50,7 +71,8 @@ def initialise(
             f"{git.root} is no DVC repository.", hint="`dvc init`, then `modelci init`."
         )
     found = git.default_branch(default_branch)
-    branch = found[0] if found else git.branch() or "main"
+    # With a remote the branch checked out is a feature's as likely as not.
+    branch = found[0] if found else (None if git.remote() else git.branch()) or "main"
     tree = git.work_tree()
     settings = tree.read([_DVC_CONFIG]).get(_DVC_CONFIG, b"").decode(errors="replace")
     has_remote = _DEFAULT_REMOTE.search(settings) is not None
@@ -59,7 +81,9 @@ def initialise(
         texts |= _gitlab_pipeline(git.root)
     else:
         texts |= _workflows(branch)
-    return _write(git.root, texts, force=force)
+    done = _write(git.root, texts, force=force)
+    names_it = forge is not ForgeKind.GITLAB and any(path != FILE for path in done.written)
+    return replace(done, assumed=branch) if found is None and names_it else done
 
 
 def _workflows(branch: str) -> Mapping[str, str]:

@@ -5,14 +5,17 @@ from pathlib import Path
 import pytest
 from tests.fakes.git import FakeGit, FakeRemote
 from tests.fakes.pipeline import FakePipeline
+from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock, metrics
+from tests.fakes.tables import FakeTables
 
 from modelci.config.load import Loaded, load
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.events import CIContext
 from modelci.domain.promotion import PlannedTag
+from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, PipelineError
-from modelci.ports import Git
+from modelci.ports import FileTree, Git
 from modelci.workflows.doctor import examine
 
 OK, WARNING, PROBLEM = Health.OK, Health.WARNING, Health.PROBLEM
@@ -64,6 +67,8 @@ class World:
             pipeline=lambda: self.pipeline,
             configuration=configuration,
             context=CIContext(),
+            tables=FakeTables,
+            progress=RecordedProgress(),
         )
 
     def check(self, name: str, git: Callable[[], Git] | None = None) -> Check:
@@ -276,3 +281,181 @@ def test_a_job_that_reads_an_artifact_needs_to_read_runs(
     checks = list(_check_workflow("w.yml", {"on": "workflow_run", "jobs": {"a": job}}))
     said = [check.detail for check in checks if check.health is PROBLEM]
     assert [text.partition("permissions: ")[2].rstrip("`") for text in said] == lacks
+
+
+ROWS = b"id,y_true,score,group\n" + b"".join(
+    f"{n},{n % 2},{0.3 + 0.4 * (n % 2)},{'ab'[n // 2 % 2]}\n".encode() for n in range(400)
+)
+EVALUATION = b"""\
+gates: [{metric: auc, min: 0.5, max_drop: 0.01}]
+evaluation: {predictions: p.csv}
+run: {push: true}
+"""
+
+
+def evaluated(world: World, more: bytes = b"", **files: bytes | None) -> list[Check]:
+    """Return what doctor says of the evaluation, where the model is perfect on 400 rows."""
+    world.commit(
+        **{
+            "modelci.yaml": EVALUATION + more,
+            "p.csv": ROWS,
+            "metrics.json": metrics(auc=1.0),
+            **files,
+        }
+    )
+    names = {"evaluation", "slices.by", "slices.metrics", "retrain_sd of p.csv"}
+    return [
+        one for one in world.examine().checks if one.name in names or one.name.endswith(" gate")
+    ]
+
+
+def test_an_evaluation_that_works_is_told_in_a_line(world: World) -> None:
+    (check,) = evaluated(
+        world,
+        b"slices: {by: [group, {query: score > 0.5}]}\n"
+        b"fairness: [{column: group, metric: demographic_parity, max: 0.2}]\n"
+        b"data: [{path: p.csv, id: id, min_rows: 10}]\n",
+    )
+    assert (check.name, check.health) == ("evaluation", OK)
+    assert check.detail.startswith("400 rows of predictions, 2 ways to slice")
+
+
+@pytest.mark.parametrize(
+    ("more", "name", "detail"),
+    [
+        (b"slices: {by: [grup]}", "slices.by", "did you mean 'group'?"),
+        (b"slices: {by: [{query: 'score >'}]}", "slices.by", "cannot be read"),
+        (b"slices: {by: [group], metrics: [latency]}", "slices.metrics", "nothing of latency"),
+        (
+            b"fairness: [{column: grup, metric: demographic_parity, max: 0.2}]",
+            "fairness gate",
+            "no column 'grup'",
+        ),
+        (b"baseline: {metrics: [latency]}", "baseline gate", "latency"),
+        (b"data: [{path: none.csv, min_rows: 1}]", "data gate", "none.csv"),
+        (b"data: [{path: p.csv, min_rows: 500}]", "data gate", "400"),
+    ],
+)
+def test_what_would_block_any_change_is_named_with_a_fix(
+    world: World, more: bytes, name: str, detail: str
+) -> None:
+    found = evaluated(world, more)
+    assert [(one.name, one.health) for one in found] == [(name, PROBLEM)]
+    assert detail in found[0].detail
+    assert found[0].fix
+
+
+def test_each_slice_that_is_wrong_is_named(world: World) -> None:
+    found = evaluated(world, b"slices: {by: [one, group, two]}")
+    assert [one.detail.partition(",")[0] for one in found] == ["one", "two"]
+
+
+def test_predictions_that_cannot_be_read_are_one_problem(world: World) -> None:
+    (check,) = evaluated(
+        world,
+        b"fairness: [{column: group, metric: demographic_parity, max: 0.2}]\n"
+        b"baseline: {metrics: [roc_auc]}",
+        **{"p.csv": b"id,score,group\n1,0.5,a\n"},
+    )
+    assert check.health is PROBLEM
+    assert "y_true" in check.detail
+    (check,) = evaluated(world, **{"p.csv": ROWS + b"0,1,0.5,a\n"})
+    assert "id" in check.detail
+
+
+def test_predictions_that_are_behind_other_metrics_are_a_warning(world: World) -> None:
+    (check,) = evaluated(world, **{"metrics.json": metrics(auc=0.7)})
+    assert check.health is WARNING
+    assert "metrics.json of the head says 0.7" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        (".gitea/workflows/a.yml", b"x: modelci ci\n", ".gitea/workflows/a.yml"),
+        (".forgejo/workflows/a.yaml", b"x: modelci ci\n", ".forgejo/workflows/a.yaml"),
+        (".gitlab-ci.yml", b"x: !reference [modelci ci]\n", ".gitlab-ci.yml"),
+    ],
+)
+def test_other_forges_have_workflows_too(world: World, path: str, text: bytes, name: str) -> None:
+    world.commit(**{".github/workflows/pr.yml": None, path: text})
+    assert world.check(name).health is OK
+    assert "workflows" not in {one.name for one in world.examine().checks}
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        b"include: ci/model.yml\n",
+        b"include: {local: /ci/model.yml}\n",
+        b"include:\n  - local: 'ci/*.yml'\n",
+        b"include:\n  - ci/model.yml\n",
+    ],
+)
+def test_gitlabs_own_file_is_followed_to_what_it_includes(world: World, include: bytes) -> None:
+    model = {"ci/model.yml": b"x: [modelci ci]\n", ".github/workflows/pr.yml": None}
+    world.commit(**{**model, ".gitlab-ci.yml": include})
+    assert world.check("ci/model.yml").health is OK
+    world.commit(**{**model, ".gitlab-ci.yml": b"x: [make]\n"})
+    assert world.check("workflows").health is WARNING
+
+
+def test_a_workflow_that_comments_beside_the_one_that_does_is_named(world: World) -> None:
+    later = WORKFLOW.replace(b"on: pull_request", b"on: {workflow_run: {workflows: [pr]}}")
+    world.commit(**{".github/workflows/model-comment.yml": later})
+    found = [one for one in world.examine().checks if one.health is WARNING]
+    assert [one.name for one in found] == [".github/workflows/pr.yml"]
+    assert "model-comment.yml comments once more" in found[0].detail
+    alone = WORKFLOW.replace(b"modelci comment", b"modelci ci --no-write")
+    world.commit(
+        **{".github/workflows/model-comment.yml": later, ".github/workflows/pr.yml": alone}
+    )
+    assert {one.health for one in world.examine().checks} == {OK}
+
+
+def test_jobs_that_install_what_is_not_there_are_named(world: World) -> None:
+    text = b"# pip install 'modelci[gitlab]==0.1.0'\n# [ -f requirements.txt ]\n" + WORKFLOW
+    world.commit(**{".github/workflows/pr.yml": text})
+    assert "git+https://" in (world.check("installation").fix or "")
+    warned = [one.detail for one in world.examine().checks if one.health is WARNING]
+    assert any("requirements.txt, which is not there" in one for one in warned)
+    own = text.replace(b"'modelci[gitlab]==0.1.0'", b"'modelci @ git+https://h/o/modelci@abc'")
+    world.commit(**{".github/workflows/pr.yml": own, "requirements.txt": b"numpy\n"})
+    assert {one.health for one in world.examine().checks} == {OK}
+
+
+@pytest.mark.parametrize(
+    ("origin", "store", "warned"),
+    [
+        ("https://github.com/o/r.git", "../store", True),
+        ("git@gitlab.com:o/r.git", "/mnt/store", True),
+        ("git@gitlab.com:o/r.git", "s3://bucket/store", False),
+        ("/srv/r.git", "/mnt/store", False),
+    ],
+)
+def test_a_dvc_remote_that_no_job_reaches_is_warned_of(
+    world: World, origin: str, store: str, *, warned: bool
+) -> None:
+    settings = f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {store}\n"
+    world.commit(**{".dvc/config": settings.encode()})
+
+    class Elsewhere(FakeGit):
+        def remote_url(self) -> str:
+            return origin
+
+    made = Elsewhere(world.root, world.remote)
+    found = [one for one in world.examine(lambda: made).checks if one.name == "dvc remote"]
+    assert [one.health for one in found] == ([OK, WARNING] if warned else [OK])
+
+
+def test_a_dvc_yaml_that_holds_only_metrics_is_one(world: World) -> None:
+    class OnlyMetrics(FakeSnapshots):
+        def read(self, tree: FileTree, *, pull: bool = False) -> Snapshot:
+            return Snapshot(metrics=super().read(tree, pull=pull).metrics)
+
+    world.reader = OnlyMetrics()
+    world.commit(**{"dvc.lock": None, "dvc.yaml": b"metrics: [metrics.json]\n"})
+    check = world.check("pipeline")
+    assert (check.health, check.detail) == (OK, "0 stages, 1 metric, 0 tracked files")
+    world.commit(**{"dvc.lock": None})
+    assert world.check("pipeline").detail == "no dvc.yaml and no .dvc file"

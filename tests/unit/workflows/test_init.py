@@ -112,6 +112,19 @@ def test_what_is_there_is_left_unless_forced(tmp_path: Path) -> None:
     assert (tmp_path / "modelci.yaml").read_text(encoding="utf-8") != "mine"
 
 
+def test_a_feature_branch_is_not_taken_for_the_default_one(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    remote = FakeRemote()
+    remote.commit({"metrics.json": metrics(roc_auc=0.8)}, branch="worse")
+    git = FakeGit(tmp_path, remote, branch="worse", depth=1)
+    git.refs.pop("refs/remotes/origin/HEAD", None)
+    done = initialise(git=git, reader=FakeSnapshots(), default_branch=None, force=False)
+    assert done.assumed == "main"
+    assert "branches: [main]" in (tmp_path / PATHS[1]).read_text(encoding="utf-8")
+    again = initialise(git=git, reader=FakeSnapshots(), default_branch=None, force=False)
+    assert again.assumed is None
+
+
 def test_outside_of_dvc_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no DVC repository") as raised:
         initialise_at(tmp_path)
