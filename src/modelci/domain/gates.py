@@ -10,6 +10,7 @@ from typing import Protocol
 from modelci.domain.evaluation import Mode
 from modelci.domain.evidence import Evidence
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, matches
+from modelci.domain.plots import Side
 
 Limit = float | str
 """``0.01`` is in the metric's own unit, ``"1%"`` a share of the base's value."""
@@ -209,7 +210,8 @@ class Grounds:
     ``incomparable``: the two sides were tested on different rows, so that their values do not
     mean the same. ``base`` is the base's value on the head's rows, where it was scored anew.
     ``p_value`` takes a worsening in the metric's unit and returns the one-sided p-value of "the
-    head is worse by no more than that".
+    head is worse by no more than that". ``contradicted`` is the side whose recorded value its own
+    predictions do not give, although the other side's do; ``reason`` then says both numbers.
     """
 
     mode: Mode = Mode.EVIDENCE
@@ -218,6 +220,7 @@ class Grounds:
     incomparable: bool = False
     base: float | None = None
     p_value: Callable[[float], float] | None = None
+    contradicted: Side | None = None
 
 
 _NOTHING: Mapping[MetricKey, Grounds] = {}
@@ -289,9 +292,25 @@ def _judge(gate: Gate, delta: MetricDelta, grounds: Grounds | None) -> GateResul
     if grounds is not None and grounds.base is not None and gate.rule.is_relative_to_base:
         delta = replace(delta, base=grounds.base)
     result = _compare(gate, delta, grounds)
+    if grounds is not None and grounds.contradicted is not None:
+        result = _doubt(result, grounds)
     if result.outcome is Outcome.FAILED and gate.severity is Severity.WARN:
         return replace(result, outcome=Outcome.WARNED)
     return result
+
+
+def _doubt(result: GateResult, grounds: Grounds) -> GateResult:
+    """Let nothing hold that is judged by a number which its own predictions contradict.
+
+    What fails by the numbers still fails: else wrong predictions would open every gate.
+    """
+    if grounds.contradicted is Side.BASE and not result.gate.rule.is_relative_to_base:
+        return result
+    if result.outcome is not Outcome.FAILED:
+        return replace(result, outcome=Outcome.INCOMPARABLE, reason=grounds.reason)
+    if grounds.reason in result.reason:
+        return result
+    return replace(result, reason=f"{result.reason}; {grounds.reason}")
 
 
 def _compare(gate: Gate, delta: MetricDelta, grounds: Grounds | None) -> GateResult:
@@ -476,6 +495,8 @@ def _at_worst(change: _Change, evidence: Evidence) -> str:
     shown = _digits(abs(low), 3)
     if change.rule is Rule.MAX_INCREASE:
         return f"{'-' if low > 0 else '+'}{shown} at most"
+    if not low:
+        return "equal at worst"
     return f"better by {shown} at least" if low > 0 else f"worse by {shown} at most"
 
 

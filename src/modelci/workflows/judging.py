@@ -100,40 +100,54 @@ def find_grounds(
     """
     grounds: dict[MetricKey, Grounds] = {}
     notes: list[str] = []
+    doubted: dict[MetricKey, Grounds] = {}
+    reproduced: set[MetricKey] = set()
     for case in cases:
         mine, wrong = _grounds_of(case, metrics)
-        if wrong and (case.evaluation.metrics is not None or not mine):
-            notes += [f"No evidence: {text}." for text in wrong.values()][:_MOST_NOTES]
+        reproduced |= set() if case.head is None else mine.keys()
+        doubted |= {key: one for key, one in wrong.items() if one.contradicted}
+        plain = {key: one for key, one in wrong.items() if not one.contradicted}
+        if case.evaluation.metrics is not None or not mine:
+            notes += [f"No evidence: {one.reason}." for one in plain.values()][:_MOST_NOTES]
         if case.evaluation.metrics is not None:
-            for key, text in wrong.items():
-                mine[key] = Grounds(mode=case.evaluation.mode, reason=text)
+            mine |= plain
         if case.missing:
             notes.append(f"No evidence: {case.missing}.")
         for key, found in mine.items():
             if key not in grounds or (grounds[key].evidence is None and found.evidence):
                 grounds[key] = found
-    return grounds, tuple(notes)
+    doubted = {key: one for key, one in doubted.items() if key not in reproduced}
+    notes += [_doubt_text(key, one) for key, one in doubted.items()][:_MOST_NOTES]
+    return {**grounds, **doubted}, tuple(notes)
+
+
+def _doubt_text(key: MetricKey, grounds: Grounds) -> str:
+    other = Side.BASE if grounds.contradicted is Side.HEAD else Side.HEAD
+    return (
+        f"{key.name} of the {grounds.contradicted} is in doubt: {grounds.reason}, while those of "
+        f"the {other} agree."
+    )
 
 
 def _grounds_of(
     case: Case, metrics: Sequence[MetricDelta]
-) -> tuple[dict[MetricKey, Grounds], dict[MetricKey, str]]:
+) -> tuple[dict[MetricKey, Grounds], dict[MetricKey, Grounds]]:
     evaluation = case.evaluation
     known = measures_for(evaluation.task)
     judge = _Judge(case)
     grounds: dict[MetricKey, Grounds] = {}
-    wrong: dict[MetricKey, str] = {}
+    wrong: dict[MetricKey, Grounds] = {}
     for delta in metrics:
         measure = measure_of(delta.key.name)
         if measure is None or measure not in known:
             continue
         if evaluation.metrics is not None and not matches(evaluation.metrics, delta.key):
             continue
-        text = judge.contradicts(measure, delta)
-        if text is None:
+        found = judge.contradicts(measure, delta)
+        if found is None:
             grounds[delta.key] = judge.grounds(measure, delta.direction)
         else:
-            wrong[delta.key] = text
+            wrong[delta.key] = found
     return grounds, wrong
 
 
@@ -145,8 +159,10 @@ class _Judge:
         self._values: dict[tuple[Side, str], float | str] = {}
         self._compared: dict[str, Comparison | None] = {}
 
-    def contradicts(self, measure: str, delta: MetricDelta) -> str | None:
+    def contradicts(self, measure: str, delta: MetricDelta) -> Grounds | None:
         """Say how the predictions differ from what a metrics file says; None where they agree."""
+        texts: dict[Side, str] = {}
+        checked = 0
         sides = (
             (Side.HEAD, self._case.head, delta.head),
             (Side.BASE, self._case.theirs, delta.base),
@@ -154,12 +170,21 @@ class _Judge:
         for side, sample, recorded in sides:
             if sample is None or recorded is None:
                 continue
+            checked += 1
             found = self._value(side, measure, sample)
             if not _is_reproduced(found, recorded):
                 shown = found if isinstance(found, str) else f"gives {measure} {found:.6g}"
+                said = f"{recorded:.6g}" if isinstance(recorded, float) else recorded
                 where = f"{delta.key.path} of the {side}"
-                return f"{self._case.evaluation.predictions} {shown}, {where} says {recorded}"
-        return None
+                texts[side] = f"{self._case.evaluation.predictions} {shown}, {where} says {said}"
+        if not texts:
+            return None
+        side, text = next(iter(texts.items()))
+        return Grounds(
+            mode=self._case.evaluation.mode,
+            reason=text,
+            contradicted=side if len(texts) < checked else None,
+        )
 
     def grounds(self, measure: str, direction: Direction) -> Grounds:
         """Return the evidence for a measure, or why there is none."""

@@ -166,7 +166,9 @@ def test_only_metrics_that_the_predictions_reproduce_have_evidence() -> None:
 def test_metrics_that_are_named_and_not_reproduced_are_noted() -> None:
     config = BASIC.replace("p.csv}", "p.csv, metrics: metrics.json:roc_auc}")
     wrong = json.dumps({"roc_auc": 0.5}).encode()
-    report = report_on(files(GOOD, config), files(GOOD, config, metrics=wrong))
+    other = json.dumps({"roc_auc": 0.6}).encode()
+    base = files(GOOD, config, metrics=other)
+    report = report_on(base, files(GOOD, config, metrics=wrong))
     (note,) = report.notes
     assert note.startswith("No evidence: p.csv gives roc_auc 0.7")
     assert note.endswith("metrics.json of the head says 0.5.")
@@ -180,6 +182,49 @@ def test_nothing_at_all_reproduced_is_noted_too() -> None:
     report = report_on(files(GOOD, metrics=wrong), files(GOOD, metrics=wrong))
     assert len(report.notes) == 1
     assert report.gates[0].mode is Mode.POINT
+
+
+def claiming(auc: float) -> bytes:
+    return json.dumps(json.loads(measured(GOOD)) | {"roc_auc": auc}).encode()
+
+
+@pytest.mark.parametrize("side", ["head", "base"])
+def test_a_metric_that_only_one_sides_predictions_give_is_in_doubt(side: str) -> None:
+    honest = json.loads(measured(GOOD))["roc_auc"]
+    wrong, right = files(GOOD, metrics=claiming(honest + 0.001)), files(GOOD)
+    base, head = (right, wrong) if side == "head" else (wrong, right)
+    report = report_on(base, head)
+    (result,) = report.gates
+    said = f"p.csv gives roc_auc {honest:.6g}, metrics.json of the {side} says {honest + 1e-3:.6g}"
+    assert (result.outcome, result.reason) == (INCOMPARABLE, said)
+    other = "base" if side == "head" else "head"
+    assert report.notes == (
+        f"roc_auc of the {side} is in doubt: {said}, while those of the {other} agree.",
+    )
+
+
+def test_a_doubt_may_block_and_what_fails_by_its_own_numbers_fails_all_the_same() -> None:
+    strict = BASIC.replace("0.005}", "0.005, incomparable: fail}")
+    doubtful = files(BAD, strict, metrics=measured(GOOD))
+    assert report_on(files(GOOD, strict), doubtful).verdict.unclear
+    report = report_on(files(GOOD), files(GOOD, metrics=claiming(0.2)))
+    assert report.gates[0].outcome is FAILED
+    assert "metrics.json of the head says 0.2" in report.gates[0].reason
+
+
+def test_a_floor_does_not_hold_by_a_number_that_the_heads_predictions_contradict() -> None:
+    config = BASIC.replace("max_drop: 0.005", "min: 0.5")
+    report = report_on(files(GOOD, config), files(BAD, config, metrics=measured(GOOD)))
+    assert report.gates[0].outcome is INCOMPARABLE
+    report = report_on(files(GOOD, config, metrics=claiming(0.9)), files(GOOD, config))
+    assert report.gates[0].outcome is PASSED
+
+
+def test_flipped_targets_beside_the_old_metrics_are_not_equal() -> None:
+    flipped = GOOD.assign(y_true=1 - GOOD["y_true"])
+    report = report_on(files(GOOD), files(flipped, metrics=measured(GOOD)))
+    assert report.gates[0].outcome is INCOMPARABLE
+    assert "p.csv gives roc_auc 0.2" in report.gates[0].reason
 
 
 @pytest.mark.parametrize(("digits", "reproduced"), [(3, True), (4, True), (2, False)])
@@ -375,9 +420,7 @@ def test_a_slice_that_is_provably_worse_fails_though_the_whole_does_not() -> Non
     (result,) = of(report, Subject.SLICE)
     assert (result.outcome, result.gate.metric) == (FAILED, "roc_auc on slices")
     assert result.reason.startswith("worst on channel: web (")
-    assert (
-        "2 slices judged, 1 provably worse, 1 too small" in result.reason
-    )
+    assert "2 slices judged, 1 provably worse, 1 too small" in result.reason
     assert result.delta is not None
     assert result.delta.base is not None
     assert not report.is_ok
