@@ -39,6 +39,7 @@ def test_a_good_one_passes_and_is_told_of_everywhere(site: World, github: FakeGi
     assert "::error" not in done.err
     assert "::warning" not in done.err
     assert runner.document("report")["head_sha"] == head
+    assert "On merge: Register credit v0.0.1; Assign staging to credit v0.0.1." in comment["body"]
     assert runner.document("run")["schema"] == "modelci.run/1"
 
 

@@ -172,6 +172,7 @@ def good() -> Report:
         gates=judge_all(GATES, GOOD_METRICS),
         run=RUN,
         run_url=RUN_URL,
+        on_merge=("Register credit v1.3.0", "Assign staging to credit v1.3.0"),
     )
 
 

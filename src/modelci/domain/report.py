@@ -70,7 +70,7 @@ class Report:
 
     ``head_sha`` is the commit that a pull request shows; ``head.sha`` the one that was compared
     (they differ where a forge tests a merge of the two). ``from_fork`` says that nobody here
-    vouches for the figures.
+    vouches for the figures. ``on_merge`` is what a merge would promote, as far as can be said.
     """
 
     base: Revision | None
@@ -99,6 +99,7 @@ class Report:
     notes: tuple[str, ...] = ()
     run_url: str | None = None
     from_fork: bool = False
+    on_merge: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

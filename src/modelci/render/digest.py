@@ -86,6 +86,11 @@ def digest(report: Report) -> Digest:
     )
 
 
+def outlook(report: Report) -> str:
+    """Return what a merge would promote, in a line; nothing where that is not known."""
+    return f"On merge: {'; '.join(report.on_merge)}." if report.on_merge else ""
+
+
 def sentence(headline: Headline) -> str:
     """Return the verdict without any setting."""
     return "".join(text for _, text in headline.phrases)

@@ -1,10 +1,13 @@
 """A report as one HTML page that needs nothing but itself: no network, no other file."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
+
+from markupsafe import Markup, escape
 
 from modelci.domain.gates import GateResult
 from modelci.domain.history import MetricHistory
@@ -15,7 +18,14 @@ from modelci.domain.report import Report, Revision
 from modelci.errors import ConfigError
 from modelci.render import page, pictures, quantities, templating, vega
 from modelci.render.charts import spark, whisker
-from modelci.render.digest import FROM_FORK, digest, revision_label, run_counts, short_sha
+from modelci.render.digest import (
+    FROM_FORK,
+    digest,
+    outlook,
+    revision_label,
+    run_counts,
+    short_sha,
+)
 from modelci.render.escape import PROSE_LIMIT, clean, log_lines, web_address
 from modelci.render.rows import (
     Heat,
@@ -71,6 +81,7 @@ def render_page(report: Report, *, title: str, overrides: Overrides | None = Non
     context = _context(report)
     environment.filters |= {
         "name": _name,
+        "breaks": _breaks,
         "prose": _prose,
         "percent": _percent,
         "heat": _heater(context["heat"]),
@@ -117,6 +128,7 @@ def _context(report: Report) -> dict[str, Any]:
         "has_base": report.base is not None,
         "shows_files": view.shows_files,
         "from_fork": FROM_FORK if report.from_fork else "",
+        "outlook": outlook(report),
         "gates": _listing(view.troubled + view.passed, lambda one: (gate_row(one), whisker(one))),
         "level": _level(report.gates),
         "waiver_changes": [waiver_edit(one) for one in report.waiver_changes[:_MOST_ROWS]],
@@ -271,6 +283,14 @@ def _listing(items: Sequence[T], row: Callable[[T], Any]) -> Listing[Any]:
 
 def _name(text: str) -> str:
     return clean(text, _NAME_LIMIT) if text.strip() else '""'
+
+
+def _breaks(name: str) -> Markup:
+    """Return a name as HTML in which a line may end behind a slash, colon, dot or underscore."""
+    return Markup(_JOINT.sub(r"\g<0><wbr>", str(escape(name))))  # noqa: S704 - escaped just here
+
+
+_JOINT = re.compile(r"[/:._](?=\S)")
 
 
 def _prose(text: str) -> str:

@@ -21,6 +21,7 @@ from modelci.render.digest import (
     Role,
     Tone,
     digest,
+    outlook,
     run_counts,
     short_sha,
 )
@@ -147,7 +148,8 @@ def _sections(
     """Return the sections' names and texts, in order; a name may come several times."""
     view = digest(report)
     fork = f"\n\n> [!IMPORTANT]\n> {FROM_FORK}" if report.from_fork else ""
-    heading = f"## {prose(title, 200)}\n\n{_verdict(view.headline)}{fork}"
+    merge = f"\n\n{prose(outlook(report), 1_000)}" if report.on_merge else ""
+    heading = f"## {prose(title, 200)}\n\n{_verdict(view.headline)}{merge}{fork}"
     blocks = [
         Block(rank=0, section="headline", head=heading),
         *_attention(report, view),

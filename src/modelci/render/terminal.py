@@ -1,5 +1,6 @@
 """Reports, plans, runs and promotions as text for a terminal."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from itertools import islice
@@ -27,6 +28,7 @@ from modelci.render.digest import (
     Role,
     Tone,
     digest,
+    outlook,
     revision_label,
     run_counts,
     short_sha,
@@ -218,6 +220,8 @@ def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableT
     yield _verdict(view.headline)
     if report.from_fork:
         yield from _remarks([FROM_FORK])
+    if report.on_merge:
+        yield from _remarks([outlook(report)])
     yield from _section(
         "Gates", view.troubled + view.passed, _GATE_TITLES[wide], _gate_cells(view, wide=wide)
     )
@@ -234,11 +238,11 @@ def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableT
 
 def _edits(report: Report) -> Iterator[str]:
     for one in report.gate_changes:
-        yield f"the change edits its own gates; {one}"
+        yield f"The change edits its own gates; {one}"
     for setting in report.setting_changes:
-        yield f"the change edits its own gates; {setting}"
+        yield f"The change edits its own gates; {setting}"
     for kind, row in map(waiver_edit, report.waiver_changes):
-        yield f"the change edits waivers; {kind}: {row.gate}, {_waiver(row)}"
+        yield f"The change edits waivers; {kind}: {row.gate}, {_waiver(row)}"
 
 
 def _waiver(row: WaiverRow) -> str:
@@ -456,7 +460,12 @@ def _table(
             overflow="fold",
         )
     for cells in islice(rows, most):
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+        shown = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
+        table.add_row(*shown)
+        for column, cell in zip(table.columns, shown, strict=True):
+            if cell.style == _NAME and not column.no_wrap:
+                least = min(_LEAST_NAME, cell.cell_len)
+                column.min_width = max(least, column.min_width or 0)
     return table
 
 
@@ -465,7 +474,18 @@ def _metric_name(path: str, name: str, view: Digest) -> Text:
 
 
 def _name(text: str) -> Text:
-    return Text(terminal(text) if text.strip() else '""', "cyan")
+    shown = terminal(text) if text.strip() else '""'
+    return Text(_JOINT.sub(rf"\g<0>{_BREAK}", shown), _NAME)
+
+
+_NAME = "cyan"
+_LEAST_NAME = 24
+_JOINT = re.compile(r"[/:._](?=\S)")
+_BREAK = "\x1f"
+"""Where a name may end its line. Rich takes it for a space without a width; it is not printed.
+
+No foreign text holds it: it is a control character, and those are spelt out.
+"""
 
 
 def _text(text: str) -> Text:
@@ -491,5 +511,5 @@ def _print(parts: Iterable[RenderableType], *, width: int, colour: bool) -> str:
         if place:
             console.print()
         console.print(part)
-    lines = (line.rstrip() for line in out.getvalue().split("\n"))
+    lines = (line.rstrip() for line in out.getvalue().replace(_BREAK, "").split("\n"))
     return "\n".join(lines)

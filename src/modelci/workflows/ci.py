@@ -110,6 +110,8 @@ def run_ci(
             rescorer=rescorer if run.is_ok else None,
             plots=plots,
         )
+        if job is Job.PULL_REQUEST and report.is_ok:
+            report = _with_outlook(report, git, reader, config, progress)
         codec.write(report, folder / "report.json")
         check.conclude(report)
     done = Done(job=job, run=run, report=report)
@@ -143,6 +145,24 @@ def run_ci(
             folder=folder,
         )
     return done
+
+
+def _with_outlook(
+    report: Report, git: Git, reader: SnapshotReader, config: Config, progress: Progress
+) -> Report:
+    """Add what the merge would promote; whatever is wrong with that is the merge's to say."""
+    try:
+        outlook = promote.foresee(
+            git=git,
+            reader=reader,
+            settings=config.promote,
+            registry=config.registry,
+            progress=progress,
+        )
+    except ModelCIError as error:
+        progress.warn(f"What a merge would promote is not known: {error}")
+        return report
+    return replace(report, on_merge=outlook)
 
 
 def _record_results(git: Git, reader: SnapshotReader, folder: Path) -> None:

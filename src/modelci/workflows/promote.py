@@ -153,6 +153,50 @@ def promote(
     return replace(promotion, notes=(*promotion.notes, *notes))
 
 
+def foresee(
+    *,
+    git: Git,
+    reader: SnapshotReader,
+    settings: PromoteConfig,
+    registry: RegistryConfig = _ANYBODY,
+    progress: Progress,
+) -> tuple[str, ...]:
+    """Say what a merge of the work tree would promote, by the remote's tags as they are now.
+
+    Nothing where no artifact is declared, or the remote does not let us read its tags.
+    """
+    git = git.with_remote(settings.remote) if settings.remote else git
+    commit = git.head()
+    snapshot = reader.read(git.work_tree())
+    if commit is None or not snapshot.artifacts:
+        return ()
+    checkout = Checkout(
+        commit=commit,
+        snapshot=snapshot,
+        artifacts=chosen_artifacts(snapshot, settings),
+        remote=git.remote(),
+    )
+    try:
+        tags = _read_tags(git, checkout)
+        states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
+        gathered = _gather(git, reader, checkout, tags, states)
+        asked = _ask_commits(git, gathered, progress)
+    except ForgeError as error:
+        progress.note(f"What a merge would promote is not known: {error}")
+        return ()
+    found = plan_promotion(
+        list(_candidates(gathered, settings, asked)),
+        gathered.registry,
+        commit=commit.sha,
+        committed_seconds=commit.seconds,
+        rules=Rules(order=settings.stages),
+    )
+    return (
+        *(tag.subject for tag in found.tags),
+        *(f"{one.artifact}: {one.reason}" for one in found.unpromoted),
+    )
+
+
 def _require_known(only: Collection[str], checkout: Checkout) -> None:
     names = [one.name for one in checkout.artifacts]
     for name in only:
