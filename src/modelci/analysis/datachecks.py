@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from modelci.domain.evaluation import ColumnRule, ColumnType
 
 _Mask = NDArray[np.bool_]
+_AGAIN = "in an earlier row already"
 _MAX_EXAMPLES = 3
 _MAX_TEXT = 40
 
@@ -88,7 +89,7 @@ class _Checks:
         if rule.max_missing is not None:
             yield self._gaps(name, self._rows - len(values), rule.max_missing)
         if rule.unique:
-            yield self._breaking(f"{name}: unique", values, _repeated(values), "there before")
+            yield self._breaking(f"{name}: unique", values, _repeated(values), _AGAIN)
 
     def ids(self, name: str | None, others: Mapping[str, "pd.Series[Any]"]) -> Iterator[Finding]:
         if name is None:
@@ -100,7 +101,7 @@ class _Checks:
         gaps = int(column.isna().sum())
         yield self._count(f"{name}: missing ids", gaps, "rows without an id" if gaps else "none")
         values = column[~column.isna()]
-        yield self._breaking(f"duplicate {name}", values, _repeated(values), "there before")
+        yield self._breaking(f"duplicate {name}", values, _repeated(values), _AGAIN)
         for path, theirs in others.items():
             shared = np.asarray(_keys(values).isin(set(_keys(theirs[~theirs.isna()]))))
             yield self._breaking(f"ids also in {path}", values, shared, "in both")
@@ -134,7 +135,8 @@ class _Checks:
 
     def _breaking(self, name: str, values: "pd.Series[Any]", wrong: _Mask, how: str) -> Finding:
         count = int(wrong.sum())
-        reason = f"{count:,} values {how}: {_examples(values[wrong].head(20))}" if count else "none"
+        what = f"{count:,} {'value' if count == 1 else 'values'}"
+        reason = f"{what} {how}: {_examples(values[wrong].head(20))}" if count else "none"
         return self._count(name, count, reason)
 
     def _one(self, name: str, is_broken: bool, reason: str) -> Finding:  # noqa: FBT001

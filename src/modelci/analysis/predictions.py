@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from modelci.domain.evaluation import Evaluation, Label, Task
 
+_MOST_TEXT = 40
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -78,7 +80,7 @@ def read_sample(frame: pd.DataFrame, evaluation: Evaluation) -> Sample:
     ids = _column(frame, evaluation.id)
     if not ids.is_unique:
         twice = ids[ids.duplicated()].iloc[0]
-        raise ValueError(f"column {evaluation.id!r} holds {twice!r} more than once")
+        raise ValueError(f"column {evaluation.id!r} holds {_shown(twice)} more than once")
     return _READERS[evaluation.task](frame, evaluation)
 
 
@@ -202,10 +204,28 @@ def _numbers(frame: pd.DataFrame, name: str) -> Floats:
     except (TypeError, ValueError) as error:
         if "column" in str(error):
             raise
-        raise ValueError(f"column {name!r} holds what is no number") from None
+        wrong = _first_wrong(_column(frame, name))
+        raise ValueError(f"column {name!r} holds {wrong}, which is no number") from None
     if not np.isfinite(numbers).all():
-        raise ValueError(f"column {name!r} holds what is not finite")
+        place = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise ValueError(f"column {name!r} holds {numbers[place]:g} in row {place + 1:,}")
     return numbers
+
+
+def _first_wrong(column: "pd.Series[Any]") -> str:
+    """Return the first value that is no number, and its row, counted from 1."""
+    for row, value in enumerate(column, start=1):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            return f"{_shown(value)} in row {row:,}"
+    return "something"
+
+
+def _shown(value: object) -> str:
+    """Return a value as one writes it, texts in quotes; the most that a sentence can hold."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
 
 
 def _probability(frame: pd.DataFrame, name: str) -> Floats:

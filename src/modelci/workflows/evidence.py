@@ -130,13 +130,14 @@ def _gather(
         ours = _read_head(evaluation, config, reader)
         head = read_sample(ours.frame, evaluation)
     except _UNUSABLE as error:
-        return _nothing(evaluation, f"predictions of the head: {_said(error)}")
+        return _nothing(evaluation, _unread(evaluation, Side.HEAD, error))
     try:
         theirs = reader.read(Side.BASE, evaluation.predictions, _columns(evaluation))
         base = read_sample(theirs.frame, evaluation)
         case = _pair(evaluation, theirs, ours, base, head)
     except _UNUSABLE as error:
-        reason = _said(error) if sides.base is None else f"predictions of the base: {_said(error)}"
+        no_base = sides.base is None
+        reason = _said(error) if no_base else _unread(evaluation, Side.BASE, error)
         result = _result(evaluation, reason, ours=ours)
         return Case(evaluation=evaluation, result=result, head=head, reason=reason)
     if case.differs and evaluation.rescore and rescorer and sides.base is not None:
@@ -146,6 +147,12 @@ def _gather(
 
 _UNUSABLE = (MissingDataError, ValueError, TypeError)
 """What reading a sample raises: TypeError is pandas' of lists and objects in a column."""
+
+
+def _unread(evaluation: Evaluation, side: Side, error: Exception) -> str:
+    if isinstance(error, MissingDataError):  # it names the file
+        return f"predictions of the {side}: {_said(error)}"
+    return f"{evaluation.predictions} of the {side} cannot be read: {_said(error)}"
 
 
 def _said(error: Exception) -> str:

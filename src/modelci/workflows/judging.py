@@ -14,7 +14,16 @@ from modelci.analysis.slices import find_slices, judge_slices, worst
 from modelci.config.model import Config, DataConfig, FairnessConfig
 from modelci.domain.evaluation import Evaluation, Mode, Task
 from modelci.domain.evidence import EvaluationResult, Evidence
-from modelci.domain.gates import Gate, GateResult, Grounds, Outcome, Severity, Subject
+from modelci.domain.gates import (
+    Gate,
+    GateResult,
+    Grounds,
+    Outcome,
+    Rule,
+    Severity,
+    Subject,
+    Threshold,
+)
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, MetricValue, matches
 from modelci.domain.plots import Side
 from modelci.domain.slices import FairnessResult, SliceResult
@@ -70,13 +79,42 @@ def judge_evidence(
     gates = (*slice_gates, *fairness_gates, *_judge_baseline(cases, config))
     return Findings(
         grounds=grounds,
-        gates=(*gates, *(result for results, _ in data for result in results)),
+        gates=(*_once(cases, gates), *(result for results, _ in data for result in results)),
         evaluations=tuple(case.result for case in cases),
         slices=slices,
         fairness=fairness,
         notes=(*_rescored_notes(cases), *notes),
         names=frozenset(name for _, names in data for name in names)
         | {result.gate.metric for result in gates},
+    )
+
+
+def _once(cases: Sequence[Case], gates: Sequence[GateResult]) -> Iterator[GateResult]:
+    """Yield the results; those that want for one and the same predictions are one result."""
+    by_cause = {case.missing: case for case in cases if case.missing}
+    wanting = {cause: [one for one in gates if one.reason == cause] for cause in by_cause}
+    for cause, results in wanting.items():
+        if len(results) > 1:
+            yield _unread(by_cause[cause], results, cases)
+    for result in gates:
+        if len(wanting.get(result.reason, ())) < 2:
+            yield result
+
+
+def _unread(case: Case, results: Sequence[GateResult], cases: Sequence[Case]) -> GateResult:
+    blocks = any(one.gate.severity is Severity.BLOCK for one in results)
+    gate = Gate(
+        metric="predictions",
+        rule=Rule.MAX,
+        threshold=Threshold(value=0.0),
+        severity=Severity.BLOCK if blocks else Severity.WARN,
+    )
+    return _finish(
+        _named(gate, case, cases),
+        Subject.DATA,
+        Outcome.MISSING,
+        f"{case.missing}; {len(results):,} gates need them",
+        mode=Mode.POINT,
     )
 
 
@@ -261,38 +299,77 @@ def _named(gate: Gate, case: Case, cases: Sequence[Case]) -> Gate:
     return replace(gate, metric=f"{gate.metric} of {case.evaluation.predictions}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A measure to judge slices by, under the name that the user has for it."""
+
+    name: str
+    measure: str
+    severity: Severity
+
+
 def _judge_slices(
     cases: Sequence[Case], config: Config, grounds: Mapping[MetricKey, Grounds]
 ) -> tuple[tuple[SliceResult, ...], tuple[GateResult, ...]]:
     slices: list[SliceResult] = []
     gates: list[GateResult] = []
     for case in cases if config.slices.by else ():
-        measures = _slice_measures(case, config, grounds)
-        found = _slices_of(case, config, measures)
-        for measure in measures or ("metrics",):
-            gate = _named(config.slices.gate(measure), case, cases)
-            if isinstance(found, _Unjudged):
-                gates.append(_finish(gate, Subject.SLICE, found.outcome, found.reason))
-                continue
-            mine = [one for one in found if one.measure == measure]
-            gates.append(_sum_up(gate, mine, case, config.slices.min_rows))
+        asked = _slice_measures(case, config, grounds)
+        known = measures_for(case.evaluation.task)
+        found = _slices_of(case, config, [one.measure for one in asked if one.measure in known])
+        for one in asked or (_Asked("metrics", "", config.slices.severity),):
+            gate = replace(config.slices.gate(one.name), severity=one.severity)
+            gates.append(_judge_measure(_named(gate, case, cases), one, found, case, config))
         slices += () if isinstance(found, _Unjudged) else found
     return tuple(slices), tuple(gates)
 
 
+def _judge_measure(
+    gate: Gate,
+    asked: _Asked,
+    found: "tuple[SliceResult, ...] | _Unjudged",
+    case: Case,
+    config: Config,
+) -> GateResult:
+    task = case.evaluation.task
+    if asked.measure and case.head is not None and asked.measure not in measures_for(task):
+        reason = f"{asked.name} is no measure of {task} predictions"
+        return _finish(gate, Subject.SLICE, Outcome.MISSING, reason)
+    if isinstance(found, _Unjudged):
+        return _finish(gate, Subject.SLICE, found.outcome, found.reason)
+    mine = [one for one in found if one.measure == asked.measure]
+    return _sum_up(gate, mine, case, config.slices.min_rows)
+
+
 def _slice_measures(
     case: Case, config: Config, grounds: Mapping[MetricKey, Grounds]
-) -> tuple[str, ...]:
+) -> tuple[_Asked, ...]:
     """Return the measures asked for, by default those of the gates that compare with the base."""
-    names: Iterable[str] = config.slices.metrics
-    if not names:
-        gated = [gate.metric for gate in config.all_gates() if gate.rule.is_relative_to_base]
-        names = [key.name for key in grounds if any(matches(one, key) for one in gated)]
-    measures = (measure_of(name) or name for name in names)
-    known = measures_for(case.evaluation.task)
+    severity = config.slices.severity
+    asked = [_Asked(name, measure_of(name) or name, severity) for name in config.slices.metrics]
+    found: dict[str, _Asked] = {}
+    for one in asked or _gated(config, grounds):
+        first = found.setdefault(one.measure, one)
+        if one.severity is Severity.BLOCK:
+            found[one.measure] = replace(first, severity=Severity.BLOCK)
     if len(config.evaluation) > 1:  # what is no measure of this one may be another's
-        measures = (one for one in measures if one in known)
-    return tuple(dict.fromkeys(measures))
+        known = measures_for(case.evaluation.task)
+        found = {measure: one for measure, one in found.items() if measure in known}
+    return tuple(found.values())
+
+
+def _gated(config: Config, grounds: Mapping[MetricKey, Grounds]) -> Iterator[_Asked]:
+    """Yield the metrics of gates that compare; what only warns in whole only warns in part."""
+    for gate in config.all_gates():
+        if not gate.rule.is_relative_to_base:
+            continue
+        severity = Severity.WARN if gate.severity is Severity.WARN else config.slices.severity
+        plain = gate.metric.rpartition(":")[2]
+        for key in grounds:
+            measure = measure_of(key.name)
+            if measure is not None and matches(gate.metric, key):
+                name = key.name if set(plain) & set("*?[") else plain
+                yield _Asked(name, measure, severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,9 +520,9 @@ def _judge_baseline(cases: Sequence[Case], config: Config) -> Iterator[GateResul
             known = measure in measures_for(case.evaluation.task)
             if not known and len(cases) > 1:
                 continue
-            gate = _named(config.baseline.gate(measure), case, cases)
+            gate = _named(config.baseline.gate(name), case, cases)
             if case.head is None or not known:
-                tasks = f"{measure} is no measure of {case.evaluation.task} predictions"
+                tasks = f"{name} is no measure of {case.evaluation.task} predictions"
                 reason = case.missing or tasks
                 yield _finish(gate, Subject.BASELINE, Outcome.MISSING, reason)
                 continue
@@ -501,6 +578,7 @@ def _rest(
 ) -> Iterator[GateResult]:
     if len(findings) > broken:
         holding = len(findings) - broken
-        reason = f"{holding} of {len(findings)} checks hold for {rows:,} rows"
+        the_other = "the other " if broken else ""
+        reason = f"{the_other}{holding} of {len(findings)} checks hold for {rows:,} rows"
         gate = data.gate("checks")
         yield _finish(gate, Subject.DATA, Outcome.PASSED, reason, mode=Mode.POINT)

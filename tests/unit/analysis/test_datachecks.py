@@ -80,8 +80,8 @@ def test_values_out_of_bounds_are_counted_with_examples() -> None:
         "age: above max": 1,
         "region: values": 1,
     }
-    assert found["age: above max"].reason == "1 values above 100: 130"
-    assert found["region: values"].reason == "1 values not among those allowed: x"
+    assert found["age: above max"].reason == "1 value above 100: 130"
+    assert found["region: values"].reason == "1 value not among those allowed: x"
 
 
 def test_bounds_of_text_say_that_there_is_nothing_to_bound() -> None:

@@ -298,7 +298,7 @@ class NestedTables(FakeTables):
 def test_columns_of_lists_are_no_crash() -> None:
     nested = NestedTables()
     report = report_on(files(GOOD), files(BAD), tables=nested)
-    assert "no evidence: predictions of the head: " in report.gates[0].reason
+    assert "no evidence: p.csv of the head cannot be read: " in report.gates[0].reason
     nested.column = "channel"
     config = FAIR + "slices: {by: [channel]}\n"
     report = report_on(files(GOOD, config), files(BAD, config), tables=nested)
@@ -574,6 +574,52 @@ def test_a_baseline_of_what_is_no_measure_is_missing(metric: str) -> None:
     assert "is no measure of binary predictions" in result.reason
 
 
+def test_a_slice_measure_that_is_none_spares_the_others_and_all_have_the_users_names() -> None:
+    config = SLICED.replace("min_rows: 500", "min_rows: 500, metrics: [auc, latency]")
+    config += "baseline: {metrics: [auc]}\n"
+    report = report_on(files(GOOD, config), files(NOISY, config))
+    good, bad = of(report, Subject.SLICE)
+    assert (good.gate.metric, good.outcome) == ("auc on slices", PASSED)
+    assert (bad.gate.metric, bad.outcome) == ("latency on slices", MISSING)
+    assert bad.reason == "latency is no measure of binary predictions"
+    assert [one.gate.metric for one in of(report, Subject.BASELINE)] == ["auc against a dummy"]
+
+
+@pytest.mark.parametrize(("severity", "outcome"), [("warn", Outcome.WARNED), ("block", FAILED)])
+def test_slices_of_a_metric_that_only_warns_only_warn(severity: str, outcome: Outcome) -> None:
+    config = SLICED.replace("0.005}", f"0.005, severity: {severity}}}")
+    config = config.replace("metric: roc_auc", "metric: 'metrics.json:*auc'")
+    report = report_on(files(GOOD, config), files(worse_on_web(), config))
+    (result,) = of(report, Subject.SLICE)
+    assert (result.gate.metric, result.outcome) == ("roc_auc on slices", outcome)
+
+
+@pytest.mark.parametrize(
+    ("broken", "cause"),
+    [
+        (pd.concat([GOOD, GOOD.head(1)]), "column 'id' holds 0 more than once"),
+        (GOOD.drop(columns=["score"]), "there is no column 'score'"),
+        (GOOD.assign(score=GOOD["score"].where(GOOD["id"] != 5)), "column 'score' has no value"),
+        (GOOD.head(0), "there are no rows"),
+    ],
+)
+def test_predictions_that_cannot_be_read_are_one_result_that_says_why(
+    broken: pd.DataFrame, cause: str
+) -> None:
+    config = SLICED.replace("min_rows: 500", "metrics: [roc_auc, accuracy]")
+    config += "baseline: {metrics: [roc_auc]}\n"
+    config += "fairness: [{column: channel, metric: demographic_parity, max: 0.9}]\n"
+    config += "waivers: [{gate: accuracy on slices, reason: r, author: a, expires: 2030-01-01}]\n"
+    report = report_on(files(GOOD, config), files(GOOD, config) | {"p.csv": csv(broken)})
+    (result,) = (one for one in report.gates if one.subject is not Subject.METRIC)
+    assert (result.gate.metric, result.outcome, result.blocks) == ("predictions", MISSING, True)
+    assert result.reason.startswith("p.csv of the head cannot be read: ")
+    assert cause in result.reason
+    assert result.reason.endswith("; 4 gates need them")
+    (note,) = report.notes
+    assert cause in note
+
+
 def test_two_evaluations_keep_their_gates_apart() -> None:
     config = SLICED.replace(
         "evaluation: {predictions: p.csv}",
@@ -616,7 +662,9 @@ def test_each_check_of_the_data_that_fails_is_a_gate() -> None:
     report = report_on(files(None, DATA), files(None, DATA, test=young, train=leaking))
     failed = {result.gate.metric: result.reason for result in report.gates if result.blocks}
     assert set(failed) == {"test.csv: age: below min", "test.csv: ids also in train.csv"}
-    assert "1 values in both: 7" in failed["test.csv: ids also in train.csv"]
+    assert "1 value in both: 7" in failed["test.csv: ids also in train.csv"]
+    (held,) = (result for result in report.gates if not result.blocks)
+    assert held.reason.startswith("the other ")
 
 
 def test_a_column_that_is_gone_is_a_finding_and_a_file_that_is_gone_is_missing() -> None:
