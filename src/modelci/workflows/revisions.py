@@ -8,6 +8,7 @@ from modelci.domain.events import CIContext, EventKind
 from modelci.domain.registry import (
     ArtifactState,
     RegisteredVersion,
+    find_version,
     fold_registry,
     newest_version,
 )
@@ -104,7 +105,7 @@ def _registered(
                 hint=f"There are {known}." if known else "None of its stages is held.",
             )
         return Revision(sha=holder.commit, name=name, chosen=f"{holder.label} holds {stage}")
-    found = _find_version(state, version or "latest")
+    found = find_version(state, version or "latest")
     if found is None:
         labels = [f"v{one.version}" for one in state.versions if one.active]
         more = f" and {len(labels) - _MOST_KNOWN:,} more" if len(labels) > _MOST_KNOWN else ""
@@ -114,17 +115,6 @@ def _registered(
             hint=f"There are {known}." if known else "None of its versions is active.",
         )
     return Revision(sha=found.commit, name=name, chosen=f"version v{found.version}")
-
-
-def _find_version(state: ArtifactState, wanted: str) -> RegisteredVersion | None:
-    """Return the version itself, also a deregistered one; or the greatest active that begins so."""
-    if wanted == "latest":
-        return state.latest
-    exact = next((one for one in state.versions if f"v{one.version}" == wanted), None)
-    within = (one for one in state.versions if one.active and not one.version.pre)
-    return exact or next(
-        (one for one in within if f"v{one.version}".startswith(f"{wanted}.")), None
-    )
 
 
 def promoted_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> tuple[str, ...]:
@@ -169,7 +159,10 @@ def choose_base(
             progress.warn(f"What the push replaced cannot be compared with. {error}")
         else:
             return Revision(
-                sha=context.before, name=context.before[:7], chosen="what the push replaced"
+                sha=context.before,
+                name=context.before[:7],
+                chosen="what the push replaced",
+                merged=main is not None and context.branch == main,
             )
     return _local_base(
         git,
@@ -229,7 +222,10 @@ def _local_base(
         return None
     _bring(git, commit.parents[0])
     return Revision(
-        sha=commit.parents[0], name="HEAD^", chosen=f"the parent of a commit that is on {name}"
+        sha=commit.parents[0],
+        name="HEAD^",
+        chosen=f"the parent of a commit that is on {name}",
+        merged=True,
     )
 
 
@@ -258,7 +254,11 @@ def _newest_version(
     if version is None or not git.has(version.commit):
         return None
     return Revision(
-        sha=version.commit, name=version.tag, chosen="the newest version", tag=version.tag
+        sha=version.commit,
+        name=version.tag,
+        chosen="the newest version",
+        tag=version.tag,
+        merged=True,
     )
 
 
