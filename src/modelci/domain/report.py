@@ -17,7 +17,8 @@ from modelci.domain.slices import FairnessResult, SliceResult
 class Revision:
     """One side of a comparison. ``chosen`` says how it was found; ``dirty`` is the work tree.
 
-    ``tag`` names the registered version that it is, where it was chosen for being one.
+    ``tag`` names the registered version that it is, where it was chosen for being one. ``merged``
+    says of a base that what it was chosen for is on the default branch already.
     """
 
     sha: str | None
@@ -25,6 +26,7 @@ class Revision:
     chosen: str
     dirty: bool = False
     tag: str | None = None
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

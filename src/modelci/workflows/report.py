@@ -179,7 +179,7 @@ def _gather(
     base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
     # What is merged has been reviewed, gates and all: only a proposal is judged by other gates
     # than its own. Else gates that are mended on main would wait for a version to take effect.
-    is_merged = theirs is not None and theirs.tag is not None
+    is_merged = theirs is not None and theirs.merged
     judging, notes = (proposed, ()) if is_merged else _judging_config(base_tree, proposed)
     return Gathered(
         base=theirs,

@@ -240,3 +240,26 @@ def test_a_second_entry_of_a_name_and_another_order_are_edits_too() -> None:
         "slices.by: [a, b] → [b, a]",
         "budget[m#2]: not set → path: m, max_increase: 1",
     ]
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_what_is_merged_is_judged_by_its_own_gates_without_a_version_too(pushed: bool) -> None:
+    remote = FakeRemote()
+    start = remote.commit(files(0.8))
+    head = remote.commit(files(0.7, LOOSE), parents=[start])
+    push = CIContext(
+        event=EventKind.PUSH, sha=head, before=start, branch="main", default_branch="main"
+    )
+    git = FakeGit(ROOT, remote, at=head, branch="main")
+    report = report_on(git, context=push if pushed else None)
+    (result,) = report.gates
+    assert str(result.gate) == "auc max_drop 0.5"
+    assert report.is_ok
+    assert (report.gate_changes, report.setting_changes) == ((), ())
+
+
+def test_an_uncommitted_change_on_the_default_branch_is_not_merged() -> None:
+    remote = FakeRemote()
+    git = FakeGit(ROOT, remote, at=remote.commit(files(0.8)), branch="main")
+    git.files.update(files(0.7, LOOSE))
+    assert not report_on(git).is_ok

@@ -290,8 +290,18 @@ def test_a_push_is_compared_with_what_it_replaced(remote: FakeRemote, depth: int
     main = grow(remote, 4)
     git = FakeGit(ROOT, remote, depth=depth)
     found = choose(git, push(main[3], main[1]))
-    assert found == Revision(sha=main[1], name=main[1][:7], chosen="what the push replaced")
+    assert found == Revision(
+        sha=main[1], name=main[1][:7], chosen="what the push replaced", merged=True
+    )
     assert git.has(main[1])
+
+
+def test_what_is_pushed_to_a_branch_is_not_merged(remote: FakeRemote) -> None:
+    side = grow(remote, 3, "side", start=grow(remote, 1)[0])
+    git = FakeGit(ROOT, remote, at=side[2], branch="side")
+    found = choose(git, push(side[2], side[1], branch="side"))
+    assert found is not None
+    assert (found.chosen, found.merged) == ("what the push replaced", False)
 
 
 def test_results_committed_on_top_of_a_push_do_not_change_its_base(remote: FakeRemote) -> None:
