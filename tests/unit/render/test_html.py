@@ -13,7 +13,7 @@ from modelci.domain.plots import Plot
 from modelci.domain.report import Report
 from modelci.render import html
 
-VOID = {"meta", "link", "input", "rect", "img"}
+VOID = {"meta", "link", "input", "rect", "img", "wbr"}
 
 
 class Page(HTMLParser):

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import pytest
 from tests.golden import samples
 from tests.unit.render.test_escape import MARKDOWN, assert_inert
 
+from modelci.domain.changes import ValueChange, ValueKey
+from modelci.domain.pipeline import ChangeKind
 from modelci.domain.report import Report
 from modelci.errors import ConfigError
 from modelci.render.html import render_page
@@ -163,3 +167,17 @@ def test_the_page_has_blocks_too() -> None:
     only_comment = Overrides(folder="ours", files={COMMENT: ""})
     same = render_page(samples.good(), title="Model report", overrides=only_comment)
     assert same == render_page(samples.good(), title="Model report")
+
+
+def test_the_example_of_the_documentation_reads_the_value_that_it_names() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "reports.md").read_text(encoding="utf-8")
+    example = text.partition("```jinja\n")[2].partition("```")[0]
+    seed = ValueChange(
+        key=ValueKey(path="params.yaml", name="train.seed"), base=7, head=8, kind=ChangeKind.CHANGED
+    )
+    other = ValueChange(
+        key=ValueKey(path="params.yaml", name="another"), base=1, head=2, kind=ChangeKind.CHANGED
+    )
+    shown = comment(example, replace(samples.good(), params=(other, seed)))
+    assert "Owner: credit team.\nThe seed was 7 and is 8.\n" in shown
+    assert "The seed" not in comment(example, replace(samples.good(), params=(other,)))

@@ -1,6 +1,7 @@
 """What a terminal shows is plain, aligned, and never drives it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -8,6 +9,7 @@ from tests.golden import samples
 
 from modelci.domain.artifacts import Artifact
 from modelci.domain.history import History
+from modelci.domain.metrics import MetricKey
 from modelci.domain.pipeline import Plan, PlannedStage, PlannedState, Run
 from modelci.domain.promotion import Candidate, Promotion, Unpromoted, plan_promotion
 from modelci.render import terminal
@@ -160,3 +162,17 @@ def test_a_forks_figures_and_waivers_are_told() -> None:
     text = " ".join(terminal.render_report(samples.unclear(), width=1000).split())
     assert "! These figures come from a fork's own run; nobody here has checked them." in text
     assert "waived until 2025-12-01 by anna@acme.example: the threshold" in text
+
+
+def test_a_name_ends_its_lines_where_a_reader_would_end_them() -> None:
+    names = ("models/credit_scoring.skops:bytes", "predictions.csv:age: below minimum of all")
+    keys = [MetricKey(path="", name=name) for name in names]
+    gates = (replace(one, key=key) for one, key in zip(samples.good().gates, keys, strict=False))
+    text = terminal.render_report(replace(samples.good(), gates=tuple(gates)), width=80)
+    words = {word for line in text.splitlines() for word in line.split()}
+    assert "\x1f" not in text
+    assert {"models/credit_scoring.", "skops:bytes", "predictions.csv:age:", "minimum"} <= words
+
+
+def test_what_a_change_edits_begins_a_sentence() -> None:
+    assert "! The change edits its own gates; " in terminal.render_report(samples.blocked())
