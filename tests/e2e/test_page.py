@@ -175,3 +175,25 @@ def test_a_timeline_is_quiet_too(visit: Opener) -> None:
     assert run
     page = visit.text(timeline.render_timeline(run))
     assert page.locator("h1").is_visible()
+
+
+def test_a_phone_shows_whole_tables_of_slices_and_groups(visit: Opener) -> None:
+    """Nothing of the samples' few columns is behind an edge; what is would be shaded there."""
+    page = visit.report(samples.proven(), viewport={"width": 375, "height": 740})
+    tables = page.locator(".groups .table, .table:has(.heat)")
+    assert tables.count() > 1
+    for table in tables.all():
+        wide, seen = table.evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert wide <= seen
+    shade = page.locator(".table").first.evaluate(
+        "one => getComputedStyle(one).backgroundAttachment"
+    )
+    assert shade == "local, local, scroll, scroll"
+
+
+def test_a_name_may_end_its_line_at_its_joints(visit: Opener) -> None:
+    page = visit.report(samples.proven(), viewport={"width": 375, "height": 740})
+    name = page.locator("#metric-table th code:has(wbr)").first
+    # What is copied or searched has nothing in it that the name has not.
+    assert "\u200b" not in name.inner_text()
+    assert name.inner_text().replace("\n", "") in {one.key.name for one in samples.proven().metrics}
