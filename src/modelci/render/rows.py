@@ -179,10 +179,14 @@ def compares(result: GateResult) -> bool:
 
 def reason_of(result: GateResult) -> str:
     """Return why a gate came out so; of an inconclusive one also what it could have shown."""
-    smallest = _detectable(result)
-    if not smallest or smallest in result.reason:
+    found = _shown(result)
+    if found is None:
         return result.reason
-    return f"{result.reason}; these rows show a worsening only from {smallest} on"
+    what, least = found
+    smallest = quantities.size_of_change(least)
+    if smallest in result.reason:
+        return result.reason
+    return f"{result.reason}; these rows show {what} only from {smallest} on"
 
 
 def _detectable(result: GateResult) -> str:
@@ -191,12 +195,33 @@ def _detectable(result: GateResult) -> str:
 
 
 def smallest_shown(result: GateResult) -> float | None:
-    """Return the worsening that an inconclusive gate's rows would have shown, were it true."""
+    """Return the worsening that an inconclusive gate's rows would have shown, were it true.
+
+    None for what is no comparison with the base: a gap between groups, a gain over a dummy.
+    """
+    found = _shown(result)
+    worsens = result.subject is Subject.METRIC and result.gate.rule is not Rule.MAX_INCREASE
+    return found[1] if found and worsens else None
+
+
+def _shown(result: GateResult) -> tuple[str, float] | None:
+    """Return what an inconclusive gate's rows could have shown, and from which size on."""
     evidence, gate = result.evidence, result.gate
     if evidence is None or result.outcome is not Outcome.INCONCLUSIVE:
         return None
-    allowed = 0.0 if gate.rule is Rule.MIN_GAIN else gate.threshold.against(evidence.base or 0.0)
-    return allowed + evidence.detectable
+    allowed = gate.threshold.against(evidence.base or 0.0)
+    match result.subject:
+        case Subject.FAIRNESS:
+            return "a gap above the limit", allowed + evidence.detectable
+        case Subject.BASELINE:
+            return "a gain over a dummy", allowed + evidence.detectable
+        case Subject.METRIC if gate.rule is not Rule.MIN_GAIN:
+            what = "an increase" if gate.rule is Rule.MAX_INCREASE else "a worsening"
+            return what, allowed + evidence.detectable
+        case Subject.METRIC:  # a gain that is missed is shown from that much below it on
+            least = evidence.detectable - allowed
+            return ("a worsening", least) if least > 0 else None
+    return None
 
 
 def proof_of(result: GateResult) -> str:

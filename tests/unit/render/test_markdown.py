@@ -16,6 +16,8 @@ from modelci.domain.gates import (
     Outcome,
     Rule,
     Severity,
+    Subject,
+    Threshold,
     WhenMissing,
     WhenUnclear,
     judge_all,
@@ -335,6 +337,31 @@ def test_an_undecided_gate_says_what_could_have_been_seen() -> None:
     gate = replace(alone.gates[0].gate, inconclusive=WhenUnclear.FAIL)
     blocked = replace(alone, gates=(replace(alone.gates[0], gate=gate),))
     assert verdict(blocked).startswith("Unclear: 1 of 1 gate is inconclusive (hgb.pr_auc: ")
+
+
+@pytest.mark.parametrize(
+    ("subject", "rule", "said"),
+    [
+        (Subject.METRIC, Rule.MAX_DROP, "show a worsening only from 0.025 on"),
+        (Subject.METRIC, Rule.MAX_INCREASE, "show an increase only from 0.025 on"),
+        (Subject.METRIC, Rule.MIN_GAIN, "show a worsening only from 0.015 on"),
+        (Subject.FAIRNESS, Rule.MAX, "show a gap above the limit only from 0.025 on"),
+        (Subject.BASELINE, Rule.MIN_GAIN, "show a gain over a dummy only from 0.025 on"),
+        (Subject.SLICE, Rule.MAX_DROP, None),
+    ],
+)
+def test_what_could_have_been_seen_has_its_true_name(
+    subject: Subject, rule: Rule, said: str | None
+) -> None:
+    (result, *_) = samples.unclear().gates
+    gate = replace(result.gate, rule=rule, threshold=Threshold(value=0.005))
+    assert result.evidence is not None
+    evidence = replace(result.evidence, detectable=0.02)
+    one = replace(result, gate=gate, subject=subject, evidence=evidence, reason="maybe")
+    text = verdict(replace(samples.unclear(), gates=(one,)))
+    assert (said in text) if said else "these rows" not in text
+    both = verdict(replace(samples.unclear(), gates=(one, replace(one, key=None))))
+    assert ("a worsening shows only" in both) is ("worsening" in (said or ""))
 
 
 def test_the_worst_slices_are_open_and_the_rest_is_folded() -> None:
