@@ -1,9 +1,10 @@
 """``modelci init``, ``doctor`` and ``config``: from a DVC repository to a working set-up."""
 
 import json
+import shutil
 
 import pytest
-from tests.e2e.world import FILES, PIPELINE, Checkout, World, add_dvc
+from tests.e2e.world import FILES, PIPELINE, SETTINGS, Checkout, World, add_dvc
 
 WRITTEN = [
     "modelci.yaml",
@@ -148,6 +149,18 @@ def test_doctor_tries_the_evaluation_and_the_templates(site: World) -> None:
     assert advises(site.laptop, "✗ report.templates: mine/comment.md.j2:1", "docs/", code=3)
     site.laptop.put({"mine/comment.md.j2": "{{ gates }}\n"})
     assert advises(site.laptop, "✓ report.templates: mine renders", "", code=3)
+
+
+def test_doctor_only_warns_of_predictions_that_are_not_here(site: World) -> None:
+    laptop = site.laptop
+    rows = "".join(f"{n},{n % 2},{0.2 + 0.6 * (n % 2)}\n" for n in range(200))
+    laptop.put({"p.csv": "id,y_true,score\n" + rows})
+    assert laptop.run("dvc", "add", "--quiet", "p.csv").code == 0
+    settings = SETTINGS + "evaluation: {predictions: p.csv}\nslices: {by: [y_true]}\n"
+    laptop.put({"modelci.yaml": settings})
+    (laptop.folder / "p.csv").unlink()
+    shutil.rmtree(laptop.folder / ".dvc" / "cache")
+    assert advises(laptop, "! evaluation: p.csv: predictions of the head: p.csv is", "`dvc pull`")
 
 
 def test_doctor_knows_gitlabs_pipeline(site: World) -> None:

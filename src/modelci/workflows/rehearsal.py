@@ -145,11 +145,16 @@ def _gate(result: GateResult) -> Check:
 
 def _fine(config: Config, found: Findings) -> Check:
     rows = sum(one.head_rows or 0 for one in found.evaluations)
-    parts = [f"{rows:,} rows of predictions"] if found.evaluations else []
-    parts += [f"{len(config.slices.by)} ways to slice"] if config.slices.by else []
-    parts += [f"{len(config.fairness)} gaps between groups"] if config.fairness else []
-    parts += [f"{len(config.data)} datasets"] if config.data else []
-    return Check(name=_NAME, health=Health.OK, detail=f"{', '.join(parts)}: all can be judged")
+    counts = (
+        (rows, "row of predictions", "rows of predictions"),
+        (len(config.slices.by), "way to slice", "ways to slice"),
+        (len(config.fairness), "gap between groups", "gaps between groups"),
+        (len(config.data), "dataset", "datasets"),
+    )
+    told = ", ".join(
+        f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count
+    )
+    return Check(name=_NAME, health=Health.OK, detail=f"{told}: all can be judged")
 
 
 def _problem(name: str, detail: str, fix: str) -> Check:
