@@ -304,7 +304,10 @@ class MissingDataError(ConfigError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A dataset's columns; ``hash`` is DVC's or Git's id of the file, None in the work tree."""
+    """A dataset's columns; ``hash`` is DVC's or Git's id of what is read, None outside both.
+
+    In the work tree, too, it is that of the content.
+    """
 
     frame: "DataFrame"
     hash: str | None
@@ -516,3 +519,12 @@ class Forge(Protocol):
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Learn of a tag that was created; a forge that receives the pushes ignores it."""
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """Return the labels of the merged pull requests that a commit belongs to."""
+
+    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow by its file's name, at a branch or tag; a file there is read.
+
+        Raises ForgeError with what is missing: a permission, the file, or its trigger.
+        """

@@ -47,7 +47,10 @@ def _check(path: Path, what: str, check: Callable[[], object]) -> Iterator[Probl
     try:
         check()
     except ValueError as error:
-        yield path, f"{what}: {error}"
+        # A problem is told by the key that it is about, if by any: where that stands, else the
+        # section, is found by this path.
+        key = str(error).partition(" ")[0]
+        yield (*path, *key.split(".")), f"{what}: {error}"
 
 
 def _each(key: str, entries: Sequence[T], check: Callable[[T], object]) -> Iterator[Problem]:

@@ -44,6 +44,10 @@ def load(
         raise ConfigError(f"{source} must hold keys and values, not a {type(data).__name__}.")
     if isinstance(data.get("evaluation"), dict):  # one model's is the usual case
         data["evaluation"] = [data["evaluation"]]
+    for section in ("slices", "baseline"):
+        found = data.get(section)
+        if isinstance(found, dict) and isinstance(found.get("metrics"), str):
+            found["metrics"] = [found["metrics"]]
     _refuse_unknown(data, Config, (), text or b"", source)
     origins = {key: _origin(text or b"", key, source) for key in _leaves(data, Config)}
     for key, variable in _variables().items():
@@ -156,13 +160,22 @@ def _convert(
         )
         place = origins.get(where.lstrip(".")) or _at(text, path, source)
         raise ConfigError(
-            f"{place}: {where.lstrip('.') or 'the file'}: {what}.", hint=_wanted(what, path)
+            f"{place}: {where.lstrip('.') or 'the file'}: {_plain(what)}.",
+            hint=_wanted(what, path),
         ) from error
     for path, problem in find_problems(config):
         raise ConfigError(f"{_at(text, path, source)}: {problem}.")
     return config
 
 
+def _plain(what: str) -> str:
+    """Return what is wrong in the words of somebody who writes YAML."""
+    if missing := re.fullmatch(r"Object missing required field (`.*`)", what):
+        return f"{missing[1]} is missing"
+    return "this is no date" if what == _NO_DATE else what
+
+
+_NO_DATE = "Invalid RFC3339 encoded date"
 _WANTED = {
     "array": "A list is wanted here: each entry on a line of its own, after `- `.",
     "bool": "Write `true` or `false`.",
@@ -175,6 +188,8 @@ _WANTED = {
 
 def _wanted(what: str, path: Sequence[str | int]) -> str | None:
     """Return what may stand at a place where something else was found."""
+    if what == _NO_DATE:
+        return "Write a date such as 2026-03-31."
     if expected := re.match(r"Expected `(\w+)", what):
         return _WANTED.get(expected[1])
     choices = _CHOICES.get(str(path[-1])) if path else None

@@ -15,7 +15,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schemas() -> dict[str, dict[str, Any]]:
     """Return every schema by its file's stem: ``modelci.report-1``, …, ``modelci.yaml``."""
     found = {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
-    return found | {"modelci.yaml": _close(_root(Config, "modelci.yaml"))}
+    return found | {"modelci.yaml": _close(_ease(_root(Config, "modelci.yaml")))}
 
 
 def _root(kind: type, title: str) -> dict[str, Any]:
@@ -41,6 +41,19 @@ def _document(kind: type, name: str) -> dict[str, Any]:
     schema["properties"] = own | schema["properties"]
     schema["required"] = ["schema", *schema.get("required", [])]
     return schema
+
+
+def _ease(schema: dict[str, Any]) -> dict[str, Any]:
+    """Take one entry where the loader does, without a list around it."""
+    places = ((schema, "evaluation"), *((schema["$defs"][name], "metrics") for name in _NAMING))
+    for part, key in places:
+        several = part["properties"][key]
+        default = several.pop("default")
+        part["properties"][key] = {"anyOf": [several["items"], several], "default": default}
+    return schema
+
+
+_NAMING = ("SlicesConfig", "BaselineConfig")
 
 
 def _close(schema: dict[str, Any]) -> dict[str, Any]:

@@ -61,10 +61,10 @@ class Evaluation:
 
     ``score`` is the probability of ``positive`` (binary), the prediction (regression), or a column
     for each class (multiclass). ``prediction`` is a column of hard labels, where the score and
-    ``threshold`` do not make them. ``metrics`` is a metric's name or glob (as in a gate): which
-    metrics these predictions are behind; by default all whose values they reproduce. ``alpha`` is
-    the one-sided error allowed. ``retrain_sd`` is how much a metric differs (standard deviation)
-    between trainings that nothing but chance tells apart.
+    ``threshold`` do not make them. ``metrics`` is one metric's name or glob (as in a gate), or a
+    list of them: which metrics these predictions are behind; by default all whose values they
+    reproduce. ``alpha`` is the one-sided error allowed. ``retrain_sd`` is how much a metric differs
+    (standard deviation) between trainings that nothing but chance tells apart.
     """
 
     predictions: str
@@ -75,7 +75,7 @@ class Evaluation:
     task: Task = Task.BINARY
     positive: Label = 1
     threshold: float = 0.5
-    metrics: str | None = None
+    metrics: str | tuple[str, ...] | None = None
     mode: Mode = Mode.EVIDENCE
     alpha: float = 0.05
     resamples: int = 2000

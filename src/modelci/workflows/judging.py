@@ -179,7 +179,7 @@ def _grounds_of(
         measure = measure_of(delta.key.name)
         if measure is None or measure not in known:
             continue
-        if evaluation.metrics is not None and not matches(evaluation.metrics, delta.key):
+        if not _is_behind(evaluation, delta.key):
             continue
         found = judge.contradicts(measure, delta)
         if found is None:
@@ -187,6 +187,14 @@ def _grounds_of(
         else:
             wrong[delta.key] = found
     return grounds, wrong
+
+
+def _is_behind(evaluation: Evaluation, key: MetricKey) -> bool:
+    """Whether the evaluation says that a metric is its own; it does unless it names others."""
+    if evaluation.metrics is None:
+        return True
+    names = evaluation.metrics
+    return any(matches(one, key) for one in ((names,) if isinstance(names, str) else names))
 
 
 class _Judge:

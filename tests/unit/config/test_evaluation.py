@@ -2,10 +2,13 @@
 
 from datetime import date
 
+import jsonschema
 import pytest
+import yaml
 
 from modelci.config.load import load
 from modelci.config.model import BudgetConfig, SlicesConfig, parse_bytes
+from modelci.documents.schemas import schemas
 from modelci.domain.evaluation import FairnessMetric, Mode, SliceBy, Task
 from modelci.domain.gates import Rule, WhenUnclear
 from modelci.errors import ConfigError
@@ -88,8 +91,11 @@ E = "evaluation: {predictions: p.csv}\n"
     ("text", "line", "message"),
     [
         ("gates:\n  - {metric: a, min: 1, mode: evidence}", 2, "a mode is for limits that compare"),
-        ("evaluation:\n  predictions: ''", 1, "evaluation: predictions must name a file"),
+        ("evaluation:\n  predictions: ''", 2, "evaluation: predictions must name a file"),
         ("evaluation:\n  - predictions: p\n  - {predictions: q, alpha: 0}", 3, "alpha must be"),
+        ("evaluation:\n  - predictions: p\n    bins: 5\n    alpha: 0.5", 4, "alpha must be"),
+        ("evaluation:\n  predictions: p\n  rescore:\n    files: [a]\n    cmd: ''", 5, "cmd must"),
+        (E + "slices:\n  by: [a]\n  min_rows: 0", 4, "min_rows must be 1 or more"),
         ("evaluation: {predictions: p, alpha: 0.5}", 1, "alpha must be above 0 and below 0.5"),
         ("evaluation: {predictions: p, resamples: 99}", 1, "resamples must be 100 to 100000"),
         ("evaluation: {predictions: p, resamples: 1000000}", 1, "resamples must be"),
@@ -142,7 +148,7 @@ E = "evaluation: {predictions: p.csv}\n"
         ("data: [{path: a, columns: {x: {max_missing: 2}}}]", 1, "max_missing is a share"),
         ("waivers: [{gate: a, reason: '', author: b, expires: 2026-01-01}]", 1, "reason must not"),
         ("waivers:\n  - {gate: a, reason: b, author: c, expires: soon}", 2, "waivers[0].expires"),
-        ("waivers: [{gate: a, reason: b, author: c}]", 1, "missing required field `expires`"),
+        ("waivers: [{gate: a, reason: b, author: c}]", 1, "waivers[0]: `expires` is missing"),
     ],
 )
 def test_what_means_nothing_is_refused_with_its_line(text: str, line: int, message: str) -> None:
@@ -159,6 +165,10 @@ def test_what_means_nothing_is_refused_with_its_line(text: str, line: int, messa
         ("evaluation: {predictions: p, mode: sure}", "One of: point, evidence, noninferior, super"),
         ("comment: {mode: sure}", "One of: update, new, hide-and-new."),
         (E + "fairness: [{column: a, metric: x, max: 0}]", "One of: demographic_parity, equal_opp"),
+        (
+            "waivers: [{gate: a, reason: b, author: c, expires: next week}]",
+            "Write a date such as 2026-03-31.",
+        ),
         ("evaluation: {predictins: p}", "Did you mean 'predictions'?"),
     ],
 )
@@ -196,3 +206,16 @@ def test_a_budget_is_judged_by_numbers_alone() -> None:
     gates = BudgetConfig(metric="latency_ms", max=5, max_increase="10%").gates()
     assert [gate.mode for gate in gates] == [None, Mode.POINT]
     assert SlicesConfig().gate("f1").threshold.value == 0.01
+
+
+@pytest.mark.parametrize("text", ["auc", "[auc]"])
+def test_one_metric_needs_no_list_and_several_are_one_wherever_they_are_named(text: str) -> None:
+    said = f"evaluation: {{predictions: p, metrics: {text}}}\nslices: {{metrics: {text}}}\n"
+    said += f"baseline: {{metrics: {text}}}\n"
+    config = load(said.encode()).config
+    assert config.slices.metrics == config.baseline.metrics == ("auc",)
+    assert config.evaluation[0].metrics in {"auc", ("auc",)}
+    validator = jsonschema.Draft202012Validator(schemas()["modelci.yaml"])
+    validator.validate(yaml.safe_load(said))
+    with pytest.raises(ConfigError, match="array"):
+        load(b"slices: {metrics: 5}")

@@ -147,7 +147,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(
         (b"report: {max_bytes: many}\n", "modelci.yaml:1: report.max_bytes: Expected `int`"),
         (b"\ngates: 7\n", "modelci.yaml:2: gates: Expected `array`"),
         (b"gates: [7]\n", "modelci.yaml:1: gates[0]: Expected `object`"),
-        (b"gates:\n- min: 1\n", "modelci.yaml:2: gates[0]: Object missing required field `metric`"),
+        (b"gates:\n- min: 1\n", "modelci.yaml:2: gates[0]: `metric` is missing"),
         (b"gates:\n- metric: a\n  min: 5%\n", "modelci.yaml:3: gates[0].min: Expected `float"),
         (b"gates:\n- metric: a\n  severity: bad\n", "modelci.yaml:3: gates[0].severity: Invalid"),
         (b"metrics:\n  a: up\n", "modelci.yaml:1: metrics[...]: Invalid enum value 'up'"),

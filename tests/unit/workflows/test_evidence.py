@@ -184,6 +184,14 @@ def test_nothing_at_all_reproduced_is_noted_too() -> None:
     assert report.gates[0].mode is Mode.POINT
 
 
+def test_one_evaluation_may_be_behind_several_metrics() -> None:
+    config = BASIC.replace("p.csv}", "p.csv, metrics: [log_loss, 'metrics.json:roc_auc']}")
+    wrong = json.dumps({"roc_auc": 0.5, "log_loss": 1.0, "accuracy": 0.1}).encode()
+    report = report_on(files(GOOD, config, metrics=wrong), files(GOOD, config, metrics=wrong))
+    assert len(report.notes) == 2
+    assert {note.split()[4] for note in report.notes} == {"roc_auc", "log_loss"}
+
+
 def claiming(auc: float) -> bytes:
     return json.dumps(json.loads(measured(GOOD)) | {"roc_auc": auc}).encode()
 
