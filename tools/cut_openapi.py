@@ -26,8 +26,10 @@ REPOSITORY = "/repos/{owner}/{repo}"
 OPERATIONS = {
     "/actions/artifacts/{artifact_id}/{archive_format}": ("get",),
     "/actions/runs/{run_id}/artifacts": ("get",),
+    "/actions/workflows/{workflow_id}/dispatches": ("post",),
     "/check-runs": ("post",),
     "/check-runs/{check_run_id}": ("patch",),
+    "/commits/{commit_sha}/pulls": ("get",),
     "/commits/{ref}/check-runs": ("get",),
     "/git/blobs": ("post",),
     "/git/commits": ("post",),

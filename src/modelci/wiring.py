@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
-    from modelci.domain.promotion import Promotion
+    from modelci.domain.promotion import PlannedTag, Promotion
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
     from modelci.ports import Forge, Progress, StageExecutor
@@ -267,6 +267,35 @@ class App:
         config = self.configuration.config
         wanted = config.promote.releases or config.forge.kind is ForgeKind.LOCAL
         return self.forge() if wanted else None
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """The labels of a merge; none where no forge is known, or there is no token to ask it."""
+        from modelci.adapters.ci import forge_token
+        from modelci.workflows.forge import choose_forge
+
+        settings = self.configuration.config.forge
+        try:
+            kind = choose_forge(settings, self.context, self.git.remote_url()).kind
+        except ConfigError:
+            return ()
+        has_token = kind == "local" or forge_token(kind=kind)
+        return self.forge().labels_of(sha) if has_token else ()
+
+    def dispatch(self, tags: "Sequence[PlannedTag]") -> None:
+        """Start the workflow that deploys what was assigned, where one is named."""
+        workflow = self.configuration.config.promote.dispatch
+        if workflow is None or not tags:
+            return
+        from modelci.workflows.dispatch import dispatch
+
+        dispatch(tags, workflow, forge=self.forge, progress=self.progress)
+
+    def follow_up(self, promotion: "Promotion", report: "Report") -> None:
+        """Do what follows the tags; neither of it waits for the other's success."""
+        try:
+            self.dispatch(promotion.tags)
+        finally:
+            self.release(promotion, report)
 
     def release(self, promotion: "Promotion", report: "Report") -> None:
         """Publish the releases of what was promoted, where that is wanted."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class World:
 
     ``add_pull`` takes a number, the head's owner, branch and sha, and the base's branch. ``check``
     tells a check's status and title by sha and name; ``picture`` what is shown at an address.
-    A forge without a place for pictures, or for artifacts, says so: there is None to look with.
+    ``add_merge`` merges pull request 7 as a commit, with labels. A forge without a place for
+    pictures, or for artifacts, or that starts no workflows, says so: there is None to look with.
     """
 
     forge: Forge
@@ -48,6 +49,8 @@ class World:
     check: Callable[[str, str], tuple[str, str]]
     picture: Callable[[str], bytes] | None
     add_artifact: Callable[[int, str, Mapping[str, bytes]], object] | None
+    add_merge: Callable[[str, Sequence[str]], object]
+    dispatches: Callable[[], list[tuple[str, str, dict[str, str]]]] | None
 
 
 def fake_world() -> World:
@@ -82,6 +85,8 @@ def fake_world() -> World:
         check=check,
         picture=lambda address: forge.pictures[address.rpartition("/")[2]],
         add_artifact=lambda run, name, files: forge.artifacts.update({(run, name): dict(files)}),
+        add_merge=lambda sha, labels: forge.labels.update({sha: tuple(sorted(labels))}),
+        dispatches=lambda: forge.dispatches,
     )
 
 
@@ -113,6 +118,15 @@ def local_world(folder: Path) -> World:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
 
+    def add_merge(sha: str, labels: Sequence[str]) -> None:
+        (folder / "pulls").mkdir(exist_ok=True)
+        pull = {"head_sha": "a" * 40, "merge_commit_sha": sha, "labels": labels}
+        (folder / "pulls" / "7.json").write_text(json.dumps(pull))
+
+    def dispatches() -> list[tuple[str, str, dict[str, str]]]:
+        found = [json.loads(one.read_text()) for one in (folder / "dispatches").glob("*/*.json")]
+        return [(one["workflow"], one["ref"], one["inputs"]) for one in found]
+
     return World(
         forge=FORGES["local"](ForgeSettings(progress=RecordedProgress(), folder=folder)),
         bodies=bodies,
@@ -129,6 +143,8 @@ def local_world(folder: Path) -> World:
         check=check,
         picture=lambda address: (comments / address).read_bytes(),
         add_artifact=add_artifact,
+        add_merge=add_merge,
+        dispatches=dispatches,
     )
 
 
@@ -174,6 +190,8 @@ def github_world(github: FakeGitHub) -> World:
         check=check,
         picture=picture,
         add_artifact=lambda run, name, files: github.add_artifact(run, name, make_zip(files)),
+        add_merge=lambda sha, labels: github.add_merge(7, sha, *labels),
+        dispatches=lambda: github.dispatches,
     )
 
 
@@ -212,6 +230,10 @@ def gitlab_world(gitlab: FakeGitLab) -> World:
         check=check,
         picture=picture,
         add_artifact=None,
+        add_merge=lambda sha, labels: gitlab.merge_requests[7].update(
+            state="merged", merge_commit_sha=sha, labels=list(labels)
+        ),
+        dispatches=None,
     )
 
 
@@ -247,6 +269,13 @@ def gitea_world(gitea: FakeGitea) -> World:
         add_artifact=lambda run, name, files: gitea.artifacts.setdefault(run, []).append(
             (name, make_zip(files))
         ),
+        add_merge=lambda sha, labels: gitea.pulls[7].update(
+            state="closed",
+            merged=True,
+            merge_commit_sha=sha,
+            labels=[{"id": 1, "name": one, "color": "00aabb"} for one in labels],
+        ),
+        dispatches=lambda: gitea.dispatches,
     )
 
 
@@ -587,3 +616,24 @@ def test_one_file_of_an_artifact_is_read(world: World) -> None:
     ):
         with pytest.raises(ForgeError):
             read(run, name, path, max_bytes=size)
+
+
+# Labels and workflows
+
+
+def test_a_merge_has_the_labels_of_its_pull_request(world: World) -> None:
+    world.add_merge(SHA, ["modelci:minor", "data & <b>"])
+    assert world.forge.labels_of(SHA) == ("data & <b>", "modelci:minor")
+    assert world.forge.labels_of(OTHER_SHA) == ()
+
+
+def test_a_workflow_is_started_at_a_tag(world: World) -> None:
+    def dispatch() -> None:
+        world.forge.dispatch("deploy.yml", ref="credit#prod#7", inputs={"tag": "credit#prod#7"})
+
+    if world.dispatches is None:
+        with pytest.raises(ForgeError, match="by itself"):
+            dispatch()
+        return
+    dispatch()
+    assert world.dispatches() == [("deploy.yml", "credit#prod#7", {"tag": "credit#prod#7"})]

@@ -464,3 +464,36 @@ def test_denied_pictures_name_their_permission(
 )
 def test_people_look_where_the_apis_address_says(api_url: str, server_url: str) -> None:
     assert find_server_url(api_url) == server_url
+
+
+# Starting workflows
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "hint"),
+    [
+        (403, "Resource not accessible by integration", "Write `actions: write`"),
+        (404, "Not Found", "Is .github/workflows/deploy.yml on the default branch?"),
+        (422, "Workflow does not have 'workflow_dispatch' trigger", "inputs: {tag: {}}"),
+        (422, 'Unexpected inputs provided: ["tag"]', "inputs: {tag: {}}"),
+        (422, "No ref found for: credit#prod#1", "Look at the runs of deploy.yml"),
+        (502, "Bad gateway", "Look at the runs of deploy.yml"),
+    ],
+)
+def test_a_workflow_that_is_not_started_is_asked_for_once(
+    github: FakeGitHub, forge: GitHubForge, status: int, said: str, hint: str
+) -> None:
+    github.fail("POST", "/dispatches", status, said, times=2)
+    with pytest.raises(ForgeError) as raised:
+        forge.dispatch("deploy.yml", ref="credit#prod#1", inputs={"tag": "credit#prod#1"})
+    assert hint in (raised.value.hint or "")
+    assert github.asked() == ["POST /actions/workflows/deploy.yml/dispatches"]
+    assert isinstance(raised.value, ForgeDeniedError) == (status == 403)
+
+
+def test_a_pull_request_that_is_not_merged_has_no_labels_to_give(
+    github: FakeGitHub, forge: GitHubForge
+) -> None:
+    github.add_merge(7, SHA, "modelci:major")
+    github.pulls[7]["merged_at"] = None
+    assert forge.labels_of(SHA) == ()

@@ -34,9 +34,9 @@ class FakeForge:
     ``assets`` are the releases' files.
 
     Put in what the world has (``pulls`` by number, ``artifacts`` as {path: bytes} by run and
-    name), name in ``denied`` the methods that a token may not use, and look at what was posted:
-    ``checks`` in the order set, ``pictures`` by file name. Without ``has_checks`` a commit status
-    is set instead.
+    name, the ``labels`` of merges by sha), name in ``denied`` the methods that a token may not use,
+    and look at what was posted: ``checks`` in the order set, ``pictures`` by file name,
+    ``dispatches`` (workflow, ref, inputs). Without ``has_checks`` a commit status is set instead.
     """
 
     name: str = "the fake forge"
@@ -53,6 +53,8 @@ class FakeForge:
     pictures: dict[str, bytes] = field(default_factory=dict)
     keep_days: int | None = None
     artifacts: dict[tuple[int, str], dict[str, bytes]] = field(default_factory=dict)
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    dispatches: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
@@ -134,6 +136,14 @@ class FakeForge:
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         self.tags[tag] = (commit, message)
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        self._refuse("labels_of")
+        return self.labels.get(sha, ())
+
+    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+        self._refuse("dispatch")
+        self.dispatches.append((workflow, ref, dict(inputs)))
 
     def _refuse(self, method: str) -> None:
         if method in self.denied:

@@ -38,6 +38,8 @@ class FakeGitea(ForgeServer):
     statuses: list[dict[str, Any]] = field(default_factory=list)
     artifacts: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
 
+    dispatches: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
     api: str = "/api/v1"
 
     def __post_init__(self) -> None:
@@ -97,6 +99,18 @@ class FakeGitea(ForgeServer):
         }
         self.comments.setdefault(number, []).append(comment)
         return comment
+
+    def get_pull_of(self, request: Request) -> Reply:
+        sha = request.arguments[-1]
+        found = [one for one in self.pulls.values() if one.get("merge_commit_sha") == sha]
+        return Reply(body=found[0]) if found else _NOT_FOUND
+
+    def dispatch(self, request: Request) -> Reply:
+        refused = _refuse(request.body, {"ref", "inputs"}, {"ref"})
+        if refused or request.arguments[-1] != "deploy.yml":
+            return refused or _NOT_FOUND
+        self.dispatches.append(("deploy.yml", request.body["ref"], request.body["inputs"]))
+        return Reply(status=204)
 
     def asked(self) -> list[str]:
         return [one.replace(f"/repos/{REPOSITORY}", "") for one in super().asked()]
@@ -290,6 +304,8 @@ ROUTES: tuple[Route, ...] = (
     ("POST", rf"{_REPOSITORY}/issues/(\d+)/comments", FakeGitea.create_comment),
     ("PATCH", rf"{_REPOSITORY}/issues/comments/(\d+)", FakeGitea.update_comment),
     ("DELETE", rf"{_REPOSITORY}/issues/comments/(\d+)", FakeGitea.delete_comment),
+    ("GET", f"{_REPOSITORY}/commits/([0-9a-f]+)/pull", FakeGitea.get_pull_of),
+    ("POST", f"{_REPOSITORY}/actions/workflows/([^/]+)/dispatches", FakeGitea.dispatch),
     ("POST", f"{_REPOSITORY}/statuses/([0-9a-f]+)", FakeGitea.create_status),
     ("GET", f"{_REPOSITORY}/tags/([^/]+)", FakeGitea.get_tag),
     ("GET", f"{_REPOSITORY}/releases/tags/([^/]+)", FakeGitea.get_release),

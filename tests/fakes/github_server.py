@@ -74,6 +74,7 @@ class FakeGitHub:
 
     ``objects`` are Git's, by id: bytes of blobs, {path: blob} of trees, and commits. ``heads``
     tells the head of a pull request anew at every request; ``before`` comes before each answer.
+    ``workflows`` are files' names, and whether they have the trigger ``workflow_dispatch``.
     ``release_files`` are by id; ``immutable`` ones cannot be changed once published.
     """
 
@@ -95,6 +96,8 @@ class FakeGitHub:
     release_files: dict[int, bytes] = field(default_factory=dict)
     immutable: bool = False
     latest: str | None = None
+    workflows: dict[str, bool] = field(default_factory=lambda: {"deploy.yml": True})
+    dispatches: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     before: Callable[["FakeGitHub", Request], None] | None = None
@@ -263,6 +266,30 @@ class FakeGitHub:
             and one["head"]["label"] == query.get("head", one["head"]["label"])
         ]
         return Reply(body=found)
+
+    def add_merge(self, number: int, sha: str, *labels: str) -> None:
+        """Merge a pull request as that commit."""
+        named = {"id": 1, "node_id": "LA_1", "url": self.api_url, "description": "", "color": ""}
+        self.pulls[number] |= {
+            "state": "closed",
+            "merged_at": "2026-01-02T03:04:05Z",
+            "merge_commit_sha": sha,
+            "labels": [{**named, "name": one, "default": False} for one in labels],
+        }
+
+    def list_pulls_of(self, request: Request) -> Reply:
+        known = {one["merge_commit_sha"]: one for one in self.pulls.values()}
+        pull = known.get(request.argument)
+        found = [DESCRIPTION.example("pull-request-simple") | pull] if pull else []
+        return Reply(body=found)
+
+    def dispatch(self, request: Request) -> Reply:
+        if request.argument not in self.workflows:
+            return NOT_FOUND
+        if not self.workflows[request.argument]:
+            return _invalid("Workflow does not have 'workflow_dispatch' trigger")
+        self.dispatches.append((request.argument, request.body["ref"], request.body["inputs"]))
+        return Reply(status=204)
 
     def list_check_runs(self, request: Request) -> Reply:
         name = parse_qs(request.query)["check_name"][0]
@@ -624,6 +651,8 @@ ROUTES: tuple[tuple[str, str, Handle], ...] = (
     ("GET", r"/pulls/(\d+)", FakeGitHub.get_pull),
     ("GET", r"/pulls", FakeGitHub.list_pulls),
     ("GET", r"/commits/([0-9a-f]+)/check-runs", FakeGitHub.list_check_runs),
+    ("GET", r"/commits/([0-9a-f]+)/pulls", FakeGitHub.list_pulls_of),
+    ("POST", r"/actions/workflows/([^/]+)/dispatches", FakeGitHub.dispatch),
     ("POST", r"/check-runs", FakeGitHub.create_check_run),
     ("PATCH", r"/check-runs/(\d+)", FakeGitHub.update_check_run),
     ("POST", r"/statuses/([0-9a-f]+)", FakeGitHub.create_status),

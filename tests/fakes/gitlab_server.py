@@ -119,6 +119,13 @@ class FakeGitLab(ForgeServer):
         found.sort(key=lambda one: one["id"], reverse=wanted.get("sort", "desc") == "desc")
         return self._page(request, found)
 
+    def list_requests_of(self, request: Request) -> Reply:
+        requests = self.merge_requests.values()
+        return self._page(
+            request,
+            [one for one in requests if one.get("merge_commit_sha") == request.arguments[1]],
+        )
+
     def list_notes(self, request: Request) -> Reply:
         if int(request.arguments[1]) not in self.merge_requests:
             return _NOT_FOUND
@@ -336,6 +343,7 @@ ROUTES: tuple[Route, ...] = (
     ("GET", r"/projects/(\d+)", FakeGitLab.get_project),
     ("GET", f"{_PROJECT}/merge_requests", FakeGitLab.list_merge_requests),
     ("GET", _REQUEST, FakeGitLab.get_merge_request),
+    ("GET", f"{_PROJECT}/repository/commits/([^/]+)/merge_requests", FakeGitLab.list_requests_of),
     ("GET", f"{_REQUEST}/notes", FakeGitLab.list_notes),
     ("POST", f"{_REQUEST}/notes", FakeGitLab.create_note),
     ("PUT", rf"{_REQUEST}/notes/(\d+)", FakeGitLab.update_note),

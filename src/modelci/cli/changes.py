@@ -102,3 +102,5 @@ def carry_out(
     if change.done and change.tags:
         publish_change(change)
     print_document(change, as_json=as_json)
+    if change.done:
+        app.dispatch(change.tags)

@@ -61,7 +61,8 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             tables=lambda: app.tables,
             plots=lambda: app.plots,
             rescorer=lambda: app.rescorer,
-            release=app.release,
+            labels=app.labels_of,
+            release=app.follow_up,
         )
     _publish(app, done)
     print_document(done.report, as_json=as_json)

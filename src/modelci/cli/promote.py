@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--bump",
     type=click.Choice(["major", "minor", "patch"]),
     help="Which part of the version to raise (default: what the commits since the last version ask "
-    "for by the trailer Modelci-Bump, else patch).",
+    "for by the trailer Modelci-Bump, or the pull request by a label modelci:minor, else patch).",
 )
 @click.option("--pre", metavar="WORD", help="Make a pre-release: rc gives v1.3.0-rc.1.")
 @click.option("--final", is_flag=True, help="Make the release of a pre-release, as it is.")
@@ -126,8 +126,10 @@ def command(
         codec.write(promotion, app.folder / "promotion.json")
         publish_promotion(promotion)
     print_document(promotion, as_json=as_json)
-    if promotion.done and not versions:
-        app.release(promotion, read_report(app, report_file))
+    if promotion.done and versions:
+        app.dispatch(promotion.tags)
+    elif promotion.done:
+        app.follow_up(promotion, read_report(app, report_file))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ def _promote(
         results=source.results or _bundle(app, report, source.report),
         branch=source.branch or app.context.branch or app.git.branch(),
         forge=None if dry_run else app.records(),
+        labels=app.labels_of,
         default_branch=app.configuration.config.default_branch or app.context.default_branch,
         any_branch=any_branch,
         on_github=app.context.provider == "github",

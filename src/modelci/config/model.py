@@ -402,6 +402,7 @@ class PromoteConfig:
     holds. ``remote`` is the Git remote to promote on (default: the branch's). ``require_remote``
     refuses versions whose bytes cannot be looked for in a DVC remote. ``starts_workflows`` says
     that the token which pushes is an app's or a person's: GitHub starts nothing for a job's own.
+    ``dispatch`` is the workflow's file, such as deploy.yml, that is started for each assignment.
     """
 
     artifacts: tuple[str, ...] | None = None
@@ -412,6 +413,7 @@ class PromoteConfig:
     remote: str | None = None
     require_remote: bool = False
     starts_workflows: bool = False
+    dispatch: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

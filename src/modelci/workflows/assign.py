@@ -101,7 +101,8 @@ def assign(
         is_required=settings.require_remote,
         allowed=rules.allowed,
     )
-    notes += event_notes(promotion, on_github=on_github, starts=settings.starts_workflows)
+    starts = settings.starts_workflows or settings.dispatch is not None
+    notes += event_notes(promotion, on_github=on_github, starts=starts)
     if not dry_run:
         promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
         notes += record(promotion, forge, progress=progress)

@@ -31,7 +31,7 @@ from modelci.workflows.results import commit_results
 from modelci.workflows.run import run_options, run_pipeline
 
 Release = Callable[[Promotion, Report], object]
-"""Publishes the releases of what was promoted, where that is wanted."""
+"""Does what follows the tags, where that is wanted: workflows started, releases published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,7 @@ def run_ci(
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    labels: promote.Labels | None = None,
     release: Release | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
@@ -140,6 +141,7 @@ def run_ci(
             config=config,
             context=context,
             records=records,
+            labels=labels,
             release=release,
             progress=progress,
             folder=folder,
@@ -206,6 +208,7 @@ def _promote(
     config: Config,
     context: CIContext,
     records: Callable[[], Forge | None],
+    labels: promote.Labels | None,
     release: Release | None,
     progress: Progress,
     folder: Path,
@@ -226,6 +229,7 @@ def _promote(
             default_branch=context.branch,
             on_github=context.provider == "github",
             forge=records(),
+            labels=labels,
         )
     except ModelCIError as error:
         return replace(done, refused=error)

@@ -324,7 +324,9 @@ def _check_workflows(world: _World) -> Iterator[Check]:
         yield _warning("workflows", "none calls modelci", "`modelci init` writes them.")
     needs = _NEEDS
     if world.configuration().config.comment.pictures:
-        needs = (*_NEEDS, _PICTURES_NEED)
+        needs = (*needs, _PICTURES_NEED)
+    if world.configuration().config.promote.dispatch:
+        needs = (*needs, *_DISPATCH_NEEDS)
     github = {
         path: parse_yaml(text.encode(), path)
         for path, text in ours.items()
@@ -428,6 +430,10 @@ _NEEDS: tuple[_Need, ...] = (
     ("push", "ci", "--no-write", "contents: write"),
 )
 _PICTURES_NEED = ("", "comment", "--dry-run", "contents: write")
+_DISPATCH_NEEDS = (
+    ("", "promote", "--dry-run", "actions: write"),
+    ("push", "ci", "--no-write", "actions: write"),
+)
 
 
 def _check_workflow(path: str, workflow: Any, needs: Sequence[_Need] = _NEEDS) -> Iterator[Check]:

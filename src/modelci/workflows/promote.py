@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from modelci.config.model import PromoteConfig, RegistryConfig
@@ -24,7 +25,7 @@ from modelci.domain.registry import ArtifactState, RegisteredVersion, fold_regis
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
-from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
+from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
 from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
 from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
 from modelci.workflows.results import results_commit
@@ -36,7 +37,11 @@ from modelci.workflows.revisions import (
 from modelci.workflows.signing import require_signatures
 from modelci.workflows.stored import require_bytes
 
+Labels = Callable[[str], tuple[str, ...]]
+"""Tells the labels of the merged pull requests that a commit belongs to."""
+
 BUMP = "Modelci-Bump"
+LABEL = "modelci:"
 PATH, HASH = "Modelci-Path", "Modelci-Hash"
 VERDICT = "Modelci-Verdict"
 ALLOWED, ALLOWED_BY = "Modelci-Allowed", "Modelci-Allowed-By"
@@ -46,7 +51,7 @@ _ANYBODY = RegistryConfig()
 _STEPS = (50, 500)
 _NO_EVENT = (
     "GitHub starts no workflow for a tag that a job's own GITHUB_TOKEN pushed: deploy in this run, "
-    "start the workflow by workflow_dispatch, or push with an app's token and set "
+    "let promote.dispatch name the workflow to start, or push with an app's token and set "
     "promote.starts_workflows: true."
 )
 
@@ -84,6 +89,7 @@ def promote(
     results: Path | None = None,
     branch: str | None = None,
     forge: Forge | None = None,
+    labels: Labels | None = None,
     default_branch: str | None = None,
     any_branch: bool = False,
     on_github: bool = False,
@@ -95,7 +101,8 @@ def promote(
 
     ``only`` limits it to some of the artifacts. ``results`` is the bundle of a commit that the run
     job made; ``branch`` is moved to it. A commit that is not on the default branch is refused,
-    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept. ``rules.allowed`` lifts
+    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept, and ``labels``, where
+    there is a new version, what the merge is labelled with. ``rules.allowed`` lifts
     gates, the stages' order, holds, withdrawals and missing bytes, never that what is tagged was
     tested; ``allowed_by`` is who says so. Raises PromotionError where the gates or the remote say
     no; then nothing is tagged.
@@ -108,13 +115,14 @@ def promote(
     if not any_branch:
         _require_merged(git, default_branch)
     said = _trailers(report, rules.allowed, allowed_by or git.tagger())
+    wishes = _Wishes(checkout.commit, labels)
 
     def plan(tags: Tags) -> Promotion:
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
         gathered = _gather(git, reader, checkout, tags, states)
         if rules.allowed is None:
             _require_newest_base(report, gathered)
-        asked = {} if rules.bump else _ask_commits(git, gathered, progress)
+        asked = {} if rules.bump else _ask_commits(git, gathered, progress, wishes)
         found = plan_promotion(
             [
                 one
@@ -129,7 +137,7 @@ def promote(
         )
         found = replace(found, tags=tuple(_noted(tag, report) for tag in found.tags))
         require_free(found, tags)
-        notes = (*_notes(git, checkout), *_odd_bumps(asked))
+        notes = (*_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
         return replace(found, remote=checkout.remote, notes=notes)
 
     task = Task(
@@ -146,7 +154,8 @@ def promote(
         is_required=settings.require_remote,
         allowed=rules.allowed,
     )
-    notes += event_notes(promotion, on_github=on_github, starts=settings.starts_workflows)
+    starts = settings.starts_workflows or settings.dispatch is not None
+    notes += event_notes(promotion, on_github=on_github, starts=starts)
     if not dry_run:
         promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
         notes += record(promotion, forge, progress=progress)
@@ -180,7 +189,7 @@ def foresee(
         tags = _read_tags(git, checkout)
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
         gathered = _gather(git, reader, checkout, tags, states)
-        asked = _ask_commits(git, gathered, progress)
+        asked = _ask_commits(git, gathered, progress, _Wishes(commit, None))
     except ForgeError as error:
         progress.note(f"What a merge would promote is not known: {error}")
         return ()
@@ -286,8 +295,32 @@ def _hash_in_commit(
     return _hash(snapshot, path) if path else None
 
 
-def _ask_commits(git: Git, gathered: Gathered, progress: Progress) -> Mapping[str, tuple[str, ...]]:
-    """Return per artifact what the commits since its latest version ask for (``Modelci-Bump``)."""
+class _Wishes:
+    """What the labels of a merge ask for (``modelci:minor``); asked for once, and if need be."""
+
+    def __init__(self, commit: Commit, ask: Labels | None) -> None:
+        # The commit of results was pushed; its parent was merged.
+        self._sha = commit.parents[0] if is_results(commit) else commit.sha
+        self._ask = ask
+        self.notes: tuple[str, ...] = ()
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the version; where nobody tells, none and a note."""
+        try:
+            found = self._ask(self._sha) if self._ask else ()
+        except ModelCIError as error:
+            why = f"{error} {error.hint or ''}".strip()
+            self.notes = (f"Labels of the pull request ({LABEL}minor …) are not known: {why}",)
+            return ()
+        words = [one[len(LABEL) :] for one in found if one.lower().startswith(LABEL)]
+        return tuple(one for one in words if is_part(one))
+
+
+def _ask_commits(
+    git: Git, gathered: Gathered, progress: Progress, wishes: _Wishes
+) -> Mapping[str, tuple[str, ...]]:
+    """Return per artifact what the commits since its latest version, and the labels, ask for."""
     found = {}
     for artifact in gathered.artifacts:
         state = gathered.registry.get(artifact.name)
@@ -296,8 +329,9 @@ def _ask_commits(git: Git, gathered: Gathered, progress: Progress) -> Mapping[st
         known = gathered.hashes[artifact.name].get(state.latest.tag)
         if known is not None and known == _hash(gathered.snapshot, artifact.path):
             continue
+        found[artifact.name] = wishes.parts
         if _reaches(git, state.latest.commit, gathered.commit.sha, progress):
-            found[artifact.name] = git.trailers(
+            found[artifact.name] += git.trailers(
                 BUMP, since=state.latest.commit, until=gathered.commit.sha
             )
     return found

@@ -63,7 +63,7 @@ def change_registry(
             is_required=config.promote.require_remote,
             allowed=None,
         )
-    starts = config.promote.starts_workflows
+    starts = config.promote.starts_workflows or config.promote.dispatch is not None
     notes += event_notes(planned, on_github=on_github, starts=starts)
     if not dry_run:
         change = _carry_out(git, planner, tags, progress=progress, pause=pause)

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from modelci.adapters.forge import github_artifacts
+from modelci.adapters.forge import dispatching, github_artifacts
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitea_releases import GiteaReleases
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
@@ -85,6 +85,15 @@ class _Pull(msgspec.Struct):
     state: str
     head: _Branch
     base: _Branch
+
+
+class _Label(msgspec.Struct):
+    name: str
+
+
+class _Labelled(msgspec.Struct):
+    merged: bool = False
+    labels: list[_Label] | None = None
 
 
 def connect(settings: ForgeSettings) -> "GiteaForge":
@@ -229,6 +238,19 @@ class GiteaForge:
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: Gitea has the tag since it was pushed."""
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """Return the labels of the pull request that a commit came with, once it is merged."""
+        try:
+            reply = self._client.send("GET", f"{self._root}/commits/{quote(sha, safe='')}/pull")
+        except NotFoundError:
+            return ()  # the commit was pushed
+        pull = self._client.decode(reply, _Labelled)
+        return tuple(sorted({one.name for one in pull.labels or ()})) if pull.merged else ()
+
+    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow that has the trigger ``workflow_dispatch`` (Gitea 1.23 and later)."""
+        dispatching.dispatch(self._client, self._root, workflow, ref=ref, inputs=inputs)
 
     def is_us(self, user: _User | None) -> bool:
         """Whether a user is the token's."""

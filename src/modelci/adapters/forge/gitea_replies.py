@@ -15,7 +15,7 @@ ADVICE = (
 _PERMISSIONS = (
     (re.compile(r"/issues/"), "write:issue"),
     (re.compile(r"/user$"), "read:user"),
-    (re.compile(r"/(?:statuses|releases)(?:/.*)?$"), "write:repository"),
+    (re.compile(r"/(?:statuses|releases|actions/workflows)(?:/.*)?$"), "write:repository"),
 )
 
 

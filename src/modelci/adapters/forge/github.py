@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
-from modelci.adapters.forge import github_artifacts
+from modelci.adapters.forge import dispatching, github_artifacts
 from modelci.adapters.forge.github_checks import GitHubChecks
 from modelci.adapters.forge.github_comments import GitHubComments
 from modelci.adapters.forge.github_identity import Identity
@@ -169,3 +169,11 @@ class GitHubForge:
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: GitHub has the tag since it was pushed."""
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """Return the labels of the merged pull requests that a commit belongs to."""
+        return self._pulls.labels_of(sha)
+
+    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow that has the trigger ``workflow_dispatch``."""
+        dispatching.dispatch(self._client, self._root, workflow, ref=ref, inputs=inputs)

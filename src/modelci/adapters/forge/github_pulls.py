@@ -40,6 +40,15 @@ class _Pull(msgspec.Struct):
     base: _Ref
 
 
+class _Label(msgspec.Struct):
+    name: str
+
+
+class _Labelled(msgspec.Struct):
+    labels: list[_Label] = []
+    merged_at: str | None = None
+
+
 class _HeadRepository(msgspec.Struct, rename="camel"):
     name_with_owner: str
 
@@ -93,6 +102,13 @@ class GitHubPulls:
             if theirs and (pull.head.ref, pull.head.sha) == (branch, sha):
                 return _convert(pull)
         return None
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """Return the labels of the merged pull requests that a commit belongs to, sorted."""
+        path = f"{self._root}/commits/{quote(sha, safe='')}/pulls?per_page=100"
+        reply = self._client.send("GET", path, needs=_NEEDS)
+        pulls = self._client.decode(reply, list[_Labelled])
+        return tuple(sorted({one.name for pull in pulls if pull.merged_at for one in pull.labels}))
 
     def _read_alone(self, number: int) -> PullRequest:
         try:

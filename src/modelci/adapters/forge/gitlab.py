@@ -82,6 +82,11 @@ class _MergeRequest(msgspec.Struct):
     sha: str | None = None  # None until GitLab has worked out the diff
 
 
+class _Labelled(msgspec.Struct):
+    state: str
+    labels: list[str] = []
+
+
 class _Project(msgspec.Struct):
     path_with_namespace: str
 
@@ -268,6 +273,28 @@ class GitLabForge:
 
     def record_tag(self, tag: str, *, commit: str, message: str) -> None:
         """Do nothing: GitLab has the tag since it was pushed."""
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """Return the labels of the merged merge requests that a commit belongs to, sorted."""
+        path = f"{self._root}/repository/commits/{quote(sha, safe='')}/merge_requests"
+        found = self.walk(path, _Labelled, {"per_page": 100})
+        return tuple(
+            sorted({one for some in found if some.state == "merged" for one in some.labels})
+        )
+
+    def dispatch(
+        self,
+        workflow: str,
+        *,
+        ref: str,
+        inputs: Mapping[str, str],  # noqa: ARG002
+    ) -> None:
+        """Refuse: GitLab has no workflows to name, and starts pipelines for tags by itself."""
+        raise ForgeError(
+            f"GitLab starts a pipeline for {ref} by itself, and none that is called {workflow}.",
+            hint="Leave `promote.dispatch` out, and let the job that deploys have "
+            "`rules: [{if: $CI_COMMIT_TAG}]`.",
+        )
 
     def ask(self, verb: str, path: str, kind: type[T], body: object = None) -> T:
         """Send a request below the API's URL and return its reply as ``kind``."""

@@ -1,9 +1,10 @@
 """A forge that is a folder, for demos and for work without a network.
 
 It holds, to be read by people, ``comments/pr-7-SLUG.md``, ``checks/SHA/NAME.md``,
-``pictures/HASH.png``, ``releases/TAG.md``, ``releases/TAG/FILE`` and ``tags/TAG.md``. A pull
-request and a run's artifact exist where somebody puts them: ``pulls/7.json`` (``{"head_sha": …,
-"head_branch": …}``) and ``artifacts/RUN/NAME/PATH``.
+``pictures/HASH.png``, ``releases/TAG.md``, ``releases/TAG/FILE``, ``tags/TAG.md`` and
+``dispatches/WORKFLOW/TAG.json``. A pull request and a run's artifact exist where somebody puts
+them: ``pulls/7.json`` (``{"head_sha": …, "head_branch": …, "labels": […]}``)
+and ``artifacts/RUN/NAME/PATH``.
 """
 
 import os
@@ -60,6 +61,8 @@ class _PullRequest(msgspec.Struct, forbid_unknown_fields=True):
     head_repository: str | None = None
     base_branch: str = ""
     is_open: bool = True
+    labels: list[str] = []
+    merge_commit_sha: str | None = None
 
 
 class LocalForge:
@@ -98,6 +101,17 @@ class LocalForge:
 
     def pull_request(self, number: int) -> PullRequest:
         """Read ``pulls/NUMBER.json``."""
+        known = self._read_pull(number)
+        return PullRequest(
+            number=number,
+            head_sha=known.head_sha,
+            head_branch=known.head_branch,
+            head_repository=known.head_repository,
+            base_branch=known.base_branch,
+            is_open=known.is_open,
+        )
+
+    def _read_pull(self, number: int) -> _PullRequest:
         path = self._folder / "pulls" / f"{number}.json"
         data = self.read(path)
         if data is None:
@@ -106,10 +120,9 @@ class LocalForge:
                 hint=f'Describe it in {path}: {{"head_sha": "…"}}',
             )
         try:
-            known = msgspec.json.decode(data, type=_PullRequest)
+            return msgspec.json.decode(data, type=_PullRequest)
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise ForgeError(f"{path} describes no pull request: {error}.") from error
-        return PullRequest(number=number, **msgspec.structs.asdict(known))
 
     def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
         """Look through ``pulls/``; of several the greatest number is taken."""
@@ -223,6 +236,20 @@ class LocalForge:
         quoted = "\n".join(f"    {line}".rstrip() for line in normalize(message).split("\n"))
         text = f"# {tag}\n\nCommit: `{commit}`\n\n{quoted}\n"
         self.write(path, text.encode("utf-8", "replace"))
+
+    def labels_of(self, sha: str) -> tuple[str, ...]:
+        """Look through ``pulls/`` for those whose ``merge_commit_sha`` it is."""
+        numbers = [path.stem for path in (self._folder / "pulls").glob("*.json")]
+        pulls = [self._read_pull(int(one)) for one in numbers if one.isdecimal()]
+        return tuple(
+            sorted({label for one in pulls if one.merge_commit_sha == sha for label in one.labels})
+        )
+
+    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+        """Write ``dispatches/WORKFLOW/REF.json``."""
+        path = self._folder / "dispatches" / _file_name(workflow) / f"{_file_name(ref)}.json"
+        text = msgspec.json.encode({"workflow": workflow, "ref": ref, "inputs": dict(inputs)})
+        self.write(path, msgspec.json.format(text) + b"\n")
 
     def read(self, path: Path) -> str | None:
         """Return a file's text, or None where there is none."""
