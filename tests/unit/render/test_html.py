@@ -137,7 +137,7 @@ def test_a_first_report_shows_values_without_changes() -> None:
 
 
 def test_edited_settings_are_shown_with_both_sides_also_without_an_edited_gate() -> None:
-    text = html.render(replace(samples.blocked(), gate_changes=()))
+    text = html.render_page(replace(samples.blocked(), gate_changes=()), title="Model report")
     assert "This change edits its own gates." in text
     assert "changed <code>slices.max_drop</code>: 0.01 → 0.9" in text
     assert "changed <code>budget[model.pkl]</code>: path: model.pkl → not set" in text
