@@ -233,6 +233,24 @@ def test_pictures_in_comments_need_a_branch_to_be_written(world: World) -> None:
     assert world.check(".github/workflows/pr.yml").health is OK
 
 
+def test_a_job_that_starts_the_deployment_needs_to_write_actions(world: World) -> None:
+    promotes = WORKFLOW.replace(b"modelci comment", b"modelci promote")
+    granted = promotes.replace(b"{pull-requests: write}", b"{contents: write}")
+    world.commit(
+        **{
+            "modelci.yaml": GATES + b"promote: {dispatch: deploy.yml}\n",
+            ".github/workflows/pr.yml": granted,
+        }
+    )
+    check = world.check(".github/workflows/pr.yml")
+    assert check.health is PROBLEM
+    assert check.detail.endswith("without `permissions: actions: write`")
+    world.commit(
+        **{".github/workflows/pr.yml": promotes.replace(b"{pull-requests: write}", b"write-all")}
+    )
+    assert world.check(".github/workflows/pr.yml").health is OK
+
+
 def test_without_a_workflow_nothing_calls_us(world: World) -> None:
     world.commit(**{".github/workflows/pr.yml": None})
     assert world.check("workflows").health is WARNING

@@ -21,7 +21,7 @@ from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
 from modelci.ports import Pipeline
-from modelci.workflows.promote import _hash, promote
+from modelci.workflows.promote import Labels, _hash, promote
 from modelci.workflows.results import commit_results
 from modelci.workflows.revisions import RESULTS_SUBJECT
 
@@ -87,6 +87,7 @@ class World:
         allowed_by: str | None = None,
         pipeline: Callable[[], Pipeline] | None = None,
         on_github: bool = False,
+        labels: Labels | None = None,
     ) -> Promotion:
         return promote(
             git=git,
@@ -104,6 +105,7 @@ class World:
             allowed_by=allowed_by,
             pipeline=pipeline,
             on_github=on_github,
+            labels=labels,
             pause=lambda _: None,
         )
 
@@ -579,6 +581,83 @@ def test_a_flag_decides_the_bump(world: World) -> None:
     assert promotion.tags[0].name == "m@v0.1.0"
 
 
+@pytest.mark.parametrize(
+    ("labels", "body", "made"),
+    [
+        (("modelci:minor", "bug"), "", "m@v0.1.0"),
+        (("modelci:patch", "Modelci:MAJOR"), "", "m@v1.0.0"),
+        (("modelci:minor",), "Modelci-Bump: major", "m@v1.0.0"),
+        (("modelci:minor",), "Modelci-Bump: patch", "m@v0.1.0"),
+        (("major", "modelci:huge", "xmodelci:major"), "", "m@v0.0.2"),
+        ((), "", "m@v0.0.2"),
+    ],
+)
+def test_labels_of_the_merge_ask_for_a_bump(
+    world: World, labels: tuple[str, ...], body: str, made: str
+) -> None:
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    forge = FakeForge()
+    forge.labels[world.remote.commit(files("two"), seconds=2000, body=body)] = labels
+    git = world.clone(depth=1)
+    promotion = world.promote(git, world.report(git), labels=forge.labels_of)
+    assert promotion.tags[0].name == made
+    assert not any("Labels" in one or "Bump" in one for one in promotion.notes)
+
+
+def test_a_commit_of_results_has_the_labels_of_its_parent(world: World) -> None:
+    world.merge("zero")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    merged = world.merge("one", seconds=2000)
+    path, report = run_job(world, {"dvc.lock": lock("two")})
+    asked: list[str] = []
+
+    def labels(sha: str) -> tuple[str, ...]:
+        asked.append(sha)
+        return ("modelci:minor",)
+
+    git = Flaky(world.folder, world.remote)
+    git.failures = 1  # planned twice, asked once
+    promotion = world.promote(git, report, results=path, labels=labels)
+    assert asked == [merged]
+    assert promotion.commit != merged
+    assert promotion.tags[0].name == "m@v0.1.0"
+
+
+def test_a_flag_a_first_version_and_no_version_ask_for_no_labels(world: World) -> None:
+    def labels(sha: str) -> tuple[str, ...]:
+        raise AssertionError(sha)
+
+    world.merge("one")
+    git = world.clone()
+    assert world.promote(git, world.report(git), labels=labels).tags[0].name == "m@v0.0.1"
+    assert world.promote(git, world.report(git), labels=labels).tags == ()
+    world.remote.commit({**files("one"), "README": b"1"}, seconds=2000)
+    git = world.clone()
+    assert world.promote(git, world.report(git), labels=labels).tags == ()
+    world.merge("two", seconds=3000)
+    git = world.clone()
+    rules = Rules(bump="minor")
+    promotion = world.promote(git, world.report(git), rules=rules, labels=labels)
+    assert promotion.tags[0].name == "m@v0.1.0"
+
+
+def test_a_forge_that_does_not_tell_the_labels_costs_a_note(world: World) -> None:
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    world.remote.commit(files("two"), seconds=2000, body="Modelci-Bump: minor")
+    git = world.clone()
+    denied = FakeForge(denied={"labels_of"})
+    promotion = world.promote(git, world.report(git), labels=denied.labels_of)
+    assert promotion.done
+    assert promotion.tags[0].name == "m@v0.1.0"
+    (note,) = [one for one in promotion.notes if "Labels" in one]
+    assert "refused labels_of. Write `fake: write`" in note
+
+
 def test_bytes_that_the_remote_lacks_are_not_promoted(world: World) -> None:
     world.merge()
     git = world.clone()
@@ -589,13 +668,19 @@ def test_bytes_that_the_remote_lacks_are_not_promoted(world: World) -> None:
     assert world.promote(git, world.report(git), pipeline=FakePipeline).done
 
 
-@pytest.mark.parametrize(("starts", "notes"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize(
+    ("settings", "notes"),
+    [
+        (PromoteConfig(), 1),
+        (PromoteConfig(starts_workflows=True), 0),
+        (PromoteConfig(dispatch="deploy.yml"), 0),
+    ],
+)
 def test_on_github_it_is_said_that_a_jobs_token_starts_nothing(
-    world: World, notes: int, *, starts: bool
+    world: World, settings: PromoteConfig, notes: int
 ) -> None:
     world.merge()
     git = world.clone()
-    settings = PromoteConfig(starts_workflows=starts)
     promotion = world.promote(git, world.report(git), settings=settings, on_github=True)
     assert len([one for one in promotion.notes if "GITHUB_TOKEN" in one]) == notes
 
