@@ -231,6 +231,52 @@ def test_a_forge_that_refuses_the_release_does_not_undo_the_tags(
     assert "run `modelci promote` (or this job) again" in hint_of(done)
 
 
+def test_a_label_names_the_version_and_the_workflow_is_started_for_the_stage(
+    site: World, github: FakeGitHub
+) -> None:
+    site.push({"modelci.yaml": SETTINGS + "  dispatch: deploy.yml\n"})
+    job = with_token(github.api_url)
+    first = site.push_runner(name="first", variables=job).modelci("ci")
+    assert tags(site) == TAGS
+    assert "GitHub starts no workflow" not in first.out
+    site.laptop.git("pull", "--quiet")
+    before = site.bare("rev-parse", "main")
+    github.add_merge(7, site.push(BETTER), "modelci:minor", "bug")
+    run = site.push_runner(name="run", before=before)
+    promote = site.push_runner(name="promote", before=before, variables=job)
+    run.modelci("ci", "--no-write")
+    report = f"{hand_over(run, promote)}/report.json"
+
+    done = promote.modelci("promote", "--report", report)
+    again = promote.modelci("promote", "--report", report)
+
+    assert tags(site) == sorted([*TAGS, "credit#staging#2", "credit@v0.1.0"])
+    assert "credit#staging#2 → deploy.yml" in done.err
+    assert github.dispatches == [
+        ("deploy.yml", f"credit#staging#{number}", {"tag": f"credit#staging#{number}"})
+        for number in (1, 2)
+    ]
+    assert "Nothing to promote" in again.out
+
+
+def test_a_workflow_that_is_not_started_leaves_the_tags_and_says_what_to_run(
+    site: World, github: FakeGitHub
+) -> None:
+    github.fail("POST", "/dispatches", 403, "Resource not accessible by integration")
+    github.tags["credit@v0.0.1"] = "a" * 40
+    site.push({**BETTER, "modelci.yaml": SETTINGS + "  dispatch: deploy.yml\n  releases: true\n"})
+    runner = site.push_runner(variables=with_token(github.api_url))
+
+    done = runner.modelci("ci", code=4)
+
+    assert tags(site) == TAGS
+    assert list(github.releases) == ["credit@v0.0.1"]
+    assert github.dispatches == []
+    assert "Promoted, but deploy.yml was not started for credit#staging#1" in done.err
+    assert "Write `actions: write` below the job's `permissions:`" in hint_of(done)
+    assert "gh workflow run deploy.yml --ref 'credit#staging#1'" in hint_of(done)
+
+
 def test_a_bundle_that_changes_code_is_refused(site: World) -> None:
     before = site.bare("rev-parse", "main")
     pushed = site.push(BETTER)
