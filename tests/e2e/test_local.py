@@ -87,7 +87,8 @@ def test_any_two_revisions_are_compared_without_a_checkout(site: World) -> None:
 
     assert "✓ Passed: all 3 gates hold; 1 of 2 metrics changed." in done.out
     assert laptop.document("report")["head"] == {
-        "sha": better, "name": "HEAD", "chosen": "given", "dirty": False, "tag": None
+        "sha": better, "name": "HEAD", "chosen": "given", "dirty": False, "tag": None,
+        "merged": False,
     }  # fmt: skip
     assert laptop.read("metrics.json") == "not JSON at all"
 
