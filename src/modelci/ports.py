@@ -523,8 +523,8 @@ class Forge(Protocol):
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """Return the labels of the merged pull requests that a commit belongs to."""
 
-    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
-        """Start a workflow by its file's name, at a branch or tag; a file there is read.
+    def dispatch(self, workflow: str, *, tag: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow by its file's name, as it is at that tag.
 
         Raises ForgeError with what is missing: a permission, the file, or its trigger.
         """

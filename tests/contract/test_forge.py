@@ -125,7 +125,7 @@ def local_world(folder: Path) -> World:
 
     def dispatches() -> list[tuple[str, str, dict[str, str]]]:
         found = [json.loads(one.read_text()) for one in (folder / "dispatches").glob("*/*.json")]
-        return [(one["workflow"], one["ref"], one["inputs"]) for one in found]
+        return [(one["workflow"], one["tag"], one["inputs"]) for one in found]
 
     return World(
         forge=FORGES["local"](ForgeSettings(progress=RecordedProgress(), folder=folder)),
@@ -629,7 +629,7 @@ def test_a_merge_has_the_labels_of_its_pull_request(world: World) -> None:
 
 def test_a_workflow_is_started_at_a_tag(world: World) -> None:
     def dispatch() -> None:
-        world.forge.dispatch("deploy.yml", ref="credit#prod#7", inputs={"tag": "credit#prod#7"})
+        world.forge.dispatch("deploy.yml", tag="credit#prod#7", inputs={"tag": "credit#prod#7"})
 
     if world.dispatches is None:
         with pytest.raises(ForgeError, match="by itself"):

@@ -473,7 +473,7 @@ def test_people_look_where_the_apis_address_says(api_url: str, server_url: str) 
     ("status", "said", "hint"),
     [
         (403, "Resource not accessible by integration", "Write `actions: write`"),
-        (404, "Not Found", "Is .github/workflows/deploy.yml on the default branch?"),
+        (404, "Not Found", "Is deploy.yml among the workflows of the default branch?"),
         (422, "Workflow does not have 'workflow_dispatch' trigger", "inputs: {tag: {}}"),
         (422, 'Unexpected inputs provided: ["tag"]', "inputs: {tag: {}}"),
         (422, "No ref found for: credit#prod#1", "Look at the runs of deploy.yml"),
@@ -485,7 +485,7 @@ def test_a_workflow_that_is_not_started_is_asked_for_once(
 ) -> None:
     github.fail("POST", "/dispatches", status, said, times=2)
     with pytest.raises(ForgeError) as raised:
-        forge.dispatch("deploy.yml", ref="credit#prod#1", inputs={"tag": "credit#prod#1"})
+        forge.dispatch("deploy.yml", tag="credit#prod#1", inputs={"tag": "credit#prod#1"})
     assert hint in (raised.value.hint or "")
     assert github.asked() == ["POST /actions/workflows/deploy.yml/dispatches"]
     assert isinstance(raised.value, ForgeDeniedError) == (status == 403)

@@ -36,7 +36,7 @@ class FakeForge:
     Put in what the world has (``pulls`` by number, ``artifacts`` as {path: bytes} by run and
     name, the ``labels`` of merges by sha), name in ``denied`` the methods that a token may not use,
     and look at what was posted: ``checks`` in the order set, ``pictures`` by file name,
-    ``dispatches`` (workflow, ref, inputs). Without ``has_checks`` a commit status is set instead.
+    ``dispatches`` (workflow, tag, inputs). Without ``has_checks`` a commit status is set instead.
     """
 
     name: str = "the fake forge"
@@ -141,9 +141,9 @@ class FakeForge:
         self._refuse("labels_of")
         return self.labels.get(sha, ())
 
-    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+    def dispatch(self, workflow: str, *, tag: str, inputs: Mapping[str, str]) -> None:
         self._refuse("dispatch")
-        self.dispatches.append((workflow, ref, dict(inputs)))
+        self.dispatches.append((workflow, tag, dict(inputs)))
 
     def _refuse(self, method: str) -> None:
         if method in self.denied:

@@ -109,7 +109,10 @@ class FakeGitea(ForgeServer):
         refused = _refuse(request.body, {"ref", "inputs"}, {"ref"})
         if refused or request.arguments[-1] != "deploy.yml":
             return refused or _NOT_FOUND
-        self.dispatches.append(("deploy.yml", request.body["ref"], request.body["inputs"]))
+        if not request.body["ref"].startswith("refs/tags/"):
+            return _NOT_FOUND  # a name is a branch's
+        tag = request.body["ref"].removeprefix("refs/tags/")
+        self.dispatches.append(("deploy.yml", tag, request.body["inputs"]))
         return Reply(status=204)
 
     def asked(self) -> list[str]:

@@ -23,7 +23,7 @@ def dispatch(
     refused: list[tuple[str, ModelCIError]] = []
     for name in filter(_is_assignment, (tag.name for tag in tags)):
         try:
-            forge().dispatch(workflow, ref=name, inputs={"tag": name})
+            forge().dispatch(workflow, tag=name, inputs={"tag": name})
         except ModelCIError as error:
             progress.warn(f"{name} is tagged, but {workflow} was not started: {error}")
             refused.append((name, error))

@@ -37,10 +37,10 @@ def test_without_an_assignment_no_forge_is_needed() -> None:
 class Once(FakeForge):
     """Refuses the first."""
 
-    def dispatch(self, workflow: str, *, ref: str, inputs: object) -> None:
-        if ref == "m#dev#1":
+    def dispatch(self, workflow: str, *, tag: str, inputs: object) -> None:
+        if tag == "m#dev#1":
             raise ForgeError("GitHub knows no deploy.yml.", hint="Is it on the default branch?")
-        self.dispatches.append((workflow, ref, {"tag": str(inputs)}))
+        self.dispatches.append((workflow, tag, {"tag": str(inputs)}))
 
 
 def test_a_refusal_keeps_no_other_back_and_says_what_to_run() -> None:

@@ -22,7 +22,7 @@ def dispatch(
         raise
     except NotFoundError as error:
         hint = (
-            f"Is .github/workflows/{workflow} on the default branch? promote.dispatch takes the "
+            f"Is {workflow} among the workflows of the default branch? promote.dispatch takes the "
             f"file's name alone, and a private repository's token needs `{NEEDS}`."
         )
         raise NotFoundError(str(error), hint=hint) from error

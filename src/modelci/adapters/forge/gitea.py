@@ -248,8 +248,9 @@ class GiteaForge:
         pull = self._client.decode(reply, _Labelled)
         return tuple(sorted({one.name for one in pull.labels or ()})) if pull.merged else ()
 
-    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
-        """Start a workflow that has the trigger ``workflow_dispatch`` (Gitea 1.23 and later)."""
+    def dispatch(self, workflow: str, *, tag: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow that has the trigger ``workflow_dispatch`` (Gitea 1.24 and later)."""
+        ref = f"refs/tags/{tag}"  # a plain name is a branch's
         dispatching.dispatch(self._client, self._root, workflow, ref=ref, inputs=inputs)
 
     def is_us(self, user: _User | None) -> bool:

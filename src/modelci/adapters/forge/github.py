@@ -174,6 +174,6 @@ class GitHubForge:
         """Return the labels of the merged pull requests that a commit belongs to."""
         return self._pulls.labels_of(sha)
 
-    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
+    def dispatch(self, workflow: str, *, tag: str, inputs: Mapping[str, str]) -> None:
         """Start a workflow that has the trigger ``workflow_dispatch``."""
-        dispatching.dispatch(self._client, self._root, workflow, ref=ref, inputs=inputs)
+        dispatching.dispatch(self._client, self._root, workflow, ref=tag, inputs=inputs)

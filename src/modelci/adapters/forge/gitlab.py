@@ -286,12 +286,12 @@ class GitLabForge:
         self,
         workflow: str,
         *,
-        ref: str,
+        tag: str,
         inputs: Mapping[str, str],  # noqa: ARG002
     ) -> None:
         """Refuse: GitLab has no workflows to name, and starts pipelines for tags by itself."""
         raise ForgeError(
-            f"GitLab starts a pipeline for {ref} by itself, and none that is called {workflow}.",
+            f"GitLab starts a pipeline for {tag} by itself, and none that is called {workflow}.",
             hint="Leave `promote.dispatch` out, and let the job that deploys have "
             "`rules: [{if: $CI_COMMIT_TAG}]`.",
         )

@@ -245,10 +245,10 @@ class LocalForge:
             sorted({label for one in pulls if one.merge_commit_sha == sha for label in one.labels})
         )
 
-    def dispatch(self, workflow: str, *, ref: str, inputs: Mapping[str, str]) -> None:
-        """Write ``dispatches/WORKFLOW/REF.json``."""
-        path = self._folder / "dispatches" / _file_name(workflow) / f"{_file_name(ref)}.json"
-        text = msgspec.json.encode({"workflow": workflow, "ref": ref, "inputs": dict(inputs)})
+    def dispatch(self, workflow: str, *, tag: str, inputs: Mapping[str, str]) -> None:
+        """Write ``dispatches/WORKFLOW/TAG.json``."""
+        path = self._folder / "dispatches" / _file_name(workflow) / f"{_file_name(tag)}.json"
+        text = msgspec.json.encode({"workflow": workflow, "tag": tag, "inputs": dict(inputs)})
         self.write(path, msgspec.json.format(text) + b"\n")
 
     def read(self, path: Path) -> str | None:
