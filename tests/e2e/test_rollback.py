@@ -3,7 +3,8 @@
 import json
 import shutil
 
-from tests.e2e.world import BETTER, Checkout, World
+from tests.e2e.world import BETTER, SETTINGS, Checkout, World, with_token
+from tests.fakes.github_server import FakeGitHub
 
 EVEN_BETTER = {"params.yaml": "quality: 0.90\nnoise: 0.100\n"}
 STAGE = ("credit", "--stage", "staging")
@@ -95,3 +96,23 @@ def test_where_signatures_are_required_nothing_is_promoted_without(site: World) 
     laptop.modelci("promote", "--sign")
     verified = laptop.modelci("registry", "verify", "--remote")
     assert "2 tags on origin: every one is signed by somebody who may." in verified.out
+
+
+def test_a_rollback_and_a_further_stage_start_the_deployment_too(
+    site: World, github: FakeGitHub
+) -> None:
+    laptop = site.laptop
+    promote(laptop)
+    laptop.put({**BETTER, "modelci.yaml": SETTINGS})
+    promote(laptop)
+    laptop.put({"modelci.yaml": SETTINGS + "  dispatch: deploy.yml\n"})
+    laptop.commit()
+    laptop.git("push", "--quiet", "origin", "main")
+    job = site.push_runner(variables=with_token(github.api_url))
+
+    job.modelci("rollback", *STAGE, "--reason", "recall fell", "--dry-run")
+    job.modelci("rollback", *STAGE, "--reason", "recall fell")
+    job.modelci("promote", "credit@v0.0.2", "--assign", "dev")
+    job.modelci("unassign", "credit#dev", "--reason", "nobody looks")
+
+    assert [tag for _, tag, _ in github.dispatches] == ["credit#staging#3", "credit#dev#4"]
