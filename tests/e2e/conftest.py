@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
+from tests.e2e.browsing import BROWSER, Opener
 from tests.e2e.world import World
 from tests.fakes.github_server import FakeGitHub, serve
 
@@ -25,3 +27,23 @@ def github(site: World) -> Iterator[FakeGitHub]:
     with serve(FakeGitHub()) as server:
         site.github = server
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Root may not use Chromium's sandbox; the pages are our own.
+        found = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+    """Opens pages; what they complain of, or ask for, fails the test at its end."""
+    opener = Opener(browser, tmp_path)
+    yield opener
+    for one in opener.visits:
+        one.context.close()
+        assert one.troubles == []
+        assert one.requests == []

@@ -1,80 +1,13 @@
 """The page in a real browser: it draws, obeys its own policy, asks for nothing, and can be used."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, expect
+from tests.e2e.browsing import BROWSER, Opener
 from tests.golden import samples
 
-from modelci.domain.report import Report
-from modelci.render import html, timeline
+from modelci.render import timeline
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Root may not use Chromium's sandbox; the pages are our own.
-        found = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-class Visit:
-    """A page that was opened, with what went wrong and what it asked for."""
-
-    def __init__(self, browser: Browser, path: Path, **options: object) -> None:
-        self.context = browser.new_context(offline=True, **options)  # type: ignore[arg-type]
-        self.page = self.context.new_page()
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("request", self._asked)
-        self.page.goto(path.as_uri())
-        self.page.wait_for_load_state("load")
-
-    def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.troubles.append(message.text)
-
-    def _asked(self, request: Request) -> None:
-        if not request.url.startswith(("file:", "data:")):
-            self.requests.append(request.url)
-
-
-@pytest.fixture
-def visit(browser: Browser, tmp_path: Path) -> Iterator["Opener"]:
-    opener = Opener(browser, tmp_path)
-    yield opener
-    for one in opener.visits:
-        one.context.close()
-        assert one.troubles == []
-        assert one.requests == []
-
-
-class Opener:
-    """Opens pages; what they complain of fails the test at its end."""
-
-    def __init__(self, browser: Browser, folder: Path) -> None:
-        self._browser = browser
-        self._folder = folder
-        self.visits: list[Visit] = []
-
-    def report(self, report: Report, **options: object) -> Page:
-        return self.text(html.render_page(report, title="Credit model"), **options)
-
-    def text(self, text: str, **options: object) -> Page:
-        path = self._folder / f"page-{len(self.visits)}.html"
-        path.write_text(text, encoding="utf-8")
-        self.visits.append(Visit(self._browser, path, **options))
-        return self.visits[-1].page
 
 
 def draw_all(page: Page, count: int) -> None:

@@ -111,7 +111,8 @@ def test_metrics_in_dvcs_cache_are_read_from_there(run: Run, repository: Path) -
         kept.write_text(text)
         lock = (
             "schema: '2.0'\nstages:\n  evaluate:\n    cmd: python evaluate.py\n    outs:\n"
-            f"    - path: metrics.json\n      hash: md5\n      md5: {digest}\n      size: {len(text)}\n"
+            "    - path: metrics.json\n      hash: md5\n"
+            f"      md5: {digest}\n      size: {len(text)}\n"
         )
         (repository / "dvc.lock").write_text(lock)
         commit(repository, "Cached")

@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from modelci.adapters.dvc.locate import Located, Locator
 from modelci.adapters.dvc.contents import Fetch
+from modelci.adapters.dvc.locate import Located, Locator
 from modelci.ports import FileTree, MissingDataError, Table
 
 if TYPE_CHECKING:
