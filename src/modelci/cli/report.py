@@ -99,7 +99,8 @@ def command(
     post = _poster(app, number) if comment else None
     if number is not None and post is None:
         raise click.UsageError("--pr says where to --comment: give both.")
-    base, head = parse_range(app.git, base, head)
+    holder = app.configuration.config.registry.holder
+    base, head = parse_range(app.git, base, head, holder)
     report = make_report(
         git=app.git,
         reader=app.snapshots,

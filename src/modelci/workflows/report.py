@@ -163,7 +163,8 @@ def _gather(
     head: str | None,
     pull: bool,
 ) -> Gathered:
-    ours = name_head(git, head)
+    holder = config.registry.holder
+    ours = name_head(git, head, holder)
     head_tree = git.work_tree() if head is None or ours.sha is None else git.tree(ours.sha)
     proposed = _config_at(head_tree, "the head")
     after = reader.read(head_tree, pull=pull)
@@ -175,6 +176,7 @@ def _gather(
         default_branch=config.default_branch,
         artifacts=promoted_artifacts(after, proposed.promote),
         progress=progress,
+        holder=holder,
     )
     base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
     # What is merged has been reviewed, gates and all: only a proposal is judged by other gates

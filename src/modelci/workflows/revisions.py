@@ -7,6 +7,7 @@ from modelci.config.model import PromoteConfig
 from modelci.domain.events import CIContext, EventKind
 from modelci.domain.registry import (
     ArtifactState,
+    Holder,
     RegisteredVersion,
     find_version,
     fold_registry,
@@ -25,10 +26,10 @@ _STEPS: tuple[int | None, ...] = (50, 500, None)
 _FULL_HISTORY = "Give the checkout its history (actions/checkout: `fetch-depth: 0`), or name BASE."
 
 
-def name_head(git: Git, head: str | None) -> Revision:
+def name_head(git: Git, head: str | None, holder: Holder = Holder.NEWEST) -> Revision:
     """Return the head: a revision where one is named, else the work tree on top of HEAD."""
     if head is not None:
-        return named(git, head)
+        return named(git, head, holder)
     commit = git.head()
     if commit is None:
         return Revision(sha=None, name="work tree", chosen="no commit yet", dirty=True)
@@ -44,7 +45,9 @@ _ENTRY = re.compile(
 _MOST_KNOWN = 5
 
 
-def parse_range(git: Git, base: str | None, head: str | None) -> tuple[str | None, str | None]:
+def parse_range(
+    git: Git, base: str | None, head: str | None, holder: Holder = Holder.NEWEST
+) -> tuple[str | None, str | None]:
     """Return base and head of ``A..B``, or of ``A...B`` (from their merge base on).
 
     A side that is left out is HEAD. Other names are returned as they are: no name of a revision
@@ -61,23 +64,23 @@ def parse_range(git: Git, base: str | None, head: str | None) -> tuple[str | Non
     first, second = found["base"] or "HEAD", found["head"] or "HEAD"
     if found["dots"] == "..":
         return first, second
-    one, other = named(git, first), named(git, second)
+    one, other = named(git, first, holder), named(git, second, holder)
     common = git.merge_base(one.sha or "", other.sha or "")
     if common is None:
         raise UsageError(f"{first} and {second} have no common history.", hint=_FULL_HISTORY)
     return common, second
 
 
-def named(git: Git, name: str) -> Revision:
+def named(git: Git, name: str, holder: Holder = Holder.NEWEST) -> Revision:
     """Return what a name means: a revision of Git, or a version in the registry.
 
     ``NAME@v1.2.0`` is that version, ``NAME@v1`` and ``NAME@latest`` the greatest active one,
-    ``NAME#prod`` what holds the stage. What has the form and names a known artifact is never
+    ``NAME#prod`` what holds the stage, by the rule of ``holder``. What has the form and names a known artifact is never
     taken for a branch.
     """
     entry = _ENTRY.fullmatch(name)
     if entry and is_artifact_name(entry["artifact"]):
-        states = fold_registry(git.tags([entry["artifact"]]))
+        states = fold_registry(git.tags([entry["artifact"]]), holder=holder)
         if states:
             return _registered(states[0], entry["version"], entry["stage"], name)
     try:
@@ -133,13 +136,14 @@ def choose_base(
     default_branch: str | None,
     artifacts: Sequence[str],
     progress: Progress,
+    holder: Holder = Holder.NEWEST,
 ) -> Revision | None:
     """Return the base: as given, as the CI event says, or the merge base; None at the root.
 
     What is on the default branch is compared with the newest version of ``artifacts``, if any.
     """
     if base is not None:
-        return named(git, base)
+        return named(git, base, holder)
     if head.sha is None:
         return None
     commit = git.resolve(head.sha)

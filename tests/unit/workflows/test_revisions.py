@@ -7,6 +7,7 @@ from tests.fakes.progress import RecordedProgress
 
 from modelci.domain.events import CIContext, EventKind
 from modelci.domain.promotion import PlannedTag
+from modelci.domain.registry import Holder
 from modelci.domain.report import Revision
 from modelci.errors import ForgeError, UsageError
 from modelci.workflows.revisions import choose_base, name_head, named, parse_range
@@ -178,6 +179,17 @@ def test_a_name_of_the_registry_means_its_commit(
     assert named(git, name) == expected
     assert choose(git, base=name) == expected
     assert name_head(git, name) == expected
+
+
+def test_a_stage_is_held_by_the_configured_rule(
+    registry: tuple[FakeGit, list[str]],
+) -> None:
+    git, shas = registry
+    registered(git, "m#prod#2", shas[2], 14)
+    registered(git, "m#prod#3", shas[1], 15)
+    assert named(git, "m#prod").sha == shas[1]
+    assert named(git, "m#prod", Holder.SEMVER).sha == shas[2]
+    assert name_head(git, "m#prod", Holder.SEMVER).sha == shas[2]
 
 
 @pytest.mark.parametrize(
