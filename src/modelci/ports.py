@@ -179,6 +179,14 @@ class Git(Protocol):
         ``allowed_signers`` is the text of an SSH allowed-signers file; None: Git's own.
         """
 
+    def try_signing(
+        self, tags: Sequence[PlannedTag], *, allowed_signers: bytes | None = None
+    ) -> tuple[Signature, ...]:
+        """Make the objects that ``push`` takes for these tags, and say what ``verify_tags`` would.
+
+        No ref is made and nothing pushed. Raises ConfigError where Git cannot sign.
+        """
+
     def commits_since(self, since: str, until: str, *, limit: int) -> tuple[LoggedCommit, ...]:
         """Return the commits after ``since`` up to ``until``, the newest first, at most so many.
 

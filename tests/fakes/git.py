@@ -103,6 +103,7 @@ class FakeGit:
         self.depth = depth
         self.log: list[str] = []
         self.signs_tags = False
+        self.signs_as = "anna@example.com"
         self.signers: dict[str, str] = {}
         self._branch = branch
         self._head = at
@@ -324,6 +325,13 @@ class FakeGit:
         """Find each tag good that ``signers`` has one for, if the list (one a line) has that."""
         known = None if allowed_signers is None else allowed_signers.decode().split()
         return tuple(self._signature(ref, known) for ref in refs)
+
+    def try_signing(
+        self, tags: Sequence[PlannedTag], *, allowed_signers: bytes | None = None
+    ) -> tuple[Signature, ...]:
+        known = None if allowed_signers is None else allowed_signers.decode().split()
+        self.signers |= {tag.name: self.signs_as for tag in tags}
+        return tuple(self._signature(f"refs/tags/{tag.name}", known) for tag in tags)
 
     def _signature(self, ref: str, known: Sequence[str] | None) -> Signature:
         name = ref.removeprefix("refs/tags/")

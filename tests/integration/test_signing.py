@@ -266,6 +266,42 @@ def test_signatures_are_required_of_rollbacks_and_of_what_they_bring_back(
     assert api.show(str(project.clone))["m"]["stage"] == {"prod": "v1.1.0"}
 
 
+def test_keys_that_may_not_sign_push_nothing(project: Project) -> None:
+    project.sign_as("anna")
+    for number in range(2):
+        project.commit()
+        project.tag(f"m@v1.{number}.0", seconds=number)
+        project.tag(f"m#prod#{number + 1}", seconds=10 + number)
+    project.commit(modelci_yaml=RULES.replace("{", "{require_signed: true, ", 1))
+    back = ("rollback", "m", "--stage", "prod", "--to", "v1.0.0", *WHY)
+    assign = ("promote", "m@v1.0.0", "--assign", "stage")
+    before = project.tags("origin.git")
+    for who, wrong in (("ben", "not-allowed, of ben@example.com"), ("eve", "unknown")):
+        project.sign_as(who)
+        for command, tag in ((back, "m#prod#3"), (assign, "m#stage#3")):
+            refusal = " ".join(project.modelci(*command, code=6).split())
+            assert f"refuses {tag} ({wrong}" in refusal
+            assert "m's tags may be signed by anna@example.com" in refusal
+    assert project.tags("origin.git") == project.tags("clone") == before
+    project.sign_as("anna")
+    project.modelci(*back)
+    assert set(project.verify("--remote").values()) == {ANNA}
+
+
+def test_what_was_checked_is_what_is_pushed(project: Project) -> None:
+    project.sign_as("anna")
+    commit = project.git("rev-parse", "HEAD")
+    made = PlannedTag(name="m@v1.0.0", artifact="m", commit=commit, seconds=SECONDS, subject="x")
+    repository = GitRepository(project.clone)
+    allowed = (project.clone / ".signers").read_bytes()
+    (found,) = repository.try_signing([made], allowed_signers=allowed)
+    assert (found.name, found.standing, found.signer) == ("m@v1.0.0", Standing.GOOD, ANNA[1])
+    assert project.tags("clone") == project.tags("origin.git") == []
+    project.sign_as("eve")
+    repository.push([made], remote="origin")
+    assert project.verify() == {"m@v1.0.0": ANNA}
+
+
 def test_a_rollback_signs_as_it_is_told(project: Project) -> None:
     project.sign_as("anna")
     project.git("config", "tag.gpgSign", "false")

@@ -6,6 +6,7 @@ What is read in masses, objects and tags, comes from processes of our own (``obj
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -375,15 +376,18 @@ class GitRepository:
             return known
         if not self.signs_tags:
             return _text(self._run("mktag", stdin=text.encode()))
-        return signing.sign(
-            self._try,
-            self.root,
-            name=tag.name,
-            commit=tag.commit,
-            tagger=self._tagger,
-            seconds=tag.seconds,
-            message=tag.message,
-        )
+        if text not in self._signed:
+            # What is pushed has to be the very object that was checked; nobody types twice.
+            self._signed[text] = signing.sign(
+                self._try,
+                self.root,
+                name=tag.name,
+                commit=tag.commit,
+                tagger=self._tagger,
+                seconds=tag.seconds,
+                message=tag.message,
+            )
+        return self._signed[text]
 
     # -- signatures ----------------------------------------------------------------------------
 
@@ -398,6 +402,24 @@ class GitRepository:
     ) -> tuple[Signature, ...]:
         """Return what the tags at these refs are signed with, and what Git makes of it."""
         return signing.verify(self._try, refs, allowed_signers=allowed_signers)
+
+    def try_signing(
+        self, tags: Sequence[PlannedTag], *, allowed_signers: bytes | None = None
+    ) -> tuple[Signature, ...]:
+        """Make the objects that ``push`` takes for these tags, and say what ``verify_tags`` would.
+
+        No ref is made and nothing pushed.
+        """
+        made = [self._make_tag(tag) for tag in tags]
+        found = signing.verify(self._try, made, allowed_signers=allowed_signers)
+        return tuple(
+            replace(one, ref=f"refs/tags/{tag.name}") for one, tag in zip(found, tags, strict=True)
+        )
+
+    @cached_property
+    def _signed(self) -> dict[str, str]:
+        """The ids of the objects that were signed here, by what they say."""
+        return {}
 
     def tagger(self) -> str:
         """Return who tags here, as ``Name <address>``."""

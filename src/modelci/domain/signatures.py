@@ -110,6 +110,11 @@ def _judge(one: Signature, signers: Mapping[str, Sequence[str]]) -> TagSignature
 
 
 def _may_sign(one: Signature, artifact: str, signers: Mapping[str, Sequence[str]]) -> bool:
+    who = allowed(artifact, signers)
+    return who is None or not {one.signer, one.key}.isdisjoint(who)
+
+
+def allowed(artifact: str, signers: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
+    """Return who may sign the artifact's tags; None: anyone whom Git knows."""
     lists = [who for pattern, who in signers.items() if fnmatchcase(artifact, pattern)]
-    known = {one.signer, one.key} - {None}
-    return not lists or any(who in known for allowed in lists for who in allowed)
+    return tuple(dict.fromkeys(one for who in lists for one in who)) if lists else None

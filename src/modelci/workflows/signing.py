@@ -7,7 +7,7 @@ from modelci.config.load import FILE, load
 from modelci.config.model import RegistryConfig
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
-from modelci.domain.signatures import TagSignature, Verification, judge
+from modelci.domain.signatures import TagSignature, Verification, allowed, judge
 from modelci.domain.tags import Action, TagName, is_artifact_name
 from modelci.errors import ConfigError, PromotionError, UsageError
 from modelci.ports import Git
@@ -77,9 +77,10 @@ def require_signatures(
     *,
     default_branch: str | None = None,
 ) -> None:
-    """Refuse, where signatures are required, to tag without one, or to assign what lacks one.
+    """Refuse, where signatures are required, to tag without a good one, or assign what lacks it.
 
-    ``tags`` are the registry's before ``planned`` are added. Raises PromotionError.
+    What is ``planned`` is signed here, and pushed as it is. ``tags`` are the registry's before
+    ``planned`` are added. Raises PromotionError.
     """
     policy = _policy_in_force(git, settings, default_branch) if planned else None
     if policy is None:
@@ -99,6 +100,27 @@ def require_signatures(
         if tag.name.action is Action.REGISTER and (tag.name.artifact, tag.commit) in assigned
     ]
     _refuse([one for one in _check(git, versions, policy) if not one.ok])
+    _require_good(git, planned, policy)
+
+
+def _require_good(git: Git, planned: Sequence[PlannedTag], policy: Policy) -> None:
+    """Refuse to push what ``registry verify`` would not find good afterwards."""
+    made = git.try_signing(planned, allowed_signers=policy.allowed_signers)
+    bad = [one for one in judge(made, policy.signers) if not one.ok]
+    if bad:
+        raise PromotionError(
+            f"registry.require_signed refuses {'; '.join(map(describe, bad[:_MOST_NAMED]))}. "
+            "Nothing was tagged.",
+            hint=f"{_who_may(bad[0].artifact, policy)} Sign with such a key (user.signingKey).",
+        )
+
+
+def _who_may(artifact: str, policy: Policy) -> str:
+    who = allowed(artifact, policy.signers)
+    if who is None:
+        return f"{artifact}'s tags are signed by a key that {policy.source} knows."
+    names = ", ".join(who) or "nobody"
+    return f"{artifact}'s tags may be signed by {names}, with a key that {policy.source} knows."
 
 
 def _policy_in_force(

@@ -146,3 +146,26 @@ def test_what_is_assigned_must_be_signed_and_our_tags_too(git: FakeGit) -> None:
     require_signatures(git, [planned("m@v1.1.0", "new"), planned("m#prod#2", "new")], tags, FREE)
     require_signatures(git, [planned("m@v1.0.0!#2", commit)], tags, FREE)
     require_signatures(git, [], tags, FREE)
+
+
+@pytest.mark.parametrize(
+    ("who", "wrong"), [(BEN, "not-allowed, of ben@example.com"), ("eve", "unknown")]
+)
+def test_who_may_not_sign_tags_nothing_and_reads_who_may(
+    git: FakeGit, who: str, wrong: str
+) -> None:
+    git.signs_tags, git.signs_as = True, who
+    with pytest.raises(PromotionError, match=rf"refuses m@v1\.1\.0 \({wrong}") as caught:
+        require_signatures(git, [planned("m@v1.1.0", "new")], git.tags(["m"]), FREE)
+    hint = "m's tags may be signed by anna@example.com, with a key that .s of the default branch"
+    assert str(caught.value.hint).startswith(hint)
+
+
+def test_without_names_for_an_artifact_whoever_is_listed_may_sign(git: FakeGit) -> None:
+    git.signs_tags, git.signs_as = True, BEN
+    wanted = [planned("n@v1.1.0", "new")]
+    require_signatures(git, wanted, git.tags(["n"]), FREE)
+    git.signs_as = "eve"
+    with pytest.raises(PromotionError, match="unknown") as caught:
+        require_signatures(git, wanted, git.tags(["n"]), FREE)
+    assert "signed by a key that .s of the default branch knows" in str(caught.value.hint)
