@@ -21,6 +21,8 @@ from modelci.domain.versions import Version
 from modelci.errors import PromotionError, UsageError
 
 ROLLBACK_FROM = "Modelci-Rollback-From"
+HASH, VERDICT = "Modelci-Hash", "Modelci-Verdict"
+_BLOCKED = "blocked"
 
 DVC_IGNORES = (
     "DVC's own resolver (`dvc get`, `dvc artifacts get`, dvc.api) ignores this tag; "
@@ -111,7 +113,7 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
         extra=((ROLLBACK_FROM, before), (HOLD, HELD)),
         before=holder.label if holder else None,
         after=f"v{target.version}",
-        notes=_revival(state),
+        notes=(*_doubts(state, stage, target), *_revival(state)),
     )
     return _make_way(tags, wish, stage, change)
 
@@ -267,17 +269,27 @@ def stage_history(tags: Sequence[TagRecord], stage: str) -> tuple[TagRecord, ...
 def _in_order(tags: Sequence[TagRecord]) -> list[TagRecord]:
     """Return the tags that count, oldest first."""
     good = (tag for tag in tags if tag.flaw is None)
-    return sorted(good, key=lambda tag: (tag.seconds, str(tag.name)))
+    # By the counter as a number: of one second #9 came before #10.
+    return sorted(good, key=lambda tag: (tag.seconds, tag.name.counter or 0, str(tag.name)))
 
 
 def _target(
     tags: Sequence[TagRecord], state: ArtifactState, stage: str, to: Version | None
 ) -> RegisteredVersion:
     """Return the version to go back to; PromotionError where it never held the stage."""
-    earlier = list(_earlier(tags, state, stage))
     if to is None:
+        earlier = list(_earlier(tags, state, stage))
+        sensible = (one for one in earlier if not _doubts(state, stage, one))
+        target = next(sensible, None)
+        if target is not None:
+            return target
         if earlier:
-            return earlier[0]
+            doubts = " ".join(doubt for one in earlier for doubt in _doubts(state, stage, one))
+            raise PromotionError(
+                f"No version that held {stage} of {state.name} before is one to go back to. "
+                f"{doubts}",
+                hint=f"Name it with --to to go back nevertheless: {_choices(tags, state, stage)}.",
+            )
         raise PromotionError(
             f"No active version held {stage} of {state.name} before the present one.",
             hint=f"`modelci registry history {state.name}` shows what did.",
@@ -298,6 +310,20 @@ def _target(
             hint=f"Held before: {_choices(tags, state, stage)}. `modelci promote` goes forward.",
         )
     return known
+
+
+def _doubts(state: ArtifactState, stage: str, target: RegisteredVersion) -> tuple[str, ...]:
+    """Return why nobody goes back to that version unless it is named."""
+    holder = state.stages.get(stage)
+    present = state.version_at(holder.commit) if holder else None
+    said = trailers(target.message)
+    hashed = said.get(HASH)
+    notes = []
+    if present is not None and hashed and hashed == trailers(present.message).get(HASH):
+        notes.append(f"v{target.version} changes no model: the bytes are the same.")
+    if said.get(VERDICT) == _BLOCKED:
+        notes.append(f"v{target.version} was blocked when it was judged ({target.tag}).")
+    return tuple(notes)
 
 
 def _earlier(

@@ -74,6 +74,50 @@ def test_a_rollback_is_a_new_assignment_of_the_version_before() -> None:
     assert held(after, "m", "prod") is not None
 
 
+def judged(seconds: int, version: str, commit: str, *, md5: str, verdict: str = "passed") -> Tags:
+    message = f"Register\n\nModelci-Verdict: {verdict}\nModelci-Hash: md5:{md5}\n"
+    return (
+        tag(f"m@v{version}", commit, seconds, message),
+        tag(f"m#prod#{seconds}", commit, seconds + 1),
+    )
+
+
+def test_a_rollback_passes_by_versions_of_the_same_bytes_unless_one_is_named() -> None:
+    tags = (
+        *judged(10, "1.0.0", "a", md5="1"),
+        *judged(20, "1.1.0-rc.1", "b", md5="2"),
+        *judged(30, "1.1.0", "c", md5="2"),
+    )
+    change = plan_rollback(tags, wish())
+    assert (change.after, change.notes) == ("v1.0.0", ())
+    named = plan_rollback(tags, wish("1.1.0-rc.1"))
+    assert named.after == "v1.1.0-rc.1"
+    assert named.notes == ("v1.1.0-rc.1 changes no model: the bytes are the same.",)
+    with pytest.raises(PromotionError, match="the bytes are the same") as caught:
+        plan_rollback(tags[2:], wish())
+    assert "--to to go back nevertheless: v1.1.0-rc.1." in (caught.value.hint or "")
+
+
+def test_a_rollback_passes_by_blocked_versions_unless_one_is_named() -> None:
+    tags = (
+        *judged(10, "1.0.0", "a", md5="1"),
+        *judged(20, "1.1.0", "b", md5="2", verdict="blocked"),
+        *judged(30, "1.2.0", "c", md5="3"),
+    )
+    change = plan_rollback(tags, wish())
+    assert (change.after, change.notes) == ("v1.0.0", ())
+    named = plan_rollback(tags, wish("1.1.0"))
+    assert named.notes == ("v1.1.0 was blocked when it was judged (m@v1.1.0).",)
+    with pytest.raises(PromotionError, match="was blocked"):
+        plan_rollback(tags[2:], wish())
+
+
+def test_tags_of_one_second_are_ordered_by_their_counter() -> None:
+    registered = (tag("m@v1.0.0", "a", 10), tag("m@v1.1.0", "b", 10))
+    tags = (*registered, tag("m#prod#10", "b", 11), tag("m#prod#9", "a", 11))
+    assert [one.commit for one in stage_history(tags, "prod")] == ["a", "b"]
+
+
 def test_a_rollback_may_go_further_back() -> None:
     change = plan_rollback(THREE, wish("1.0.0"))
     assert holder(made(THREE, change)) == "v1.0.0"
