@@ -129,6 +129,7 @@ def plan_promotion(
     """
     tags: list[PlannedTag] = []
     unpromoted: list[Unpromoted] = []
+    notes: list[str] = []
     for candidate in candidates:
         name = candidate.artifact.name
         state = registry.get(name, ArtifactState(name=name))
@@ -137,6 +138,7 @@ def plan_promotion(
             unpromoted.append(Unpromoted(artifact=name, reason=named))
             continue
         own = tuple(_own_trailers(candidate, state))
+        notes.extend(_holds_met(candidate, rules))
         # Later than every tag there is: a commit may be older than the last promotion.
         seconds = max(committed_seconds, state.newest_seconds + 1)
         tags.extend(_plan(named, commit=commit, seconds=seconds, trailers=(*own, *trailers)))
@@ -144,6 +146,7 @@ def plan_promotion(
         commit=commit,
         tags=tuple(tags),
         unpromoted=tuple(unpromoted),
+        notes=tuple(notes),
         allowed=rules.allowed,
     )
 
@@ -253,6 +256,13 @@ def _name_tags(
     wanted = tuple(one for one in candidate.assign if one not in passed)
     names.extend(_assignments(state, commit, str(version), wanted, rules))
     return names or _nothing_to_do(candidate, state, version, commit)
+
+
+def _holds_met(candidate: Candidate, rules: Rules) -> Iterator[str]:
+    """Say of the wanted stages that are left out because they are on hold."""
+    for stage in candidate.assign if rules.allowed is None else ():
+        if stage in candidate.held and stage not in candidate.assigned:
+            yield f"{candidate.held[stage]}; `modelci release-hold` lets it go"
 
 
 def _reason_against(

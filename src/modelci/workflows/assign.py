@@ -28,6 +28,7 @@ from modelci.workflows.promote import (
     record,
     remote_notes,
     require_free,
+    require_listed,
 )
 from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
 from modelci.workflows.signing import require_signatures
@@ -68,6 +69,7 @@ def assign(
     it (``rules.allowed`` lifts all but the last).
     """
     _require_stages(wanted)
+    require_listed(wanted.stages, settings.stages)
     git = git.with_remote(settings.remote) if settings.remote else git
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     remote, by = git.remote(), wanted.by or git.tagger()

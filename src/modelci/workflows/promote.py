@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -107,6 +108,7 @@ def promote(
     tested; ``allowed_by`` is who says so. Raises PromotionError where the gates or the remote say
     no; then nothing is tagged.
     """
+    require_listed(settings.assign, settings.stages)
     git = git.with_remote(settings.remote) if settings.remote else git
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     checkout = _look_at(git, reader, settings, results)
@@ -137,7 +139,7 @@ def promote(
         )
         found = replace(found, tags=tuple(_noted(tag, report) for tag in found.tags))
         require_free(found, tags)
-        notes = (*_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
+        notes = (*found.notes, *_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
         return replace(found, remote=checkout.remote, notes=notes)
 
     task = Task(
@@ -204,6 +206,22 @@ def foresee(
         *(tag.subject for tag in found.tags),
         *(f"{one.artifact}: {one.reason}" for one in found.unpromoted),
     )
+
+
+def require_listed(wanted: Sequence[str], stages: Sequence[str]) -> None:
+    """Refuse a stage that ``promote.stages``, where it is set, does not list: its tag would stay.
+
+    No reason lifts it: a slip of the pen is not meant.
+    """
+    for stage in wanted:
+        if stages and stage not in stages:
+            known = {one.lower(): one for one in stages}
+            near = get_close_matches(stage.lower(), known, n=1)
+            meant = f"Did you mean {known[near[0]]}? " if near else ""
+            raise UsageError(
+                f"{stage!r} is none of the stages of promote.stages.",
+                hint=f"{meant}There are {', '.join(stages)}; a new one is added to promote.stages.",
+            )
 
 
 def _require_known(only: Collection[str], checkout: Checkout) -> None:

@@ -358,9 +358,12 @@ def test_a_stage_that_was_given_away_is_not_taken_back_by_a_run_again() -> None:
 
 def test_a_stage_on_hold_is_left_and_the_version_is_registered() -> None:
     wanted = replace(candidate(assign=("dev", "prod")), held={"prod": "m#prod is held by m#prod#4"})
-    assert names(plan([wanted])) == ["m@v0.0.1", "m#dev#1"]
+    found = plan([wanted])
+    assert names(found) == ["m@v0.0.1", "m#dev#1"]
+    assert found.notes == ("m#prod is held by m#prod#4; `modelci release-hold` lets it go",)
     allowed = plan_promotion([wanted], {}, rules=Rules(allowed="x"), **AT)
     assert names(allowed) == ["m@v0.0.1", "m#dev#1", "m#prod#2"]
+    assert allowed.notes == ()
 
 
 # -- stages in order -------------------------------------------------------------------------

@@ -197,3 +197,18 @@ def test_where_the_greatest_version_holds_a_step_back_would_change_nothing(world
     world.assign("m@v2.0.0", "prod", registry=registry)
     with pytest.raises(PromotionError, match="holder is semver"):
         world.assign("m@v1.0.0", "prod", registry=registry)
+
+
+@pytest.mark.parametrize(
+    ("stage", "near"),
+    [("Prod", "Did you mean prod? "), ("stging", "Did you mean staging? "), ("x", "")],
+)
+def test_a_stage_that_is_not_listed_is_refused_with_those_that_are(
+    world: World, stage: str, near: str
+) -> None:
+    settings = PromoteConfig(stages=("dev", "staging", "prod"))
+    before = dict(world.remote.tags)
+    with pytest.raises(UsageError, match="none of the stages") as caught:
+        world.assign("m@v1.0.0", stage, settings=settings, allowed="a reason lifts no typo")
+    assert (caught.value.hint or "").startswith(f"{near}There are dev, staging, prod;")
+    assert world.remote.tags == before

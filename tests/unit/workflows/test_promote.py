@@ -248,6 +248,16 @@ def test_settings_that_name_nothing_are_configuration_errors(
         world.promote(git, world.report(git), settings=settings)
 
 
+def test_a_stage_that_is_not_listed_is_refused_before_anything_is_tagged(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    settings = PromoteConfig(assign=("Prod",), stages=("dev", "prod"))
+    with pytest.raises(UsageError, match="none of the stages") as caught:
+        world.promote(git, world.report(git), settings=settings)
+    assert "Did you mean prod? There are dev, prod" in (caught.value.hint or "")
+    assert world.tags == []
+
+
 def test_an_artifact_that_no_tag_can_carry_is_a_configuration_error(world: World) -> None:
     world.reader.artifacts = (Artifact(name="m m", path="models/m.skops"),)
     world.merge()
@@ -527,7 +537,9 @@ def test_a_hold_keeps_a_merge_out_of_the_stage(world: World) -> None:
     )
     world.merge("two", seconds=3000)
     git = world.clone()
-    assert [one.name for one in world.promote(git, world.report(git)).tags] == ["m@v0.0.2"]
+    found = world.promote(git, world.report(git))
+    assert [one.name for one in found.tags] == ["m@v0.0.2"]
+    assert any(note.startswith("m#prod is held by m#prod#2") for note in found.notes)
     again = world.promote(git, world.report(git))
     assert "m#prod is held by m#prod#2" in again.unpromoted[0].reason
 
