@@ -1,6 +1,6 @@
 """``modelci verify``: whether a version is what its tag, its provenance and DVC say that it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from modelci.domain.gates import Threshold
 from modelci.domain.provenance import (
@@ -18,7 +18,7 @@ from modelci.domain.provenance import (
     nothing_fails,
     split_tracked,
 )
-from modelci.domain.registry import RegisteredVersion, find_version, fold_registry
+from modelci.domain.registry import ArtifactState, RegisteredVersion, find_version, fold_registry
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Query
 from modelci.errors import ModelCIError, UsageError
@@ -50,7 +50,8 @@ def verify_version(
     With ``remote`` the tag is the Git remote's, with ``pull`` the bytes are the DVC remote's, not
     the cache's. Raises UsageError for a version that does not exist or a commit that is not here.
     """
-    artifact, version = _find(git, name, remote=remote)
+    state, version = _find(git, name, remote=remote)
+    artifact = state.name
     commit = version.commit
     if not git.has(commit):
         _fetch(git, version)
@@ -63,6 +64,7 @@ def verify_version(
     findings = [
         Finding(subject="tag", state=CheckState.OK, found=commit),
         check_lock(snapshot, path, _hash_in(version.message)),
+        *_about_use(state, version),
         *_about_provenance(said, snapshot, version),
         *check_files(files, said),
     ]
@@ -84,8 +86,8 @@ def verify_version(
     )
 
 
-def _find(git: Git, name: str, *, remote: bool) -> tuple[str, RegisteredVersion]:
-    """Return the artifact and the version that is meant.
+def _find(git: Git, name: str, *, remote: bool) -> tuple[ArtifactState, RegisteredVersion]:
+    """Return the artifact's state and the version that is meant.
 
     A tag that breaks the registry's rules, as one whose object bears another name, is none.
     """
@@ -100,13 +102,13 @@ def _find(git: Git, name: str, *, remote: bool) -> tuple[str, RegisteredVersion]
         version = state.version_at(holder.commit) if holder else None
     elif state is not None and query.version is not None:
         version = find_version(state, query.version)
-    if version is None:
+    if state is None or version is None:
         raise UsageError(
             f"There is no version {name}.",
             hint="`modelci registry` lists them; `git fetch --tags` or --remote brings the "
             "remote's.",
         )
-    return query.artifact, version
+    return state, version
 
 
 def _fetch(git: Git, version: RegisteredVersion) -> None:
@@ -123,6 +125,20 @@ def _hash_in(message: str) -> str | None:
     lines = message.splitlines()
     found = [line.removeprefix(_HASH).strip() for line in lines if line.startswith(_HASH)]
     return found[-1] if found and found[-1] else None
+
+
+def _about_use(state: ArtifactState, version: RegisteredVersion) -> Iterator[Finding]:
+    """Warn of what nobody should use; a withdrawn version is what it was nevertheless."""
+    if not version.active:
+        yield _warning(f"{version.tag} was withdrawn (deregistered)")
+    if state.deprecated:
+        yield _warning(f"{state.name} is deprecated")
+
+
+def _warning(detail: str) -> Finding:
+    return Finding(
+        subject="registry", state=CheckState.UNCHECKED, detail=f"warning: {detail}, do not use it"
+    )
 
 
 def _about_provenance(
