@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from gto import api
+from tests.integration.promoting import Site
 
 from modelci.adapters.git import GitRepository
 from modelci.cli import main
+from modelci.config.load import load
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.signatures import Standing
-from modelci.errors import ConfigError, TagTakenError
+from modelci.errors import ConfigError, PromotionError, TagTakenError
+from modelci.workflows.signing import verify_registry
 
 SECONDS = 1_700_000_000
 WHY = ("--reason", "recall fell")
@@ -159,8 +162,6 @@ def test_no_tag_is_left_where_signing_or_the_push_fails(project: Project) -> Non
     hook = project.folder / "origin.git" / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    from modelci.errors import PromotionError
-
     with pytest.raises(PromotionError):
         project.tag("m@v1.0.0")
     assert project.tags("clone") == project.tags("origin.git") == []
@@ -286,6 +287,31 @@ def test_keys_that_may_not_sign_push_nothing(project: Project) -> None:
     project.sign_as("anna")
     project.modelci(*back)
     assert set(project.verify("--remote").values()) == {ANNA}
+
+
+def test_a_promotion_registers_nothing_with_a_key_that_may_not_sign(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    site = Site(folder=tmp_path / "site")
+    rules = RULES.replace("{", "{require_signed: true, ", 1)
+    (site.work / "modelci.yaml").write_text(rules)
+    (site.work / ".signers").write_text((project.clone / ".signers").read_text())
+    site.merge()
+    clone = site.clone()
+    for key, value in (("tag.gpgSign", "true"), ("gpg.format", "ssh")):
+        project.git("config", key, value, where=str(clone.root))
+    config = load(rules.encode(), source="modelci.yaml").config.registry
+    for who in ("ben", "eve"):
+        project.git("config", "user.signingKey", str(tmp_path / who), where=str(clone.root))
+        with pytest.raises(PromotionError, match="Nothing was tagged"):
+            site.promote(GitRepository(clone.root), registry=config)
+        assert site.tags == {}
+    project.git("config", "user.signingKey", str(tmp_path / "anna"), where=str(clone.root))
+    site.promote(GitRepository(clone.root), registry=config)
+    found = verify_registry(GitRepository(clone.root), config, remote=True)
+    assert [one.signer for one in found.tags] == [ANNA[1]] * 2
+    assert found.ok
 
 
 def test_what_was_checked_is_what_is_pushed(project: Project) -> None:
