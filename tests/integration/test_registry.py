@@ -103,7 +103,7 @@ def test_doctor_removes_from_the_remote_too(
     fixes = [one["fix"] for one in checks if one["name"] == "tag twice#prod#3"]
     (fix,) = fixes
     assert fix == (
-        "`git tag -d 'twice#prod#3' && git push origin --delete 'refs/tags/twice#prod#3'`; then, "
+        "`git tag -d 'twice#prod#3'; git push origin --delete 'refs/tags/twice#prod#3'`; then, "
         "if it was meant, make it anew by `git tag -a`."
     )
 

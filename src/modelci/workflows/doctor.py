@@ -251,7 +251,7 @@ def _check_templates(world: _World) -> Iterator[Check]:
 
 
 def _check_tags(world: _World) -> Iterator[Check]:
-    tags = world.git.tags(messages=False)
+    ours = tags = world.git.tags(messages=False)
     here = sum(tag.flaw is None for tag in tags)
     remote = world.git.remote()
     if remote is None:
@@ -267,21 +267,26 @@ def _check_tags(world: _World) -> Iterator[Check]:
             )
         else:
             yield _ok("tags", f"{here} registry tags, {there} at {remote}")
-    yield from _check_odd_tags(world, tags, remote)
+    yield from _check_odd_tags(world, tags, remote, ours)
 
 
 def _check_odd_tags(
-    world: _World, tags: Sequence[TagRecord], remote: str | None
+    world: _World, tags: Sequence[TagRecord], remote: str | None, ours: Sequence[TagRecord]
 ) -> Iterator[Check]:
-    """Name the tags that break a rule of the registry, and the answers that hang by a thread."""
+    """Name the tags that break a rule of the registry, and the answers that hang by a thread.
+
+    Those of this clone alone (``ours``) too: GTO reads them here.
+    """
     states = fold_registry(tags)
-    problems = [problem for state in states for problem in state.problems]
+    both = (*states, *(fold_registry(ours) if remote else ()))
+    found = {(one.ref, one.rule): one for state in both for one in state.problems}
+    problems = list(found.values())
     for one in problems[:_MOST_TAGS]:
         yield _problem(f"tag {one.ref}", f"{one.rule}: {one.message}", _removal(one.ref, remote))
     if len(problems) > _MOST_TAGS:
         rest = _counted(len(problems) - _MOST_TAGS, "more tag")
         yield _problem("tags", f"{rest} like these", "`modelci registry --json` lists them all.")
-    light = [tag.tag for tag in tags if tag.flaw is Rule.LIGHTWEIGHT]
+    light = list(dict.fromkeys(tag.tag for tag in (*tags, *ours) if tag.flaw is Rule.LIGHTWEIGHT))
     if light:
         name = shlex.quote(light[0])
         yield _warning(
@@ -300,7 +305,8 @@ def _check_odd_tags(
 
 def _removal(ref: str, remote: str | None) -> str:
     name = shlex.quote(ref)
-    away = f" && git push {remote} --delete {shlex.quote(f'refs/tags/{ref}')}" if remote else ""
+    # Either side may lack it: the one command must not keep the other from running.
+    away = f"; git push {remote} --delete {shlex.quote(f'refs/tags/{ref}')}" if remote else ""
     return f"`git tag -d {name}{away}`; then, if it was meant, make it anew by `git tag -a`."
 
 

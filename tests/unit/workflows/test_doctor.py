@@ -199,6 +199,26 @@ def test_tags_that_only_the_remote_has_are_counted(world: World) -> None:
     assert "git fetch --tags" in (check.fix or "")
 
 
+@pytest.mark.parametrize(("here", "there"), [(True, False), (False, True), (True, True)])
+def test_a_bad_tag_is_named_once_wherever_it_is(world: World, *, here: bool, there: bool) -> None:
+    sha, name = world.remote.branches["main"], "m#prod#1"
+    bad = {
+        one: PlannedTag(name=one, artifact="m", commit=sha, seconds=1, subject="x")
+        for one in ("m@v0.0.1", "m@v0.0.2", name)
+    }
+    made = FakeGit(world.root, world.remote)
+    if here:
+        made.tag_objects.update(bad)
+    if there:
+        world.remote.tags.update(bad)
+    check = world.check(f"tag {name}", git=lambda: made)
+    assert check.health is PROBLEM
+    assert check.fix is not None
+    assert check.fix.startswith(
+        f"`git tag -d '{name}'; git push origin --delete 'refs/tags/{name}'`"
+    )
+
+
 @pytest.mark.parametrize(
     ("workflow", "health"),
     [
