@@ -125,7 +125,8 @@ def plan_promotion(
 ) -> Promotion:
     """Plan only what is missing, so that a promotion cut short can simply be run again.
 
-    Raises PromotionError where the order of the stages forbids an assignment.
+    Raises PromotionError where the order of the stages forbids an assignment, or where all that a
+    release is asked for is a pre-release of this very commit.
     """
     tags: list[PlannedTag] = []
     unpromoted: list[Unpromoted] = []
@@ -142,6 +143,8 @@ def plan_promotion(
         # Later than every tag there is: a commit may be older than the last promotion.
         seconds = max(committed_seconds, state.newest_seconds + 1)
         tags.extend(_plan(named, commit=commit, seconds=seconds, trailers=(*own, *trailers)))
+    if not tags and rules.final:
+        _require_commit_of_its_own(candidates, registry, commit)
     return Promotion(
         commit=commit,
         tags=tuple(tags),
@@ -256,6 +259,18 @@ def _name_tags(
     wanted = tuple(one for one in candidate.assign if one not in passed)
     names.extend(_assignments(state, commit, str(version), wanted, rules))
     return names or _nothing_to_do(candidate, state, version, commit)
+
+
+def _require_commit_of_its_own(
+    candidates: Sequence[Candidate], registry: Mapping[str, ArtifactState], commit: str
+) -> None:
+    for name in (one.artifact.name for one in candidates if one.artifact.name in registry):
+        here = registry[name].version_at(commit)
+        if here is not None and here.version.pre:
+            raise PromotionError(
+                f"{name} v{here.version} is of this commit, which can bear no second version.",
+                hint="`git commit --allow-empty`, push and report on it; then --final there.",
+            )
 
 
 def _holds_met(candidate: Candidate, rules: Rules) -> Iterator[str]:
