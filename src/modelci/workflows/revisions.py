@@ -75,8 +75,8 @@ def named(git: Git, name: str, holder: Holder = Holder.NEWEST) -> Revision:
     """Return what a name means: a revision of Git, or a version in the registry.
 
     ``NAME@v1.2.0`` is that version, ``NAME@v1`` and ``NAME@latest`` the greatest active one,
-    ``NAME#prod`` what holds the stage, by the rule of ``holder``. What has the form and names a known artifact is never
-    taken for a branch.
+    ``NAME#prod`` what holds the stage, by the rule of ``holder``. What has the form and names a
+    known artifact is never taken for a branch.
     """
     entry = _ENTRY.fullmatch(name)
     if entry and is_artifact_name(entry["artifact"]):
