@@ -35,11 +35,6 @@ class ModelCard:
     license: str | None = None
     links: tuple[str, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it says nothing."""
-        return self == ModelCard()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCommit:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from modelci.domain.provenance import (
     Reproduction,
     VersionCheck,
 )
+from modelci.render.console import console
 from modelci.render.escape import PROSE_LIMIT, terminal
 from modelci.render.quantities import ABSENT, counted
 
@@ -31,18 +31,7 @@ _DIGEST = 16  # characters of a hash that a person compares
 def render_version_check(found: VersionCheck, *, width: int = 100, colour: bool = False) -> str:
     """Return every finding, what could not be checked among them, and a sentence on all."""
     out = StringIO()
-    page = Console(
-        file=out,
-        width=width,
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        no_color=not colour,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},
-    )
+    page = console(out, width=width, colour=colour)
     page.print(Text(f"{terminal(found.tag)} · {found.commit[:7]} · {terminal(found.path)}"))
     table = Table("Checked", "", "Said", "Found", "Why", box=SIMPLE_HEAD, pad_edge=False)
     for one in found.findings:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from modelci.domain.signatures import TagSignature, Verification
+from modelci.render.console import console
 from modelci.render.escape import PROSE_LIMIT, terminal
 from modelci.render.quantities import counted
 
@@ -16,18 +16,7 @@ from modelci.render.quantities import counted
 def render_verification(found: Verification, *, width: int = 100, colour: bool = False) -> str:
     """Return each tag with its signer and what the signature is worth, and a sentence on all."""
     out = StringIO()
-    page = Console(
-        file=out,
-        width=width,
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        no_color=not colour,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},
-    )
+    page = console(out, width=width, colour=colour)
     if found.tags:
         table = Table("Tag", "Signature", "Signer", "Why", box=SIMPLE_HEAD, pad_edge=False)
         for one in found.tags:

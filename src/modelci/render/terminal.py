@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +21,7 @@ from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report, Revision
 from modelci.domain.slices import FairnessResult, SliceResult
 from modelci.render import quantities
+from modelci.render.console import console
 from modelci.render.digest import (
     FROM_FORK,
     Digest,
@@ -495,21 +496,10 @@ def _text(text: str) -> Text:
 def _print(parts: Iterable[RenderableType], *, width: int, colour: bool) -> str:
     """Draw the parts one below the other; the environment has no say in it."""
     out = StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        no_color=not colour,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},
-    )
+    page = console(out, width=width, colour=colour)
     for place, part in enumerate(parts):
         if place:
-            console.print()
-        console.print(part)
+            page.print()
+        page.print(part)
     lines = (line.rstrip() for line in out.getvalue().replace(_BREAK, "").split("\n"))
     return "\n".join(lines)
