@@ -23,16 +23,13 @@ from modelci.workflows.promote import (
     PATH,
     VERDICT,
     allowance,
-    event_notes,
+    put_through,
     reason_for,
-    record,
     remote_notes,
     require_free,
     require_listed,
 )
-from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
-from modelci.workflows.signing import require_signatures
-from modelci.workflows.stored import require_bytes
+from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
 
 _ANYBODY = RegistryConfig()
 
@@ -94,21 +91,23 @@ def assign(
         return replace(found, remote=remote, notes=notes)
 
     task = Task(read=lambda: git.tags([wanted.query.artifact], remote=remote), plan=plan)
-    tags = task.read()
-    promotion = plan(tags)
-    require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
-    notes = require_bytes(
-        _files(_find(tags, wanted.query, registry.holder)[1]) if promotion.tags else [],
-        pipeline,
-        is_required=settings.require_remote,
+    return put_through(
+        git,
+        task,
+        files=lambda promotion, tags: (
+            _files(_find(tags, wanted.query, registry.holder)[1]) if promotion.tags else []
+        ),
+        pipeline=pipeline,
+        settings=settings,
+        registry=registry,
         allowed=rules.allowed,
+        default_branch=default_branch,
+        on_github=on_github,
+        forge=forge,
+        progress=progress,
+        pause=pause,
+        dry_run=dry_run,
     )
-    starts = settings.starts_workflows or settings.dispatch is not None
-    notes += event_notes(promotion, on_github=on_github, starts=starts)
-    if not dry_run:
-        promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
-        notes += record(promotion, forge, progress=progress)
-    return replace(promotion, notes=(*promotion.notes, *notes))
 
 
 def _require_stages(wanted: Wanted) -> None:

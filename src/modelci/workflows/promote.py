@@ -147,14 +147,45 @@ def promote(
         plan=plan,
         commit_to=lambda: _brought(git, checkout, branch),
     )
+    return put_through(
+        git,
+        task,
+        files=lambda promotion, _: _planned_files(checkout, promotion),
+        pipeline=pipeline,
+        settings=settings,
+        registry=registry,
+        allowed=rules.allowed,
+        default_branch=default_branch,
+        on_github=on_github,
+        forge=forge,
+        progress=progress,
+        pause=pause,
+        dry_run=dry_run,
+    )
+
+
+def put_through(
+    git: Git,
+    task: Task,
+    *,
+    files: Callable[[Promotion, Tags], Sequence[TrackedFile]],
+    pipeline: Callable[[], Pipeline] | None,
+    settings: PromoteConfig,
+    registry: RegistryConfig,
+    allowed: str | None,
+    default_branch: str | None,
+    on_github: bool,
+    forge: Forge | None,
+    progress: Progress,
+    pause: Pause,
+    dry_run: bool,
+) -> Promotion:
+    """Plan by the tags as they are, ask whether it may be, and do it; ``files`` must be stored."""
     tags = task.read()
-    promotion = plan(tags)
+    promotion = task.plan(tags)
     require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
     notes = require_bytes(
-        _planned_files(checkout, promotion),
-        pipeline,
-        is_required=settings.require_remote,
-        allowed=rules.allowed,
+        files(promotion, tags), pipeline, is_required=settings.require_remote, allowed=allowed
     )
     starts = settings.starts_workflows or settings.dispatch is not None
     notes += event_notes(promotion, on_github=on_github, starts=starts)
