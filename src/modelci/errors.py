@@ -59,3 +59,9 @@ class PromotionError(ModelCIError):
 
 class TagTakenError(PromotionError):
     """A tag was there first, or another push holds it: what was planned is out of date."""
+
+
+class DeploymentError(ModelCIError):
+    """A deployment was refused or failed; what ran before runs on."""
+
+    exit_code = 7

@@ -1,6 +1,7 @@
 """What the workflows need of the world, as Protocols; adapters and the tests' fakes keep them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from modelci.config.model import CommentMode
 from modelci.domain.changes import FileChange, TrackedFile
+from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
+from modelci.domain.golden import Environment, Health
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
@@ -350,6 +353,21 @@ class StoredBytes(Protocol):
         """
 
 
+class ReleaseBytes(Protocol):
+    """Brings the bytes of what DVC tracks into a folder, hashed on the way."""
+
+    def fetch(
+        self, tree: FileTree, file: TrackedFile, path: str, into: Path
+    ) -> tuple[FileBytes, ...]:
+        """Write the files at ``path``, which is ``file`` or lies in it, below ``into``.
+
+        They come from the DVC remote by hash, or from Git, and nothing else is fetched; what is
+        there already with the right bytes stays. A file that is refused (its bytes are not those
+        that ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why.
+        Raises PipelineError where the remote does not answer.
+        """
+
+
 class Reproducer(Protocol):
     """Runs a commit's pipeline once more."""
 
@@ -535,4 +553,73 @@ class Forge(Protocol):
         """Start a workflow by its file's name, as it is at that tag.
 
         Raises ForgeError with what is missing: a permission, the file, or its trigger.
+        """
+
+
+class Environments(Protocol):
+    """Python environments for releases."""
+
+    def current(self) -> Environment:
+        """Return the environment that this process runs in."""
+
+    def build(self, recorded: Environment, folder: Path, *, progress: Progress) -> Path:
+        """Return the interpreter of an environment that has what was recorded, below ``folder``.
+
+        It is made once per set of versions and then found again, and holds modelci for serving.
+        Raises DeploymentError where this machine has no such Python or a package cannot be had.
+        """
+
+
+class Target(Protocol):
+    """Where releases run: one release of an artifact at a time, others beside it.
+
+    Every method can be repeated, and one that was cut short can be called again. Those that act
+    raise DeploymentError.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the configuration calls it."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of target it is."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep others from deploying here meanwhile; DeploymentError names who does so now."""
+
+    def artifacts(self) -> tuple[str, ...]:
+        """Return the artifacts that were ever deployed here."""
+
+    def read(self, artifact: str) -> TargetState:
+        """Return what runs, ran and is staged here."""
+
+    def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
+        """Put a release's ``folder`` beside the running one, whole or not at all.
+
+        ``python`` is the interpreter to run it with (None: the target's own).
+        """
+
+    def check(self, release: Release, *, latency_ms: float | None) -> Health:
+        """Load the staged release, warm it up and replay its golden requests."""
+
+    def switch(self, running: Running) -> None:
+        """Let the staged ``running.release`` answer everything, from one moment to the next.
+
+        It ends a trial, and is remembered in the history. What ran before stays, to go back to.
+        """
+
+    def try_out(self, release: Release, *, share: float, shadow: bool) -> None:
+        """Let a staged release answer a share of the requests, or copies of them (``shadow``).
+
+        With neither, a trial ends. DeploymentError where the target cannot divide traffic.
+        """
+
+    def observe(self, release: Release, *, seconds: float) -> Observation | None:
+        """Return what the release's traffic was in the last ``seconds``; None: it is not seen."""
+
+    def prune(self, artifact: str, *, keep: int) -> tuple[str, ...]:
+        """Remove staged releases but the newest ``keep``, and never the running or previous one.
+
+        Returns the ids of what went.
         """

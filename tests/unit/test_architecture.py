@@ -36,6 +36,7 @@ def test_the_exit_codes_are_the_documented_ones() -> None:
         "ForgeError": 4,
         "PipelineError": 5,
         "PromotionError": 6,
+        "DeploymentError": 7,
     }
     assert (errors.BLOCKED_EXIT_CODE, errors.UNCLEAR_EXIT_CODE) == (1, 8)
 

@@ -145,7 +145,8 @@ def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
 
     \b
     Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 configuration, 4 forge or remote,
-    5 pipeline failed, 6 promotion refused, 8 the data cannot decide a gate that says
-    `inconclusive: fail` (or `incomparable: fail`), 70 a bug of ours, 130 interrupted.
+    5 pipeline failed, 6 promotion refused, 7 deployment refused or failed,
+    8 the data cannot decide a gate that says `inconclusive: fail` (or `incomparable: fail`),
+    70 a bug of ours, 130 interrupted.
     """  # noqa: D301 - click's own paragraph mark
     ctx.obj = App(folder.resolve(), quiet=quiet)

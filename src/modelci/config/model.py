@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, FairnessMetric, Mode, SliceBy
 from modelci.domain.events import CIContext
 from modelci.domain.gates import (
@@ -446,6 +447,163 @@ class ReleaseConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """What is to be known of an artifact to serve it.
+
+    ``golden`` is the file that ``modelci golden`` wrote in the pipeline (default: beside the model,
+    ``models/credit.golden.json`` for ``models/credit.skops``). ``flavour`` says how to load it
+    where its format does not. ``max_latency_ms`` bounds the 99th percentile of single golden rows.
+    """
+
+    golden: str | None = None
+    flavour: str | None = None
+    max_latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyConfig:
+    """Which models may be loaded. ``trusted_types`` vouches for types beyond those built in.
+
+    ``allow_pickle`` names artifacts whose pickles may be loaded, through an allow-list of what
+    honest models of scikit-learn hold. ``scan: false`` takes the gate off reports.
+    """
+
+    trusted_types: tuple[str, ...] = ()
+    allow_pickle: tuple[str, ...] = ()
+    scan: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLogConfig:
+    """Where ``modelci serve`` writes what it was asked and answered; ``path`` is a folder.
+
+    ``sample`` is the share of requests; a file that reaches ``max_bytes`` is closed and the next
+    begun, and of closed ones the newest ``keep`` stay. ``format`` is jsonl or parquet.
+    """
+
+    path: str | None = None
+    sample: float = 1.0
+    format: str = "jsonl"
+    max_bytes: int | str = "64 MB"
+    keep: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeConfig:
+    """How ``modelci serve`` listens, and what a request may cost."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    max_body: int | str = "10 MB"
+    max_rows: int = 10_000
+    timeout_seconds: float = 30.0
+    log: RequestLogConfig = field(default_factory=RequestLogConfig)
+
+
+class TargetKind(StrEnum):
+    """What a release is deployed to."""
+
+    DIRECTORY = "directory"
+    SERVER = "server"
+    IMAGE = "image"
+    KSERVE = "kserve"
+    COMMAND = "command"
+
+
+class EnvironmentMode(StrEnum):
+    """Where a release runs: in an environment built from what training recorded, or as is."""
+
+    BUILD = "build"
+    CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyConfig:
+    """How a release takes over, and what makes it go back.
+
+    ``all`` switches at once; ``canary`` gives it growing ``shares`` of the traffic first, and
+    ``shadow`` copies of requests. Each step is watched for ``watch_seconds`` or until
+    ``min_requests`` came, and so is the switch. More errors than ``max_error_rate``, a 99th
+    percentile above ``max_latency_ms``, or numbers that differ by more than ``max_divergence`` on
+    average from the running release's abort it.
+    """
+
+    kind: Strategy = Strategy.ALL
+    shares: tuple[str, ...] = ("5%", "25%")
+    watch_seconds: float = 10.0
+    min_requests: int = 0
+    max_error_rate: float = 0.01
+    max_latency_ms: float | None = None
+    max_divergence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTargetConfig:
+    """``switch`` is haproxy, builtin, or auto: HAProxy where it is installed."""
+
+    listen: str = "127.0.0.1:8080"
+    switch: str = "auto"
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTargetConfig:
+    """``repository`` is where the OCI image goes, ``base`` the image that it stands on."""
+
+    repository: str | None = None
+    base: str | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KServeTargetConfig:
+    """The InferenceService of the image: ``apply`` it, or commit it to a GitOps ``branch``."""
+
+    namespace: str = "default"
+    service: str | None = None
+    image_target: str | None = None
+    apply: bool = False
+    branch: str | None = None
+    path: str = "kserve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetConfig:
+    """One place where releases run; ``path`` is its folder on this machine.
+
+    ``stages`` are those whose tags come here when no target is named. ``keep`` is how many
+    releases stay to go back to. ``cmd`` is the command of ``kind: command``.
+    """
+
+    kind: TargetKind = TargetKind.DIRECTORY
+    path: str | None = None
+    stages: tuple[str, ...] = ()
+    keep: int = 3
+    environment: EnvironmentMode = EnvironmentMode.CURRENT
+    strategy: StrategyConfig | None = None
+    server: ServerTargetConfig = field(default_factory=ServerTargetConfig)
+    image: ImageTargetConfig = field(default_factory=ImageTargetConfig)
+    kserve: KServeTargetConfig = field(default_factory=KServeTargetConfig)
+    cmd: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployConfig:
+    """Where versions are deployed, and what each must bring.
+
+    ``require_golden`` refuses a model without golden requests, ``require_provenance`` one whose
+    release has no provenance, ``require_signature`` one whose bytes nobody signed who may.
+    """
+
+    targets: Mapping[str, TargetConfig] = field(default_factory=dict)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    require_golden: bool = False
+    require_provenance: bool = False
+    require_signature: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of ``modelci.yaml``, after defaults, environment and flags."""
 
@@ -467,6 +625,10 @@ class Config:
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     model_card: ModelCard = field(default_factory=ModelCard)
+    models: Mapping[str, ModelConfig] = field(default_factory=dict)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    deploy: DeployConfig = field(default_factory=DeployConfig)
     forge: ForgeConfig = field(default_factory=ForgeConfig)
 
     def all_gates(self) -> tuple[Gate, ...]:

@@ -18,7 +18,10 @@ from modelci.documents.registry_views import (
     RegistryStages,
 )
 from modelci.domain.checks import Examination
+from modelci.domain.deployment import Deployment, Deployments, Release
+from modelci.domain.golden import Golden, Health
 from modelci.domain.history import History
+from modelci.domain.modelfiles import Scan
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -42,8 +45,14 @@ Document = (
     | RegistryChange
     | Verification
     | VersionCheck
+    | Golden
+    | Health
+    | Scan
+    | Release
+    | Deployment
+    | Deployments
 )
-T = TypeVar("T", Run, Report, Promotion)
+T = TypeVar("T", Run, Report, Promotion, Golden, Health, Release)
 
 SCHEMAS: dict[type, str] = {
     Run: "modelci.run/1",
@@ -60,6 +69,12 @@ SCHEMAS: dict[type, str] = {
     RegistryDiff: "modelci.registry-diff/1",
     Examination: "modelci.examination/1",
     History: "modelci.history/1",
+    Golden: "modelci.golden/1",
+    Health: "modelci.health/1",
+    Scan: "modelci.scan/1",
+    Release: "modelci.release/1",
+    Deployment: "modelci.deployment/1",
+    Deployments: "modelci.deployments/1",
 }
 
 MAX_BYTES = 64 * 1024 * 1024

@@ -50,7 +50,7 @@ def test_the_key_is_in_the_documentation(key: str) -> None:
         return
     _, start, rest = TEXT.partition(f"## {HEADINGS.get(section, section.capitalize())}\n")
     assert start
-    told = rest.partition("\n## ")[0]
+    told, name = rest.partition("\n## ")[0], name.rpartition(".")[2]
     assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`|^\s*(- )?{name}:|\{{{name}:", told, re.MULTILINE)
 
 

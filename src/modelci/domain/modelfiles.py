@@ -1,0 +1,74 @@
+"""What a model's file may hold, and whether loading it could run code that came with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FileFormat(StrEnum):
+    """How a model's file is written, by its bytes and not by its name."""
+
+    SKOPS = "skops"
+    ONNX = "onnx"
+    PICKLE = "pickle"
+    JOBLIB = "joblib"
+    NUMPY = "numpy"
+    JSON = "json"
+    UNKNOWN = "unknown"
+
+
+class Danger(StrEnum):
+    """Why a file is refused."""
+
+    UNTRUSTED_TYPE = "untrusted-type"
+    FORBIDDEN_GLOBAL = "forbidden-global"
+    PICKLE_NOT_ALLOWED = "pickle-not-allowed"
+    UNKNOWN_FORMAT = "unknown-format"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too-large"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanFinding:
+    """One thing that loading the file would bring in; ``name`` is a dotted type or function."""
+
+    danger: Danger
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileScan:
+    """One file: its format, all types that it names, and what of that is refused."""
+
+    path: str
+    format: FileFormat
+    sha256: str
+    bytes: int
+    types: tuple[str, ...] = ()
+    findings: tuple[ScanFinding, ...] = ()
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it may be loaded."""
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The document ``modelci.scan/1``."""
+
+    files: tuple[FileScan, ...]
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether all of it may be loaded."""
+        return all(one.is_safe for one in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What may be loaded: types beyond the built-in lists, and whether pickles may at all."""
+
+    types: Sequence[str] = ()
+    pickle: bool = False

@@ -1,0 +1,1 @@
+"""The inference server: runs a release, and nothing of Git, DVC or a forge."""
