@@ -6,7 +6,7 @@ Each is decided here from the artifact's tags alone, and is nothing but new tags
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from modelci.domain.holds import BY, HELD, HOLD, REASON, RELEASED, Hold, held, trailers
+from modelci.domain.holds import BY, HELD, HOLD, REASON, RELEASED, Hold, held, in_order, trailers
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import (
     ArtifactState,
@@ -232,7 +232,7 @@ def plan_deprecate(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
         state,
         wish,
         Action.DEPRECATE,
-        commit=_in_order(tags)[-1].commit,
+        commit=in_order(tags)[-1].commit,
         subject=f"Deprecate {wish.artifact}",
         notes=tuple(notes),
     )
@@ -253,7 +253,7 @@ def stage_history(tags: Sequence[TagRecord], stage: str) -> tuple[TagRecord, ...
     A rollback takes off what it went back from: a second one goes on from there, not forth again.
     """
     way: list[TagRecord] = []
-    for tag in _in_order(tags):
+    for tag in in_order(tags):
         if tag.name.stage != stage or tag.name.action is not Action.ASSIGN:
             continue
         commits = [one.commit for one in way]
@@ -264,13 +264,6 @@ def stage_history(tags: Sequence[TagRecord], stage: str) -> tuple[TagRecord, ...
         else:
             way.append(tag)
     return tuple(way)
-
-
-def _in_order(tags: Sequence[TagRecord]) -> list[TagRecord]:
-    """Return the tags that count, oldest first."""
-    good = (tag for tag in tags if tag.flaw is None)
-    # By the counter as a number: of one second #9 came before #10.
-    return sorted(good, key=lambda tag: (tag.seconds, tag.name.counter or 0, str(tag.name)))
 
 
 def _target(
@@ -368,7 +361,7 @@ def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
     state = next(
         (one for one in fold_registry(tags, holder=wish.holder) if one.name == wish.artifact), None
     )
-    if state is None or not _in_order(tags):
+    if state is None or not in_order(tags):
         raise UsageError(
             f"No tag speaks of an artifact {wish.artifact!r}.",
             hint="`modelci registry --remote` lists what there is.",
@@ -378,7 +371,7 @@ def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
 
 def _stage(tags: Sequence[TagRecord], wish: Wish) -> str:
     """Return the stage that is meant; UsageError where no tag ever named it."""
-    known = sorted({tag.name.stage for tag in _in_order(tags) if tag.name.stage})
+    known = sorted({tag.name.stage for tag in in_order(tags) if tag.name.stage})
     if wish.stage is None or wish.stage not in known:
         raise UsageError(
             f"No tag of {wish.artifact} speaks of a stage {wish.stage!r}.",
