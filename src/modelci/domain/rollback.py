@@ -409,17 +409,8 @@ def _change(
         subject=subject,
         trailers=((REASON, wish.reason), (BY, wish.by), *extra),
     )
-    return RegistryChange(
-        action=action,
-        artifact=wish.artifact,
-        reason=wish.reason,
-        by=wish.by,
-        stage=wish.stage,
-        before=before,
-        after=after,
-        commit=commit,
-        tags=(tag,),
-        notes=notes,
+    return replace(
+        _blank(action, wish), before=before, after=after, commit=commit, tags=(tag,), notes=notes
     )
 
 
@@ -459,15 +450,12 @@ def _with_fallback(
 
 def _nothing(action: str, wish: Wish, holder: Assignment | None, *notes: str) -> RegistryChange:
     """Return the change that everything is as it was asked for, and why."""
-    label = holder.label if holder else None
+    label, commit = (holder.label, holder.commit) if holder else (None, None)
+    return replace(_blank(action, wish), before=label, after=label, commit=commit, notes=notes)
+
+
+def _blank(action: str, wish: Wish) -> RegistryChange:
+    """Return the change that is asked for, before anything of it is decided."""
     return RegistryChange(
-        action=action,
-        artifact=wish.artifact,
-        reason=wish.reason,
-        by=wish.by,
-        stage=wish.stage,
-        before=label,
-        after=label,
-        commit=holder.commit if holder else None,
-        notes=notes,
+        action=action, artifact=wish.artifact, reason=wish.reason, by=wish.by, stage=wish.stage
     )
