@@ -20,6 +20,7 @@ from modelci.domain.pipeline import Plan, PlannedState, Run, StageRun
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report, Revision
 from modelci.domain.slices import FairnessResult, SliceResult
+from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.console import console
 from modelci.render.digest import (
@@ -35,7 +36,6 @@ from modelci.render.digest import (
     short_sha,
 )
 from modelci.render.escape import PROSE_LIMIT, log_lines, terminal
-from modelci.render.quantities import counted
 from modelci.render.rows import (
     GateRow,
     Mood,
