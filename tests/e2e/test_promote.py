@@ -99,10 +99,12 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert said in refused.err
 
 
-def test_bytes_that_the_dvc_remote_lacks_are_not_promoted(site: World) -> None:
+@pytest.mark.parametrize("created", [True, False])
+def test_bytes_that_the_dvc_remote_lacks_are_not_promoted(site: World, *, created: bool) -> None:
     laptop = judged(site, BETTER)
     store = laptop.folder.parent / "empty-store"
-    store.mkdir()
+    if created:
+        store.mkdir()
     add = ("dvc", "remote", "add", "--local", "--default", "--force", "store", str(store))
     assert laptop.run(*add).code == 0
 

@@ -20,7 +20,8 @@ def require_bytes(
     """Refuse a version whose bytes the DVC remote lacks; return notes on what was not checked.
 
     Without ``is_required`` a remote that is not set, or cannot be asked from here, is a note: the
-    job that tags often has no credentials for it. ``allowed`` lifts all of it.
+    job that tags often has no credentials for it. A folder that does not exist lacks everything.
+    ``allowed`` lifts all of it.
     """
     wanted = [file for file in files if file.hash and not file.in_git]
     if pipeline is None or not wanted:
@@ -35,9 +36,10 @@ def require_bytes(
         return ()
     if allowed is not None:
         return (f"The DVC remote lacks {_list(missing)}.",)
+    unmounted = "" if set(wanted) - set(missing) else " If the remote is a folder: is it mounted?"
     raise PromotionError(
         f"The DVC remote lacks {_list(missing)}: nobody could deploy this version.",
-        hint=f"Where they are: `dvc push {wanted[0].path}` (or `modelci run --push`).",
+        hint=f"Where they are: `dvc push {wanted[0].path}` (or `modelci run --push`).{unmounted}",
     )
 
 

@@ -33,6 +33,10 @@ def test_missing_bytes_are_named_by_hash_with_what_pushes_them() -> None:
         check(lacking)
     assert "lacks m0 (md5 h0), m1 (md5 h1), m2 (md5 h2) and 2 more" in str(raised.value)
     assert "`dvc push m0`" in (raised.value.hint or "")
+    assert "is it mounted?" in (raised.value.hint or "")
+    with pytest.raises(PromotionError) as raised:
+        check(FakePipeline(lacks=frozenset({"h1"})))
+    assert "mounted" not in (raised.value.hint or "")
     (note,) = check(lacking, allowed="the remote moves house")
     assert "lacks m0" in note
 

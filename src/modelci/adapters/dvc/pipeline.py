@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from modelci.ports import Progress, StageExecutor
 _LOGGER = logging.getLogger(__name__)
 _WAITING = "Waiting for another process that has locked the DVC repository ..."
 
+_WEB = frozenset({"http", "https"})
 _NOT_ANYWHERE = "Some of the cache files do not exist"
 
 
@@ -206,8 +208,9 @@ class DvcPipeline:
     def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
         """Return those tracked files that the remote lacks; of a folder those files, by hash.
 
-        Nothing but a folder's list is downloaded. Returns None where no remote is set. Raises
-        PipelineError where it does not answer, or is not there at all.
+        Nothing but a folder's list is downloaded. A remote that is a folder of this machine, and
+        does not exist (yet), lacks everything. Returns None where no remote is set. Raises
+        PipelineError where it does not answer.
         """
         wanted = [file for file in files if file.hash and not file.in_git]
         with self._open(_LOGGER.debug) as (repo, heard):
@@ -306,19 +309,38 @@ def _lacking(repo: Any, file: TrackedFile) -> Iterator[TrackedFile]:
     """Yield the file if the remote lacks it, and those of a folder that it lacks."""
     # Never by DVC's index of the remote: it takes for there what was there once.
     remote = repo.cloud.get_remote(command="status")
-    if remote.fs.protocol == "local" and not remote.fs.exists(remote.path):
-        raise FileNotFoundError(f"{remote.path} is not there")  # and not: it lacks everything
+    if remote.fs.protocol == "local" and not _is_there(remote.path):
+        yield file
+        return
     odb = repo.cloud.get_remote_odb(command="status", hash_name=file.hash_name)
-    if not set(odb.oids_exist([file.hash])):
+    if _absent(odb, [file.hash]):
         yield file
         return
     if not str(file.hash).endswith(".dir"):
         return
     listed = {entry.value: "/".join(key) for key, _, entry in _load_tree(repo, odb, file)}
-    there = set(odb.oids_exist(list(listed)))
+    absent = _absent(odb, list(listed))
     for oid, path in sorted(listed.items(), key=lambda one: one[1]):
-        if oid not in there:
+        if oid in absent:
             yield replace(file, path=f"{file.path}/{path}", hash=oid, bytes=None, files=None)
+
+
+def _is_there(folder: str) -> bool:
+    """Whether a folder exists; OSError where that cannot be told, as of a lost mount."""
+    try:
+        os.stat(folder)  # noqa: PTH116 - Path.exists() takes some of these errors for "no"
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _absent(odb: Any, oids: Sequence[str]) -> set[str]:
+    """Return those of the hashes that a store has nothing for."""
+    absent = set(oids) - set(odb.oids_exist(oids))
+    if absent and odb.fs.protocol in _WEB:
+        # There every answer but a good one means "no", and none at all too. This one raises it.
+        odb.fs.fs.exists(odb.oid_to_path(min(absent)), strict=True)
+    return absent
 
 
 def _load_tree(repo: Any, odb: Any, file: TrackedFile) -> Any:
@@ -395,7 +417,7 @@ def _push_run_cache(repo: Any) -> int:
     """Push the records of past runs; DVC sends all of them each time, we count the new ones."""
     try:
         remote = repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
-        if remote.fs.protocol in {"http", "https"}:
+        if remote.fs.protocol in _WEB:
             return 0  # cannot be listed
         known = set(remote.fs.find(remote.fs.join(remote.path, "runs")))
         sent = repo.stage_cache.push(None, odb=remote)
