@@ -218,7 +218,7 @@ class DvcPipeline:
             if remote is None:
                 return None
             with _talking_to(remote, "ask", heard):
-                return tuple(one for file in wanted for one in _lacking(repo, file))
+                return tuple(_lacking(repo, wanted))
 
     def version(self) -> str:
         """Return DVC's version."""
@@ -305,15 +305,23 @@ class DvcPipeline:
         return True
 
 
-def _lacking(repo: Any, file: TrackedFile) -> Iterator[TrackedFile]:
-    """Yield the file if the remote lacks it, and those of a folder that it lacks."""
-    # Never by DVC's index of the remote: it takes for there what was there once.
+def _lacking(repo: Any, files: Sequence[TrackedFile]) -> Iterator[TrackedFile]:
+    """Yield the files that the remote lacks, and those of folders that it lacks."""
     remote = repo.cloud.get_remote(command="status")
     if remote.fs.protocol == "local" and not _is_there(remote.path):
-        yield file
+        yield from files
         return
-    odb = repo.cloud.get_remote_odb(command="status", hash_name=file.hash_name)
-    if _absent(odb, [file.hash]):
+    # Never by DVC's index of the remote: it takes for there what was there once.
+    stores = {
+        name: repo.cloud.get_remote_odb(command="status", hash_name=name)
+        for name in dict.fromkeys(file.hash_name for file in files)
+    }
+    for file in files:
+        yield from _lacking_of(repo, stores[file.hash_name], file)
+
+
+def _lacking_of(repo: Any, odb: Any, file: TrackedFile) -> Iterator[TrackedFile]:
+    if _absent(odb, [str(file.hash)]):
         yield file
         return
     if not str(file.hash).endswith(".dir"):
