@@ -23,13 +23,13 @@ from modelci.workflows.promote import (
     PATH,
     VERDICT,
     allowance,
-    put_through,
     reason_for,
     remote_notes,
     require_free,
     require_listed,
 )
 from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
+from modelci.workflows.registrar import Registrar
 
 _ANYBODY = RegistryConfig()
 
@@ -90,24 +90,27 @@ def assign(
         notes = (*remote_notes(git), *_steps_back(state, version, found))
         return replace(found, remote=remote, notes=notes)
 
-    task = Task(read=lambda: git.tags([wanted.query.artifact], remote=remote), plan=plan)
-    return put_through(
-        git,
-        task,
-        files=lambda promotion, tags: (
-            _files(_find(tags, wanted.query, registry.holder)[1]) if promotion.tags else []
-        ),
-        pipeline=pipeline,
+    def judge(promotion: Promotion, tags: Tags) -> Promotion:
+        _, version = _find(tags, wanted.query, registry.holder)
+        return registrar.judge(promotion, tags, _files(version))
+
+    registrar = Registrar(
+        git=git,
         settings=settings,
         registry=registry,
-        allowed=rules.allowed,
+        progress=progress,
+        pipeline=pipeline,
+        forge=forge,
         default_branch=default_branch,
         on_github=on_github,
-        forge=forge,
-        progress=progress,
         pause=pause,
-        dry_run=dry_run,
     )
+    task = Task(
+        read=lambda: git.tags([wanted.query.artifact], remote=remote),
+        plan=plan,
+        judge=judge,
+    )
+    return registrar.put_through(task, dry_run=dry_run)
 
 
 def _require_stages(wanted: Wanted) -> None:

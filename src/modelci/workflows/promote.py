@@ -13,7 +13,6 @@ from modelci.domain.holds import find_holds, trailers
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.notes import short_notes
 from modelci.domain.promotion import (
-    MOST_TAGS,
     Candidate,
     PlannedTag,
     Promotion,
@@ -28,15 +27,14 @@ from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
 from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
 from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
-from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
+from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
+from modelci.workflows.registrar import Registrar
 from modelci.workflows.results import results_commit
 from modelci.workflows.revisions import (
     is_results,
     last_promoted,
     promoted_artifacts,
 )
-from modelci.workflows.signing import require_signatures
-from modelci.workflows.stored import require_bytes
 
 Labels = Callable[[str], tuple[str, ...]]
 """Tells the labels of the merged pull requests that a commit belongs to."""
@@ -50,11 +48,6 @@ ALLOWED, ALLOWED_BY = "Modelci-Allowed", "Modelci-Allowed-By"
 _USUAL = Rules()
 _ANYBODY = RegistryConfig()
 _STEPS = (50, 500)
-_NO_EVENT = (
-    "GitHub starts no workflow for a tag that a job's own GITHUB_TOKEN pushed: deploy in this run, "
-    "let promote.dispatch name the workflow to start, or push with an app's token and set "
-    "promote.starts_workflows: true."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,57 +135,24 @@ def promote(
         notes = (*found.notes, *_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
         return replace(found, remote=checkout.remote, notes=notes)
 
+    registrar = Registrar(
+        git=git,
+        settings=settings,
+        registry=registry,
+        progress=progress,
+        pipeline=pipeline,
+        forge=forge,
+        default_branch=default_branch,
+        on_github=on_github,
+        pause=pause,
+    )
     task = Task(
         read=lambda: _read_tags(git, checkout),
         plan=plan,
+        judge=lambda found, tags: registrar.judge(found, tags, _planned_files(checkout, found)),
         commit_to=lambda: _brought(git, checkout, branch),
     )
-    return put_through(
-        git,
-        task,
-        files=lambda promotion, _: _planned_files(checkout, promotion),
-        pipeline=pipeline,
-        settings=settings,
-        registry=registry,
-        allowed=rules.allowed,
-        default_branch=default_branch,
-        on_github=on_github,
-        forge=forge,
-        progress=progress,
-        pause=pause,
-        dry_run=dry_run,
-    )
-
-
-def put_through(
-    git: Git,
-    task: Task,
-    *,
-    files: Callable[[Promotion, Tags], Sequence[TrackedFile]],
-    pipeline: Callable[[], Pipeline] | None,
-    settings: PromoteConfig,
-    registry: RegistryConfig,
-    allowed: str | None,
-    default_branch: str | None,
-    on_github: bool,
-    forge: Forge | None,
-    progress: Progress,
-    pause: Pause,
-    dry_run: bool,
-) -> Promotion:
-    """Plan by the tags as they are, ask whether it may be, and do it; ``files`` must be stored."""
-    tags = task.read()
-    promotion = task.plan(tags)
-    require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
-    notes = require_bytes(
-        files(promotion, tags), pipeline, is_required=settings.require_remote, allowed=allowed
-    )
-    starts = settings.starts_workflows or settings.dispatch is not None
-    notes += event_notes(promotion, on_github=on_github, starts=starts)
-    if not dry_run:
-        promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
-        notes += record(promotion, forge, progress=progress)
-    return replace(promotion, notes=(*promotion.notes, *notes))
+    return registrar.put_through(task, dry_run=dry_run)
 
 
 def foresee(
@@ -434,18 +394,6 @@ def _planned_files(checkout: Checkout, promotion: Promotion) -> list[TrackedFile
     return [file for file in found if file is not None]
 
 
-def event_notes(promotion: Promotion, *, on_github: bool, starts: bool) -> tuple[str, ...]:
-    """Say which of the planned tags no workflow will hear of."""
-    if not on_github or not promotion.tags:
-        return ()
-    many = [group[0].artifact for group in promotion.pushes if len(group) > MOST_TAGS]
-    crowded = (
-        f"GitHub starts no workflow for a push of more than {MOST_TAGS} tags: that of {one}."
-        for one in many
-    )
-    return (*crowded, *(() if starts else (_NO_EVENT,)))
-
-
 def _require_merged(git: Git, configured: str | None) -> None:
     """Refuse a commit that the default branch does not have: it was never merged."""
     head, found = git.head(), git.default_branch(configured)
@@ -621,22 +569,3 @@ def allowance(allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
 def _metric(delta: MetricDelta) -> str:
     name = str(delta.key).replace("\n", " ").replace("\r", " ")
     return f"{name}={delta.head}"
-
-
-def record(promotion: Promotion, forge: Forge | None, *, progress: Progress) -> tuple[str, ...]:
-    """Tell people and the forge of the tags that there are now; return what went wrong.
-
-    Releases come afterwards (``workflows.release``).
-    """
-    where = promotion.remote or "this clone (there is no remote)"
-    notes = []
-    for tag in promotion.tags:
-        progress.note(f"{tag.name} → {where}")
-        try:
-            if forge is not None:
-                forge.record_tag(tag.name, commit=tag.commit, message=tag.message)
-        except ForgeError as error:
-            # The tags are what counts, and they are there.
-            notes.append(f"{tag.name} is tagged, but the forge was not told: {error}")
-            progress.warn(notes[-1])
-    return tuple(notes)

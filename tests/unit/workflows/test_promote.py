@@ -780,6 +780,69 @@ def test_a_push_that_did_not_arrive_is_made_again_with_the_branch(
     assert len(world.tags) == (2 if tagged else 0)
 
 
+class Revoked(FakeGit):
+    """Its first push is lost, and meanwhile Anna's key is taken off the list."""
+
+    push_lost = False
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        if not self.push_lost:
+            self.push_lost = True
+            assert self.origin is not None
+            self.origin.commit({**SIGNED, ".s": b"ben@example.com"}, seconds=2000)
+            raise ForgeError("The line is dead.")
+        super().push(tags, remote=remote, commit_to=commit_to)
+
+
+SIGNED = {
+    **files(),
+    "modelci.yaml": b"registry: {require_signed: true, allowed_signers: .s}",
+    ".s": b"anna@example.com",
+}
+
+
+def test_who_may_sign_no_longer_pushes_nothing_when_the_push_is_made_again(world: World) -> None:
+    world.remote.commit(SIGNED, seconds=1000)
+    git = Revoked(world.folder, world.remote)
+    git.signs_tags = True
+    with pytest.raises(PromotionError, match=r"refuses m@v0\.0\.1 \(unknown"):
+        world.promote(git, world.report(git))
+    assert git.push_lost
+    assert world.tags == []
+
+
+def test_a_later_artifact_that_is_refused_says_which_was_tagged(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge()
+    lacking = FakePipeline()
+
+    class Halfway(FakeGit):
+        def push(
+            self,
+            tags: Sequence[PlannedTag],
+            *,
+            remote: str | None,
+            commit_to: tuple[str, str] | None = None,
+        ) -> None:
+            if tags[0].artifact == "b":
+                lacking.lacks = frozenset({"one"})
+                raise ForgeError("The line is dead.")
+            super().push(tags, remote=remote, commit_to=commit_to)
+
+    git = Halfway(world.folder, world.remote)
+    with pytest.raises(
+        PromotionError, match=r"lacks .* But a@v0\.0\.1, a#prod#1 had been tagged\."
+    ):
+        world.promote(git, world.report(git), pipeline=lambda: lacking)
+    assert world.tags == ["a@v0.0.1", "a#prod#1"]
+
+
 def test_a_remote_that_stays_away_is_a_forge_error(world: World) -> None:
     world.merge()
     git = Flaky(world.folder, world.remote)

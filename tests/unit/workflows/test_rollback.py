@@ -116,6 +116,29 @@ def test_two_who_roll_back_at_once_roll_back_once(world: World) -> None:
     assert [name for name in world.remote.tags if "#prod" in name][3:] == ["m#prod#4"]
 
 
+def test_another_version_than_it_was_planned_for_is_not_gone_back_to(world: World) -> None:
+    git = world.clone()
+    second = world.remote.tags["m@v1.1.0"].commit
+    git.meanwhile = lambda: world.tag("m#prod#4", second, 900)  # as `gto assign` does, no rollback
+    with pytest.raises(PromotionError, match=r"m#prod#4 by .* came first\. ") as caught:
+        world.change(git=git)
+    assert "to be about v1.1.0, and would now be about v1.2.0" in str(caught.value)
+    assert "m#prod#5" not in world.remote.tags
+
+
+def test_bytes_that_go_while_a_push_is_tried_again_are_not_gone_back_to(world: World) -> None:
+    git = world.clone()
+
+    def cut() -> None:
+        world.pipeline.lacks = frozenset({"bytes1"})
+        raise ForgeError("The line is dead.")
+
+    git.meanwhile = cut
+    with pytest.raises(PromotionError, match="The DVC remote lacks"):
+        world.change(git=git)
+    assert "m#prod#4" not in world.remote.tags
+
+
 def test_a_promotion_that_came_first_is_named_and_nothing_is_tagged(world: World) -> None:
     git = world.clone()
     newest = world.remote.commit({"dvc.lock": lock("newest")})
