@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from modelci.domain.allowance import sentence
 from modelci.domain.checks import Examination, Health
 from modelci.domain.gates import GateResult
 from modelci.domain.history import History, MetricHistory
@@ -412,8 +413,8 @@ def _promotion(promotion: Promotion) -> Iterator[RenderableType]:
         yield Text(f"Nothing to promote at {commit}.")
     left = [f"{one.artifact}: {one.reason}" for one in promotion.unpromoted]
     yield from _remarks(left, sign="·")
-    if promotion.allowed:
-        yield from _remarks([f"Rules are lifted: {promotion.allowed}"])
+    if promotion.allowed and promotion.tags:
+        yield from _remarks([sentence(promotion.allowed, promotion.allowed_rules)])
     yield from _remarks(promotion.notes)
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from modelci.config.model import PromoteConfig, RegistryConfig
+from modelci.domain.allowance import Liftable, Objection, settle
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import TrackedFile
 from modelci.domain.holds import find_holds, trailers
@@ -19,6 +20,7 @@ from modelci.domain.promotion import (
     Rules,
     greatest_bump,
     is_part,
+    lift,
     plan_promotion,
 )
 from modelci.domain.registry import ArtifactState, RegisteredVersion, fold_registry
@@ -43,7 +45,6 @@ BUMP = "Modelci-Bump"
 LABEL = "modelci:"
 PATH, HASH = "Modelci-Path", "Modelci-Hash"
 VERDICT = "Modelci-Verdict"
-ALLOWED, ALLOWED_BY = "Modelci-Allowed", "Modelci-Allowed-By"
 
 _USUAL = Rules()
 _ANYBODY = RegistryConfig()
@@ -106,17 +107,17 @@ def promote(
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     checkout = _look_at(git, reader, settings, results)
     _require_known(only, checkout)
-    report = _require_verdict(report, checkout, rules.allowed)
+    report = _require_verdict(report, checkout)
+    blocked = settle(_blocked(report), rules.allowed)
     if not any_branch:
         _require_merged(git, default_branch)
-    said = _trailers(report, rules.allowed, allowed_by or git.tagger())
+    said = _trailers(report)
     wishes = _Wishes(checkout.commit, labels)
 
     def plan(tags: Tags) -> Promotion:
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
         gathered = _gather(git, reader, checkout, tags, states)
-        if rules.allowed is None:
-            _require_newest_base(report, gathered)
+        stale = settle(_stale_base(report, gathered), rules.allowed)
         asked = {} if rules.bump else _ask_commits(git, gathered, progress, wishes)
         found = plan_promotion(
             [
@@ -130,6 +131,7 @@ def promote(
             rules=rules,
             trailers=said,
         )
+        found = lift(found, (*blocked, *stale))
         found = replace(found, tags=tuple(_noted(tag, report) for tag in found.tags))
         require_free(found, tags)
         notes = (*found.notes, *_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
@@ -140,6 +142,7 @@ def promote(
         settings=settings,
         registry=registry,
         progress=progress,
+        by=allowed_by or git.tagger(),
         pipeline=pipeline,
         forge=forge,
         default_branch=default_branch,
@@ -387,11 +390,11 @@ def _brought(git: Git, checkout: Checkout, branch: str | None) -> tuple[str, str
     return None if git.is_on_branch(commit.sha, branch) else (commit.sha, branch)
 
 
-def _planned_files(checkout: Checkout, promotion: Promotion) -> list[TrackedFile]:
+def _planned_files(checkout: Checkout, promotion: Promotion) -> dict[str, TrackedFile]:
     planned = {tag.artifact for tag in promotion.tags}
-    paths = (one.path for one in checkout.artifacts if one.name in planned)
-    found = (_tracked(checkout.snapshot, path) for path in paths)
-    return [file for file in found if file is not None]
+    wanted = (one for one in checkout.artifacts if one.name in planned)
+    found = ((one.name, _tracked(checkout.snapshot, one.path)) for one in wanted)
+    return {name: file for name, file in found if file is not None}
 
 
 def _require_merged(git: Git, configured: str | None) -> None:
@@ -428,11 +431,8 @@ def remote_notes(git: Git) -> Iterator[str]:
         )
 
 
-def _require_verdict(report: Report | None, checkout: Checkout, allowed: str | None) -> Report:
-    """Refuse to tag what was not tested: the report must be of this commit and this lock.
-
-    ``allowed`` lifts what the gates say, and nothing else.
-    """
+def _require_verdict(report: Report | None, checkout: Checkout) -> Report:
+    """Refuse to tag what was not tested: the report must be of this commit and this lock."""
     if report is None:
         raise PromotionError(
             "There is no verdict for this commit.",
@@ -457,22 +457,27 @@ def _require_verdict(report: Report | None, checkout: Checkout, allowed: str | N
         raise PromotionError(
             "Not promoted: the pipeline failed.", hint="`modelci run` shows where it fails."
         )
-    if not report.is_ok and allowed is None:
-        blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
-        raise PromotionError(
-            f"Not promoted: gates block it ({', '.join(blocking)}).",
-            hint="`modelci gate` shows which; --allow REASON promotes it nevertheless.",
-        )
     return report
 
 
-def _require_newest_base(report: Report, gathered: Gathered) -> None:
-    """Refuse a verdict that compares with anything but what was promoted last."""
+def _blocked(report: Report) -> Iterator[Objection]:
+    if not report.is_ok:
+        blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
+        yield Objection(
+            rule=Liftable.GATES,
+            message=f"Not promoted: gates block it ({', '.join(blocking)}).",
+            hint="`modelci gate` shows which; --allow REASON promotes it nevertheless.",
+        )
+
+
+def _stale_base(report: Report, gathered: Gathered) -> Iterator[Objection]:
+    """Object to a verdict that compares with anything but what was promoted last."""
     version = last_promoted(gathered.registry.values(), gathered.commit)
     base = report.base.sha if report.base else None
     if version is not None and base != version.commit:
-        raise PromotionError(
-            f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "
+        yield Objection(
+            rule=Liftable.NEWEST_BASE,
+            message=f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "
             "what was promoted last: a model that was blocked could slip through.",
             hint=f"`git fetch origin tag '{version.tag}'`, then `modelci report` on the default "
             "branch.",
@@ -549,7 +554,7 @@ def _tracked(snapshot: Snapshot, path: str) -> TrackedFile | None:
     return next((snapshot.tracked[one] for one in (path, *above) if one in snapshot.tracked), None)
 
 
-def _trailers(report: Report, allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
+def _trailers(report: Report) -> tuple[tuple[str, str], ...]:
     judged = {result.key for result in report.gates if result.key}
     metrics = [delta for delta in report.metrics if delta.key in judged and delta.head is not None]
     return (
@@ -557,13 +562,7 @@ def _trailers(report: Report, allowed: str | None, by: str) -> tuple[tuple[str, 
         *((("Modelci-Run", report.run_url),) if report.run_url else ()),
         ("Modelci-Version", report.version),
         (VERDICT, "passed" if report.is_ok else "blocked"),
-        *allowance(allowed, by),
     )
-
-
-def allowance(allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
-    """Return the trailers that keep why a rule was lifted, and by whom."""
-    return () if allowed is None else ((ALLOWED, allowed), (ALLOWED_BY, by))
 
 
 def _metric(delta: MetricDelta) -> str:

@@ -58,7 +58,7 @@ def carry_out(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _push(git, promotion, task.commit_to(), made)
-            return replace(promotion, tags=tuple(made), done=True)
+            return replace(promotion.with_tags(made), done=True)
         except ForgeDeniedError:
             raise
         except (TagTakenError, ForgeError) as error:
@@ -78,7 +78,7 @@ def carry_out(
 def _finished(promotion: Promotion, following: Promotion, made: Sequence[PlannedTag]) -> Promotion:
     """Return what was done where nothing is left to do: by us, or by others who wanted the same."""
     notes = dict.fromkeys((*(promotion.notes if made else ()), *following.notes))
-    return replace(following, tags=tuple(made), notes=tuple(notes), done=True)
+    return replace(following.with_tags(made), notes=tuple(notes), done=True)
 
 
 def _push(

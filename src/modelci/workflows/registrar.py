@@ -3,17 +3,18 @@
 Promotions, assignments and rollbacks differ in what they plan, and in nothing of this.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from modelci.config.model import PromoteConfig, RegistryConfig
+from modelci.domain.allowance import settle
 from modelci.domain.changes import TrackedFile
-from modelci.domain.promotion import MOST_TAGS, Promotion
+from modelci.domain.promotion import MOST_TAGS, Promotion, keep_allowance, lift
 from modelci.errors import ForgeError
 from modelci.ports import Forge, Git, Pipeline, Progress
 from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
-from modelci.workflows.signing import require_signatures
-from modelci.workflows.stored import require_bytes
+from modelci.workflows.signing import policy_in_force, require_good, require_signed_versions
+from modelci.workflows.stored import look_for_bytes
 
 _NO_EVENT = (
     "GitHub starts no workflow for a tag that a job's own GITHUB_TOKEN pushed: deploy in this run, "
@@ -26,13 +27,15 @@ _NO_EVENT = (
 class Registrar:
     """The repository, the rules of the registry, and everyone else to ask or to tell.
 
-    Without a ``pipeline`` nobody looks for bytes, without a ``forge`` none is told of tags.
+    ``by`` is who answers for what a reason lifts. Without a ``pipeline`` nobody looks for bytes,
+    without a ``forge`` none is told of tags.
     """
 
     git: Git
     settings: PromoteConfig
     registry: RegistryConfig
     progress: Progress
+    by: str
     pipeline: Callable[[], Pipeline] | None = None
     forge: Forge | None = None
     default_branch: str | None = None
@@ -49,31 +52,34 @@ class Registrar:
         self,
         promotion: Promotion,
         tags: Tags,
-        files: Sequence[TrackedFile],
+        files: Mapping[str, TrackedFile],
         *,
         brings: bool = True,
+        vouch: str | None = None,
     ) -> Promotion:
-        """Return the promotion with notes on what was not checked, if all of it may be pushed.
+        """Return the promotion as it may be pushed: which rules it lifts stands in its tags.
 
-        ``files`` must be stored. ``brings`` says that versions come to stages, and thus must be
-        signed by somebody who may; the tags themselves must be in any case. Raises PromotionError.
+        ``files`` are bytes that must be stored, by artifact. ``brings`` says that versions come to
+        stages: then somebody must have signed them who may, as the tags themselves in any case.
+        ``vouch`` is what one can do about a version from before signatures, if anything. Raises
+        PromotionError.
         """
         if not promotion.tags:
             return promotion
-        require_signatures(
-            self.git,
-            promotion.tags,
-            tags if brings else (),
-            self.registry,
-            default_branch=self.default_branch,
+        policy = policy_in_force(self.git, self.registry, default_branch=self.default_branch)
+        versions = tags if brings else ()
+        unsigned = (
+            require_signed_versions(self.git, promotion.tags, versions, policy, vouch=vouch)
+            if policy
+            else ()
         )
-        notes = require_bytes(
-            files,
-            self.pipeline,
-            is_required=self.settings.require_remote,
-            allowed=promotion.allowed,
-        )
-        return replace(promotion, notes=(*promotion.notes, *notes, *self._event_notes(promotion)))
+        found = look_for_bytes(files, self.pipeline, is_required=self.settings.require_remote)
+        lifted = settle((*unsigned, *found.objections), promotion.allowed)
+        promotion = keep_allowance(lift(promotion, lifted), by=self.by)
+        if policy:
+            require_good(self.git, promotion.tags, policy)
+        notes = (*promotion.notes, *found.notes, *self._event_notes(promotion))
+        return replace(promotion, notes=notes)
 
     def carry_out(self, task: Task, promotion: Promotion, tags: Tags) -> Promotion:
         """Push what was judged, and tell people and the forge of the tags that there are now."""

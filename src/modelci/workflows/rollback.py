@@ -47,6 +47,7 @@ def change_registry(
         settings=config.promote,
         registry=config.registry,
         progress=progress,
+        by=wish.by,
         pipeline=pipeline,
         forge=forge,
         default_branch=default_branch,
@@ -109,7 +110,7 @@ class _Planner:
         What holds a stage may hold it on: a release of a hold only says so once more.
         """
         change, is_rollback = self.changes[-1], self.action == _ROLLBACK
-        files = _files(self.registrar.git, self.reader, change) if is_rollback else []
+        files = _files(self.registrar.git, self.reader, change) if is_rollback else {}
         judged = self.registrar.judge(promotion, tags, files, brings=is_rollback)
         self.changes.append(replace(change, tags=judged.tags, notes=judged.notes))
         return judged
@@ -159,13 +160,14 @@ def _require_sense(wish: Wish) -> None:
         raise UsageError("The reason is empty.", hint="--reason says why; it stays in the tag.")
 
 
-def _files(git: Git, reader: SnapshotReader, change: RegistryChange) -> list[TrackedFile]:
+def _files(git: Git, reader: SnapshotReader, change: RegistryChange) -> dict[str, TrackedFile]:
     """Return what DVC tracks of the artifact in the commit to go back to."""
     if change.commit is None or not git.has(change.commit):
-        return []
+        return {}
     snapshot = reader.read(git.tree(change.commit))
     path = next((one.path for one in snapshot.artifacts if one.name == change.artifact), None)
     if path is None:
-        return []
+        return {}
     inside = (path, *(str(folder) for folder in PurePosixPath(path).parents))
-    return [snapshot.tracked[one] for one in inside if one in snapshot.tracked][:1]
+    found = [snapshot.tracked[one] for one in inside if one in snapshot.tracked]
+    return {change.artifact: found[0]} if found else {}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelci.domain.allowance import Liftable, Objection
 from modelci.domain.artifacts import Artifact
 from modelci.domain.promotion import (
     MOST_TAGS,
@@ -14,6 +15,8 @@ from modelci.domain.promotion import (
     Promotion,
     Rules,
     greatest_bump,
+    keep_allowance,
+    lift,
     plan_assignment,
     plan_promotion,
 )
@@ -320,25 +323,51 @@ def test_a_flag_counts_for_more_than_what_commits_ask_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "tags", "reason"),
+    ("wanted", "tags", "reason", "rule"),
     [
         (
             replace(candidate(), withdrawn="m@v1.0.0"),
             [tag("m@v1.0.0"), tag("m@v1.0.0!", seconds=2)],
-            "these bytes were withdrawn as m@v1.0.0",
+            "these bytes were withdrawn as m@v1.0.0; --allow REASON registers them",
+            Liftable.WITHDRAWN,
         ),
-        (candidate(), [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)], "m is deprecated"),
+        (
+            candidate(),
+            [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)],
+            "m is deprecated; --allow REASON promotes it nevertheless",
+            Liftable.DEPRECATED,
+        ),
     ],
 )
 def test_what_was_taken_back_is_brought_back_only_for_a_reason(
-    wanted: Candidate, tags: list[TagRecord], reason: str
+    wanted: Candidate, tags: list[TagRecord], reason: str, rule: Liftable
 ) -> None:
     left = plan_promotion([wanted], registry(*tags), **AT)
     assert names(left) == []
-    assert reason in left.unpromoted[0].reason
+    assert left.unpromoted[0].reason == reason
     forced = plan_promotion([wanted], registry(*tags), rules=Rules(allowed="because"), **AT)
     assert names(forced) == ["m@v1.0.1"]
-    assert forced.allowed == "because"
+    assert (forced.allowed, forced.allowed_rules) == ("because", (rule,))
+
+
+def test_a_deprecated_artifact_of_unchanged_bytes_has_nothing_lifted() -> None:
+    tags = [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)]
+    same = candidate(hash_="md5:one", last="md5:one")
+    found = plan_promotion([same], registry(*tags), rules=Rules(allowed="because"), **AT)
+    assert (names(found), found.allowed_rules) == ([], ())
+    assert found.unpromoted[0].reason == "unchanged since v1.0.0"
+
+
+def test_what_was_lifted_is_written_into_the_tags_that_it_was_lifted_for() -> None:
+    found = plan_promotion([candidate("a"), candidate("b")], {}, rules=Rules(allowed="x"), **AT)
+    stored = Objection(rule=Liftable.STORED_BYTES, message="gone", artifact="b")
+    gates = Objection(rule=Liftable.GATES, message="blocked")
+    kept = keep_allowance(lift(found, [stored, gates]), by="ada")
+    said = [dict(one.trailers) for one in kept.tags]
+    assert [one["Modelci-Allowed-Rules"] for one in said] == ["gates", "gates, stored-bytes"]
+    assert {one["Modelci-Allowed-By"] for one in said} == {"ada"}
+    assert kept.allowed_rules == (Liftable.GATES, Liftable.STORED_BYTES)
+    assert keep_allowance(found, by="ada") == found
 
 
 def test_a_stage_that_was_given_away_is_not_taken_back_by_a_run_again() -> None:
@@ -366,6 +395,10 @@ def test_a_stage_on_hold_is_left_and_the_version_is_registered() -> None:
     allowed = plan_promotion([wanted], {}, rules=Rules(allowed="x"), **AT)
     assert names(allowed) == ["m@v0.0.1", "m#dev#1", "m#prod#2"]
     assert allowed.notes == ()
+    assert allowed.allowed_rules == (Liftable.HOLD,)
+    elsewhere = replace(wanted, assign=("dev",))
+    unaffected = plan_promotion([elsewhere], {}, rules=Rules(allowed="x"), **AT)
+    assert unaffected.allowed_rules == ()
 
 
 # -- stages in order -------------------------------------------------------------------------

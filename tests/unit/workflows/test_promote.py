@@ -10,6 +10,7 @@ from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock, metrics
 
 from modelci.config.model import PromoteConfig
+from modelci.domain.allowance import Liftable
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.gates import Gate, Rule, Threshold, judge_all
@@ -408,6 +409,8 @@ def test_a_verdict_that_passes_over_the_newest_version_is_none(world: World) -> 
     with pytest.raises(PromotionError, match=r"not with m@v0\.0\.1, what was promoted last"):
         world.promote(git, unaware)
     assert world.tags == ["m@v0.0.1", "m#prod#1"]
+    lifting = world.promote(git, unaware, rules=Rules(allowed="it is known"), dry_run=True)
+    assert lifting.allowed_rules == (Liftable.NEWEST_BASE,)
     assert world.promote(git, world.report(git)).tags[0].name == "m@v0.0.2"
 
 
@@ -472,7 +475,68 @@ def test_a_gate_that_blocks_is_lifted_by_a_reason_that_stays_in_the_tags(world: 
         assert said["Modelci-Verdict"] == "blocked"
         assert said["Modelci-Allowed"] == "the metric's file is late"
         assert said["Modelci-Allowed-By"] == "ada"
+        assert said["Modelci-Allowed-Rules"] == "gates"
     assert promotion.allowed == "the metric's file is late"
+    assert promotion.allowed_rules == (Liftable.GATES,)
+
+
+def lifted(promotion: Promotion) -> dict[str, str | None]:
+    """Return what each tag says that was lifted for it."""
+    return {tag.name: dict(tag.trailers).get("Modelci-Allowed-Rules") for tag in promotion.tags}
+
+
+def test_a_reason_that_lifts_nothing_makes_the_tags_that_none_would_make(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    plain = world.promote(git, world.report(git), dry_run=True)
+    found = world.promote(git, world.report(git), rules=Rules(allowed="to be sure"), dry_run=True)
+    assert found.tags == plain.tags
+    assert (found.allowed, found.allowed_rules) == ("to be sure", ())
+
+
+def test_the_tags_say_which_rules_were_lifted_and_no_others(world: World) -> None:
+    world.merge("one")
+    git = world.clone()
+    settings = PromoteConfig(assign=("dev", "prod"), stages=("dev", "staging", "prod"))
+    rules = Rules(allowed="hotfix")
+    found = world.promote(git, world.report(git), settings=settings, rules=rules, dry_run=True)
+    assert set(lifted(found).values()) == {"stage-order"}
+    blocked = world.report(git, gates=judge_all(GATES, ()))
+    found = world.promote(git, blocked, settings=settings, rules=rules, dry_run=True)
+    assert set(lifted(found).values()) == {"gates, stage-order"}
+    assert found.allowed_rules == (Liftable.GATES, Liftable.STAGE_ORDER)
+    lacking = FakePipeline(lacks=frozenset({"one"}))
+    found = world.promote(
+        git,
+        world.report(git),
+        settings=PromoteConfig(assign=("dev",)),
+        rules=rules,
+        pipeline=lambda: lacking,
+    )
+    assert lifted(found) == {"m@v0.0.1": "stored-bytes", "m#dev#1": "stored-bytes"}
+    assert "The DVC remote lacks models/m.skops (md5 one)." in found.notes
+    assert world.remote.tags["m#dev#1"].message.endswith("Modelci-Allowed-Rules: stored-bytes\n")
+
+
+def test_an_artifact_says_what_was_lifted_for_it_and_not_for_another(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    held = world.remote.tags["a#prod#1"]
+    world.remote.tags["a#prod#2"] = replace(
+        held, name="a#prod#2", seconds=2000, trailers=(("Modelci-Hold", "true"),)
+    )
+    world.merge("two", seconds=3000)
+    git = world.clone()
+    found = world.promote(git, world.report(git), rules=Rules(allowed="fixed"))
+    assert lifted(found) == {
+        "a@v0.0.2": "hold",
+        "a#prod#3": "hold",
+        "b@v0.0.2": None,
+        "b#prod#2": None,
+    }
+    assert found.allowed_rules == (Liftable.HOLD,)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +588,7 @@ def test_withdrawn_bytes_come_back_only_for_a_reason(world: World) -> None:
     assert left.tags == ()
     assert "these bytes were withdrawn as m@v0.0.1" in left.unpromoted[0].reason
     done = world.promote(git, world.report(git), rules=Rules(allowed="it was the data"))
-    assert [one.name for one in done.tags] == ["m@v0.0.2", "m#prod#2"]
+    assert lifted(done) == {"m@v0.0.2": "withdrawn", "m#prod#2": "withdrawn"}
 
 
 def test_a_hold_keeps_a_merge_out_of_the_stage(world: World) -> None:
