@@ -6,6 +6,7 @@ Each is decided here from the artifact's tags alone, and is nothing but new tags
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from modelci.domain.allowance import Liftable
 from modelci.domain.holds import BY, HELD, HOLD, REASON, RELEASED, Hold, held, in_order, trailers
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import (
@@ -35,7 +36,8 @@ class Wish:
     """Who wants what of an artifact, and why; ``seconds`` is now (Unix time).
 
     ``to`` is the version to roll back to, or to deregister. ``force`` withdraws a version that
-    holds a stage. ``holder`` says which of a stage's versions holds it.
+    holds a stage. ``holder`` says which of a stage's versions holds it. ``allowed`` is why a
+    rollback to the version named may go against the rules.
     """
 
     artifact: str
@@ -46,6 +48,7 @@ class Wish:
     to: Version | None = None
     force: bool = False
     holder: Holder = Holder.NEWEST
+    allowed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,8 @@ class RegistryChange:
 
     ``action`` is rollback, release-hold, deregister, deprecate or unassign. ``before`` and
     ``after`` are what holds ``stage``: versions, commits where none is registered, or None.
-    Without ``tags`` everything is already as it was asked for.
+    Without ``tags`` everything is already as it was asked for. ``allowed`` is the reason given for
+    what the rules forbid, ``allowed_rules`` what it lifted.
     """
 
     action: str
@@ -69,6 +73,8 @@ class RegistryChange:
     remote: str | None = None
     done: bool = False
     notes: tuple[str, ...] = ()
+    allowed: str | None = None
+    allowed_rules: tuple[Liftable, ...] = ()
 
 
 Decide = Callable[[Sequence[TagRecord], Wish], RegistryChange]
@@ -457,5 +463,10 @@ def _nothing(action: str, wish: Wish, holder: Assignment | None, *notes: str) ->
 def _blank(action: str, wish: Wish) -> RegistryChange:
     """Return the change that is asked for, before anything of it is decided."""
     return RegistryChange(
-        action=action, artifact=wish.artifact, reason=wish.reason, by=wish.by, stage=wish.stage
+        action=action,
+        artifact=wish.artifact,
+        reason=wish.reason,
+        by=wish.by,
+        stage=wish.stage,
+        allowed=wish.allowed,
     )

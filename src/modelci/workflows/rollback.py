@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from modelci.config.model import Config
+from modelci.domain.allowance import in_order
 from modelci.domain.changes import TrackedFile
 from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.rollback import PLANS, RegistryChange, Wish
@@ -12,6 +13,7 @@ from modelci.domain.tags import is_artifact_name, is_stage_name
 from modelci.domain.versions import Version
 from modelci.errors import PromotionError, UsageError
 from modelci.ports import Forge, Git, Pipeline, Progress, SnapshotReader
+from modelci.workflows.promote import reason_for
 from modelci.workflows.pushing import ATTEMPTS, Pause, Tags, Task, pause_briefly
 from modelci.workflows.registrar import Registrar
 
@@ -38,7 +40,8 @@ def change_registry(
     After a refused push the tags are read again: two who want the same both succeed. Raises
     PromotionError, which names the winner, where the stage has meanwhile gone elsewhere, where
     the bytes to go back to are not kept, or their version's tag lacks a signature that is
-    required; then nothing was tagged.
+    required; then nothing was tagged. ``wish.allowed`` lifts, of the version that a rollback
+    names, missing bytes and that it bears no signature.
     """
     _require_sense(wish)
     git = git.with_remote(config.promote.remote) if config.promote.remote else git
@@ -92,6 +95,7 @@ class _Planner:
             tags=change.tags,
             remote=change.remote,
             notes=change.notes,
+            allowed=change.allowed,
         )
 
     def _require_same(self, change: RegistryChange) -> None:
@@ -111,15 +115,35 @@ class _Planner:
         """
         change, is_rollback = self.changes[-1], self.action == _ROLLBACK
         files = _files(self.registrar.git, self.reader, change) if is_rollback else {}
-        judged = self.registrar.judge(promotion, tags, files, brings=is_rollback)
-        self.changes.append(replace(change, tags=judged.tags, notes=judged.notes))
+        judged = self.registrar.judge(
+            promotion,
+            tags,
+            files,
+            brings=is_rollback,
+            vouch=f"`modelci rollback {change.artifact} --stage {change.stage} --to {change.after} "
+            "--reason … --allow REASON` goes back nevertheless: who signs that tag answers for it.",
+        )
+        self.changes.append(
+            replace(
+                change,
+                tags=judged.tags,
+                notes=judged.notes,
+                allowed_rules=judged.allowed_rules,
+            )
+        )
         return judged
 
     def outcome(self, made: Promotion) -> RegistryChange:
         """Return the change whose tags were made; where others made them, that all is done."""
         mine = (one for one in reversed(self.changes) if one.tags == made.tags)
         change = next(mine, self.changes[-1])
-        return replace(change, tags=made.tags, notes=made.notes, done=True)
+        return replace(
+            change,
+            tags=made.tags,
+            notes=made.notes,
+            allowed_rules=made.allowed_rules,
+            done=True,
+        )
 
 
 def _version(change: RegistryChange) -> str:
@@ -148,7 +172,8 @@ def _carry_out(planner: _Planner, planned: Promotion, tags: Tags) -> RegistryCha
         planner.registrar.progress.note(
             f"{change.stage} was assigned at the same time; rolling it back again."
         )
-    return replace(change, tags=tuple(made), notes=tuple(notes))
+    rules = in_order(rule for tag in made for rule in tag.allowed_rules)
+    return replace(change, tags=tuple(made), notes=tuple(notes), allowed_rules=rules)
 
 
 def _require_sense(wish: Wish) -> None:
@@ -158,6 +183,11 @@ def _require_sense(wish: Wish) -> None:
         raise UsageError(f"{wish.stage!r} cannot be a stage's name.")
     if not wish.reason.strip():
         raise UsageError("The reason is empty.", hint="--reason says why; it stays in the tag.")
+    if reason_for(wish.allowed) is not None and wish.to is None:
+        raise UsageError(
+            "--allow lifts rules for a version that is named, and none is.",
+            hint="Name it with --to: tags that anybody pushed say what held the stage before.",
+        )
 
 
 def _files(git: Git, reader: SnapshotReader, change: RegistryChange) -> dict[str, TrackedFile]:

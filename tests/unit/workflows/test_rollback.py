@@ -10,6 +10,8 @@ from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock
 
 from modelci.config.model import Config, PromoteConfig, RegistryConfig
+from modelci.domain.allowance import Liftable
+from modelci.domain.holds import trailers
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.rollback import RegistryChange, Wish
 from modelci.domain.versions import Version
@@ -210,9 +212,67 @@ def test_unsigned_versions_are_not_gone_back_to_where_signatures_are_required(
     assert world.change("release-hold", git=git, config=config).done
 
 
+STRICT = Config(registry=RegistryConfig(require_signed=True))
+
+
+def test_a_version_from_before_signatures_is_gone_back_to_by_name_and_for_a_reason(
+    world: World,
+) -> None:
+    git = world.clone()
+    git.signs_tags = True
+    with pytest.raises(PromotionError, match=r"refuses m@v1\.1\.0 \(unsigned\)") as caught:
+        world.change(git=git, config=STRICT)
+    hint = "`modelci rollback m --stage prod --to v1.1.0 --reason … --allow REASON` goes back"
+    assert (caught.value.hint or "").startswith(hint)
+    allowed: dict[str, Any] = {"to": Version(1, 1, 0), "allowed": "prod is down"}
+    planned = world.change(git=git, config=STRICT, dry_run=True, **allowed)
+    assert planned.allowed_rules == (Liftable.SIGNATURE,)
+    assert "m#prod#4" not in world.remote.tags
+    change = world.change(git=git, config=STRICT, **allowed)
+    assert (change.after, change.allowed_rules) == ("v1.1.0", (Liftable.SIGNATURE,))
+    said = trailers(world.remote.tags["m#prod#4"].message)
+    assert said["Modelci-Allowed"] == "prod is down"
+    assert said["Modelci-Allowed-By"] == "Ben"
+    assert said["Modelci-Allowed-Rules"] == "signature"
+    assert said["Modelci-Hold"] == "true"
+    assert git.signers["m#prod#4"] == "anna@example.com"
+
+
+def test_who_may_not_sign_goes_back_for_no_reason(world: World) -> None:
+    git = world.clone()
+    allowed: dict[str, Any] = {"to": Version(1, 1, 0), "allowed": "prod is down"}
+    with pytest.raises(PromotionError, match="this Git signs no tags"):
+        world.change(git=git, config=STRICT, **allowed)
+    listed = {"modelci.yaml": b"registry: {allowed_signers: .s}", ".s": b"anna@example.com"}
+    world.remote.commit(listed, seconds=900)
+    git.signs_tags, git.signs_as = True, "eve"
+    with pytest.raises(PromotionError, match=r"refuses m#prod#4 \(unknown"):
+        world.change(git=git, config=STRICT, **allowed)
+    git.signs_as, git.signers = "anna@example.com", {"m@v1.1.0": "eve"}
+    with pytest.raises(PromotionError, match=r"refuses m@v1\.1\.0 \(unknown"):
+        world.change(git=git, config=STRICT, **allowed)
+    assert "m#prod#4" not in world.remote.tags
+
+
+def test_missing_bytes_are_gone_back_to_for_a_reason_that_is_kept(world: World) -> None:
+    world.pipeline.lacks = frozenset({"bytes1"})
+    change = world.change(to=Version(1, 1, 0), allowed="they are on the servers")
+    assert change.allowed_rules == (Liftable.STORED_BYTES,)
+    assert "lacks models/m.skops" in change.notes[-1]
+    assert "Modelci-Allowed-Rules: stored-bytes\n" in world.remote.tags["m#prod#4"].message
+
+
+def test_a_reason_that_lifts_nothing_is_in_no_tag(world: World) -> None:
+    change = world.change(to=Version(1, 1, 0), allowed="to be sure")
+    assert (change.allowed, change.allowed_rules) == ("to be sure", ())
+    assert "Modelci-Allowed" not in world.remote.tags["m#prod#4"].message
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
+        ({"allowed": "prod is down"}, "for a version that is named"),
+        ({"allowed": " ", "to": Version(1, 1, 0)}, "--allow needs a reason"),
         ({"artifact": "m!"}, "cannot be an artifact's name"),
         ({"stage": "-"}, "cannot be a stage's name"),
         ({"reason": " \n"}, "The reason is empty"),
