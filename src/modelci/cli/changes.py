@@ -105,4 +105,4 @@ def carry_out(
         publish_change(change)
     print_document(change, as_json=as_json)
     if change.done:
-        app.dispatch(change.tags)
+        app.dispatch(change)

@@ -78,7 +78,8 @@ class Promotion:
     """What a promotion does (or did, once ``done``): tags to create, artifacts left alone.
 
     ``allowed`` is the reason given for what the rules forbid, ``allowed_rules`` what it lifted:
-    rules that would have kept one of the tags from being made.
+    rules that would have kept one of the tags from being made. ``standing`` are the wanted
+    assignments that are there already, by tag, and still hold their stages.
     """
 
     commit: str
@@ -89,12 +90,15 @@ class Promotion:
     notes: tuple[str, ...] = ()
     allowed: str | None = None
     allowed_rules: tuple[Liftable, ...] = ()
+    standing: tuple[str, ...] = ()
 
     def with_tags(self, tags: Iterable[PlannedTag]) -> "Promotion":
         """Return the promotion with these tags instead, and the rules lifted for them."""
         tags = tuple(tags)
         rules = in_order(rule for tag in tags for rule in tag.allowed_rules)
-        return replace(self, tags=tags, allowed_rules=rules)
+        ours = {tag.name for tag in tags}
+        standing = tuple(one for one in self.standing if one not in ours)
+        return replace(self, tags=tags, allowed_rules=rules, standing=standing)
 
     @property
     def pushes(self) -> tuple[tuple[PlannedTag, ...], ...]:
@@ -145,9 +149,11 @@ def plan_promotion(
     tags: list[PlannedTag] = []
     unpromoted: list[Unpromoted] = []
     notes: list[str] = []
+    standing: list[str] = []
     for candidate in candidates:
         name = candidate.artifact.name
         state = registry.get(name, ArtifactState(name=name))
+        standing.extend(_standing(state, state.version_at(commit), candidate.assign))
         named = _name_tags(candidate, state, commit, rules)
         if isinstance(named, str):
             unpromoted.append(Unpromoted(artifact=name, reason=named))
@@ -164,6 +170,7 @@ def plan_promotion(
         unpromoted=tuple(unpromoted),
         notes=tuple(notes),
         allowed=rules.allowed,
+        standing=tuple(standing),
     )
     return found.with_tags(tags)
 
@@ -193,6 +200,7 @@ def plan_assignment(
         commit=version.commit,
         unpromoted=() if named else (held,),
         allowed=rules.allowed,
+        standing=tuple(_standing(state, version, stages)),
     )
     return found.with_tags(_plan(named, commit=version.commit, seconds=seconds, trailers=trailers))
 
@@ -217,6 +225,19 @@ def keep_allowance(promotion: Promotion, *, by: str) -> Promotion:
         return replace(tag, trailers=(*tag.trailers, *said))
 
     return promotion.with_tags(map(kept, promotion.tags))
+
+
+def _standing(
+    state: ArtifactState, version: RegisteredVersion | None, stages: Sequence[str]
+) -> Iterator[str]:
+    """Yield the tags by which the version holds those of the stages that it holds."""
+    if version is None or state.deprecated:
+        return
+    own = (version.commit, version.version)
+    for stage in dict.fromkeys(stages):
+        holder = state.stages.get(stage)
+        if holder is not None and (holder.commit, holder.version) == own:
+            yield holder.tag
 
 
 def greatest_bump(asked: Sequence[str]) -> Part | None:

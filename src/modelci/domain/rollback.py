@@ -58,7 +58,8 @@ class RegistryChange:
     ``action`` is rollback, release-hold, deregister, deprecate or unassign. ``before`` and
     ``after`` are what holds ``stage``: versions, commits where none is registered, or None.
     Without ``tags`` everything is already as it was asked for. ``allowed`` is the reason given for
-    what the rules forbid, ``allowed_rules`` what it lifted.
+    what the rules forbid, ``allowed_rules`` what it lifted. ``standing`` is the assignment, by tag,
+    of a rollback that was done before.
     """
 
     action: str
@@ -75,6 +76,7 @@ class RegistryChange:
     notes: tuple[str, ...] = ()
     allowed: str | None = None
     allowed_rules: tuple[Liftable, ...] = ()
+    standing: tuple[str, ...] = ()
 
 
 Decide = Callable[[Sequence[TagRecord], Wish], RegistryChange]
@@ -90,13 +92,10 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
     holder, hold = state.stages.get(stage), held(tags, wish.artifact, stage)
     if holder is not None and hold is not None and hold.commit == holder.commit:
         if wish.to == holder.version and wish.to is not None:
-            return _nothing(
-                "rollback", wish, holder, f"{holder.label} holds {stage} already, and is held."
-            )
+            return _done_before(wish, holder, f"{holder.label} holds {stage} already, and is held.")
         origin = _rolled_back_from(tags, hold)
         if wish.to is None and origin:
-            return _nothing(
-                "rollback",
+            return _done_before(
                 wish,
                 holder,
                 f"{stage} is already rolled back from {origin} to {holder.label}: {hold.sentence}.",
@@ -122,6 +121,10 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
         notes=(*_doubts(state, stage, target), *_revival(state)),
     )
     return _make_way(tags, wish, stage, change)
+
+
+def _done_before(wish: Wish, holder: Assignment, *notes: str) -> RegistryChange:
+    return replace(_nothing("rollback", wish, holder, *notes), standing=(holder.tag,))
 
 
 def _make_way(

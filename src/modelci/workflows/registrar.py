@@ -3,7 +3,7 @@
 Promotions, assignments and rollbacks differ in what they plan, and in nothing of this.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modelci.config.model import PromoteConfig, RegistryConfig
@@ -46,7 +46,20 @@ class Registrar:
         """Plan by the tags as they are, ask whether it may be, and (no ``dry_run``) do it."""
         tags = task.read()
         promotion = task.judge(task.plan(tags), tags)
-        return promotion if dry_run else self.carry_out(task, promotion, tags)
+        found = promotion if dry_run else self.carry_out(task, promotion, tags)
+        return replace(found, notes=(*found.notes, *self.again_notes(found.standing)))
+
+    def again_notes(self, standing: Sequence[str]) -> tuple[str, ...]:
+        """Say that the deployment of assignments made before is started again.
+
+        Nobody knows whether the run that made them came to that: it may have been cut short between
+        the push and the start. To deploy what is deployed changes nothing.
+        """
+        workflow = self.settings.dispatch
+        return tuple(
+            f"{name} was there before: {workflow} starts for it again, in case it never did."
+            for name in (standing if workflow else ())
+        )
 
     def judge(
         self,

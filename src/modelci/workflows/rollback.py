@@ -61,8 +61,10 @@ def change_registry(
     tags = planner.read()
     planned = planner.judge(planner.plan(tags), tags)
     if dry_run or not planned.tags:
-        return replace(planner.changes[-1], done=not dry_run)
-    return _carry_out(planner, planned, tags)
+        change = replace(planner.changes[-1], done=not dry_run)
+    else:
+        change = _carry_out(planner, planned, tags)
+    return replace(change, notes=(*change.notes, *registrar.again_notes(change.standing)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,6 +162,30 @@ def test_an_older_commits_job_run_again_rolls_nothing_back() -> None:
     assert "rollback" in again.unpromoted[0].reason
 
 
+def test_assignments_of_this_commit_that_hold_their_stages_stand() -> None:
+    wanted = [candidate(assign=("dev", "prod")), candidate("n", assign=("prod",))]
+    first = plan(wanted)
+    assert first.standing == ()
+    again = plan(wanted, *pushed(first))
+    assert again.standing == ("m#dev#1", "m#prod#2", "n#prod#1")
+    cut = plan(wanted, *pushed(first)[:2])
+    assert (names(cut), cut.standing) == (["m#prod#2", "n@v0.0.1", "n#prod#1"], ("m#dev#1",))
+    # Another version has dev now, and prod was taken away: nobody deploys there what had it.
+    later = [tag("m@v0.0.2", OLD, NOW + 1), tag("m#dev#3", OLD, NOW + 2)]
+    gone = [*later, tag("m#prod!#4", NEW, NOW + 3)]
+    assert plan(wanted, *pushed(first), *gone).standing == ("n#prod#1",)
+    deprecated = tag("n@deprecated", NEW, NOW + 4)
+    assert plan(wanted, *pushed(first), *gone, deprecated).standing == ()
+    elsewhere = plan(wanted, *pushed(first), commit="c" * 40)
+    assert elsewhere.standing == ()
+
+
+def test_what_is_made_does_not_stand_from_before() -> None:
+    first = plan([candidate(assign=("dev", "prod"))])
+    found = replace(first, standing=("m#dev#1", "n#prod#7")).with_tags(first.tags)
+    assert found.standing == ("n#prod#7",)
+
+
 def test_several_artifacts_have_versions_and_counters_of_their_own() -> None:
     wanted = [
         candidate("m", assign=("prod",)),
@@ -445,7 +469,10 @@ def test_a_registered_version_goes_on_to_the_next_stage() -> None:
     found = plan_assignment(state, state.versions[0], ["staging"], now=9, rules=rules)
     (one,) = found.tags
     assert (one.name, one.commit, one.seconds) == ("m#staging#8", OLD, 51)
-    assert names(plan_assignment(state, state.versions[0], ["dev"], now=99, rules=rules)) == []
+    there = plan_assignment(state, state.versions[0], ["dev"], now=99, rules=rules)
+    assert (names(there), there.standing) == ([], ("m#dev#7",))
+    both = plan_assignment(state, state.versions[0], ["dev", "staging"], now=99, rules=rules)
+    assert (names(both), both.standing) == (["m#staging#8"], ("m#dev#7",))
     with pytest.raises(PromotionError, match="nothing holds staging"):
         plan_assignment(state, state.versions[0], ["prod"], now=9, rules=rules)
 

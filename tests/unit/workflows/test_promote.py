@@ -761,6 +761,50 @@ def test_on_github_it_is_said_that_a_jobs_token_starts_nothing(
     assert len([one for one in promotion.notes if "GITHUB_TOKEN" in one]) == notes
 
 
+def test_run_again_it_says_what_it_starts_again(world: World) -> None:
+    settings = PromoteConfig(assign=("dev", "prod"), dispatch="deploy.yml")
+    world.merge()
+    git = world.clone()
+    first = world.promote(git, world.report(git), settings=settings)
+    assert (first.standing, first.notes) == ((), ())
+    for dry_run in (True, False):
+        again = world.promote(git, world.report(git), settings=settings, dry_run=dry_run)
+        assert (again.tags, again.standing) == ((), ("m#dev#1", "m#prod#2"))
+        assert again.notes == (
+            "m#dev#1 was there before: deploy.yml starts for it again, in case it never did.",
+            "m#prod#2 was there before: deploy.yml starts for it again, in case it never did.",
+        )
+    silent = world.promote(git, world.report(git), settings=PromoteConfig(assign=("prod",)))
+    assert (silent.standing, silent.notes) == (("m#prod#2",), ())
+
+
+class Unheard(FakeGit):
+    """Its first push arrives, and the answer is lost."""
+
+    lost = False
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        super().push(tags, remote=remote, commit_to=commit_to)
+        if not self.lost:
+            self.lost = True
+            raise ForgeError("The line is dead.")
+
+
+def test_tags_whose_push_was_not_answered_are_started_once(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge()
+    git = Unheard(world.folder, world.remote)
+    done = world.promote(git, world.report(git))
+    assert [tag.name for tag in done.tags] == ["a@v0.0.1", "a#prod#1", "b@v0.0.1", "b#prod#1"]
+    assert done.standing == ()
+
+
 def test_more_tags_than_github_hears_of_are_still_one_push_and_said(world: World) -> None:
     world.merge()
     git = world.clone()

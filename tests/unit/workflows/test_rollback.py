@@ -141,6 +141,16 @@ def test_bytes_that_go_while_a_push_is_tried_again_are_not_gone_back_to(world: W
     assert "m#prod#4" not in world.remote.tags
 
 
+def test_a_rollback_run_again_says_what_it_starts_again(world: World) -> None:
+    config = Config(promote=PromoteConfig(dispatch="deploy.yml"))
+    first = world.change(config=config)
+    assert first.standing == ()
+    again = world.change(config=config)
+    assert (again.tags, again.standing) == ((), ("m#prod#4",))
+    assert again.notes[-1].startswith("m#prod#4 was there before: deploy.yml starts for it again")
+    assert world.change().notes[-1].startswith("Name an older version")
+
+
 def test_a_promotion_that_came_first_is_named_and_nothing_is_tagged(world: World) -> None:
     git = world.clone()
     newest = world.remote.commit({"dvc.lock": lock("newest")})
