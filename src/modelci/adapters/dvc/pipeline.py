@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -307,10 +306,6 @@ class DvcPipeline:
 
 def _lacking(repo: Any, files: Sequence[TrackedFile]) -> Iterator[TrackedFile]:
     """Yield the files that the remote lacks, and those of folders that it lacks."""
-    remote = repo.cloud.get_remote(command="status")
-    if remote.fs.protocol == "local" and not _is_there(remote.path):
-        yield from files
-        return
     # Never by DVC's index of the remote: it takes for there what was there once.
     stores = {
         name: repo.cloud.get_remote_odb(command="status", hash_name=name)
@@ -331,15 +326,6 @@ def _lacking_of(repo: Any, odb: Any, file: TrackedFile) -> Iterator[TrackedFile]
     for oid, path in sorted(listed.items(), key=lambda one: one[1]):
         if oid in absent:
             yield replace(file, path=f"{file.path}/{path}", hash=oid, bytes=None, files=None)
-
-
-def _is_there(folder: str) -> bool:
-    """Whether a folder exists; OSError where that cannot be told, as of a lost mount."""
-    try:
-        os.stat(folder)  # noqa: PTH116 - Path.exists() takes some of these errors for "no"
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _absent(odb: Any, oids: Sequence[str]) -> set[str]:
