@@ -101,11 +101,11 @@ class _Planner:
         )
 
     def _require_same(self, change: RegistryChange) -> None:
-        """Refuse what the tags of others have made of it: nobody asked for another version."""
+        """Refuse a rollback that the tags of others have made one to another version."""
         first = next((one for one in self.changes if one.tags), change)
-        if change.tags and change.commit != first.commit:
+        if self.action == _ROLLBACK and change.tags and change.commit != first.commit:
             raise PromotionError(
-                f"It was to be about {_version(first)}, and would now be about {_version(change)}.",
+                f"It was to go back to {first.after}, and would now go to {change.after}.",
                 hint=f"`modelci registry history {change.artifact}` shows what happened; then "
                 "decide anew.",
             )
@@ -146,10 +146,6 @@ class _Planner:
             allowed_rules=made.allowed_rules,
             done=True,
         )
-
-
-def _version(change: RegistryChange) -> str:
-    return change.after or (change.commit or "")[:7]
 
 
 def _carry_out(planner: _Planner, planned: Promotion, tags: Tags) -> RegistryChange:

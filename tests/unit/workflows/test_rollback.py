@@ -124,7 +124,7 @@ def test_another_version_than_it_was_planned_for_is_not_gone_back_to(world: Worl
     git.meanwhile = lambda: world.tag("m#prod#4", second, 900)  # as `gto assign` does, no rollback
     with pytest.raises(PromotionError, match=r"m#prod#4 by .* came first\. ") as caught:
         world.change(git=git)
-    assert "to be about v1.1.0, and would now be about v1.2.0" in str(caught.value)
+    assert "to go back to v1.1.0, and would now go to v1.2.0" in str(caught.value)
     assert "m#prod#5" not in world.remote.tags
 
 
