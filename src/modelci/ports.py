@@ -279,8 +279,9 @@ class Pipeline(Protocol):
     def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
         """Return those tracked files that the DVC remote lacks, by hash and without download.
 
-        A folder is there if its list is, and every file in it. Returns None where no remote is
-        set. Raises PipelineError where it does not answer.
+        A folder is there if its list is, and every file in it. A remote that is a folder which does
+        not exist lacks everything. Returns None where no remote is set. Raises PipelineError where
+        it does not answer.
         """
 
     def push(self, *, progress: Progress, record: bool = True) -> int:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
-    from modelci.domain.promotion import PlannedTag, Promotion
+    from modelci.domain.promotion import Promotion
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
+    from modelci.domain.rollback import RegistryChange
     from modelci.ports import Forge, Progress, StageExecutor
     from modelci.render.templating import Overrides
     from modelci.workflows.comment import Desk
@@ -281,19 +282,25 @@ class App:
         has_token = kind == "local" or forge_token(kind=kind)
         return self.forge().labels_of(sha) if has_token else ()
 
-    def dispatch(self, tags: "Sequence[PlannedTag]") -> None:
+    def dispatch(self, done: "Promotion | RegistryChange") -> None:
         """Start the workflow that deploys what was assigned, where one is named."""
         workflow = self.configuration.config.promote.dispatch
-        if workflow is None or not tags:
+        if workflow is None:
             return
         from modelci.workflows.dispatch import dispatch
 
-        dispatch(tags, workflow, forge=self.forge, progress=self.progress)
+        dispatch(
+            done.tags,
+            workflow,
+            standing=done.standing,
+            forge=self.forge,
+            progress=self.progress,
+        )
 
     def follow_up(self, promotion: "Promotion", report: "Report") -> None:
         """Do what follows the tags; neither of it waits for the other's success."""
         try:
-            self.dispatch(promotion.tags)
+            self.dispatch(promotion)
         finally:
             self.release(promotion, report)
 

@@ -66,6 +66,7 @@ def carry_out(
     stage: str | None = None,
     to: "Version | None" = None,
     force: bool = False,
+    allowed: str | None = None,
 ) -> None:
     """Make the change and print it."""
     from time import time
@@ -85,6 +86,7 @@ def carry_out(
         to=to,
         force=force,
         holder=config.registry.holder,
+        allowed=allowed,
     )
     change = change_registry(
         action,
@@ -103,4 +105,4 @@ def carry_out(
         publish_change(change)
     print_document(change, as_json=as_json)
     if change.done:
-        app.dispatch(change.tags)
+        app.dispatch(change)

@@ -127,7 +127,7 @@ def command(
         publish_promotion(promotion)
     print_document(promotion, as_json=as_json)
     if promotion.done and versions:
-        app.dispatch(promotion.tags)
+        app.dispatch(promotion)
     elif promotion.done:
         app.follow_up(promotion, read_report(app, report_file))
 
