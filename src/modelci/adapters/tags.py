@@ -6,7 +6,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from sys import intern
 from typing import IO, TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
     import subprocess
+    from os import PathLike
 
 LOCAL = "refs/tags/"
 _FIELDS = (
@@ -44,7 +44,7 @@ class Listing:
 
     def __init__(
         self,
-        folder: Path,
+        folder: "str | PathLike[str]",
         artifacts: Sequence[str] | None = None,
         *,
         under: str = LOCAL,
@@ -87,7 +87,7 @@ class Listing:
 class TagReader:
     """Reads tags, and the times of the commits that they tag, around ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: "str | PathLike[str]") -> None:
         self._folder = folder
         self._begun: Listing | None = None
 
@@ -109,7 +109,7 @@ class TagReader:
         return commit_times(self._folder, shas)
 
 
-def commit_times(folder: Path, shas: Sequence[str]) -> Mapping[str, int]:
+def commit_times(folder: "str | PathLike[str]", shas: Sequence[str]) -> Mapping[str, int]:
     """Return when those of the commits that are here were made, in Unix seconds."""
     found = zip(shas, _objects(folder, shas), strict=True) if shas else ()
     return {sha: when for sha, (kind, data) in found if kind == b"commit" and (when := _made(data))}
@@ -188,7 +188,7 @@ def _raw_row(ref: str, kind: bytes, data: bytes) -> Sequence[str]:
     return (ref, "tag", *(field.decode(errors="replace") for field in fields))
 
 
-def _objects(folder: Path, oids: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
+def _objects(folder: "str | PathLike[str]", oids: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the kind and the contents of each object; ``missing`` where Git cannot read it."""
     out = _run(folder, "cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode())
     at = 0
@@ -203,7 +203,7 @@ def _objects(folder: Path, oids: Sequence[str]) -> Iterator[tuple[bytes, bytes]]
         yield kind, out[start : at - 1]
 
 
-def _run(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+def _run(folder: "str | PathLike[str]", *arguments: str, stdin: bytes = b"") -> bytes:
     answer = ask(folder, *arguments, stdin=stdin)
     if answer.code:
         reason = answer.err.strip().removeprefix("fatal: ")
