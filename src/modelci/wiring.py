@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.dvc.stored import DvcBytes
     from modelci.adapters.git import GitRepository
+    from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
     from modelci.config.load import Loaded
@@ -47,6 +48,7 @@ class App:
         self._start = start  # absolute; text, as `modelci registry` answers before pathlib loads
         self._quiet = quiet
         self._flags: dict[str, object] = {}
+        self._listing: Listing | None = None
 
     def set_flags(self, flags: Mapping[str, object]) -> None:
         """Remember the flags that override the configuration (by dotted key; None: not given)."""
@@ -78,15 +80,14 @@ class App:
         from modelci.adapters.tags import TagReader
 
         top = self._top
-        return self.git if top is None else TagReader(top)
+        return self.git if top is None else TagReader(top, begun=self._listing)
 
     def begin_tags(self) -> None:
         """Let Git list the tags while Python still loads."""
-        from modelci.adapters.tags import TagReader
+        from modelci.adapters.listing import Listing
 
-        reader = self.tag_reader
-        if isinstance(reader, TagReader):
-            reader.begin()
+        if self._top is not None:
+            self._listing = Listing(self._top, messages=False)
 
     @cached_property
     def _top(self) -> str | None:

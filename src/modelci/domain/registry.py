@@ -312,13 +312,7 @@ def _in_order(lines: _Lines) -> tuple[RegisteredVersion, ...]:
     known.sort(key=lambda one: (one[0].order, one[1].place), reverse=True)
     return tuple(
         RegisteredVersion(
-            version=version,
-            commit=tag.commit,
-            tag=tag.tag,
-            seconds=tag.seconds,
-            active=line.is_active,
-            tagger=tag.tagger,
-            message=tag.message,
+            version, tag.commit, tag.tag, tag.seconds, line.is_active, tag.tagger, tag.message
         )
         for version, line in known
         if (tag := line.registration) is not None
@@ -329,27 +323,30 @@ def _fold_stages(
     tags: list[TagRecord], lines: _Lines
 ) -> tuple[dict[str, list[_Contender]], list[TagWarning]]:
     """Return the standing assignments of each stage, and a word on what GTO passes over."""
-    assigned: dict[tuple[str, str], TagRecord] = {}
+    assigned: dict[tuple[str, str], tuple[int, TagRecord]] = {}
     unassigned: dict[tuple[str, str], TagRecord] = {}
-    for tag in tags:
-        if tag.name.stage is not None:
-            into = assigned if tag.name.action is Action.ASSIGN else unassigned
-            into[tag.commit, tag.name.stage] = tag
+    for place, tag in enumerate(tags, len(lines)):
+        stage = tag.name.stage
+        if stage is None:
+            continue
+        if tag.name.action is Action.ASSIGN:
+            assigned[tag.commit, stage] = place, tag
+        else:
+            unassigned[tag.commit, stage] = tag
     on_commit = _by_commit(lines)
-    order = {tag.ref: number for number, tag in enumerate(tags)}
     found: defaultdict[str, list[_Contender]] = defaultdict(list)
     ignored = []
-    for (commit, stage), tag in assigned.items():
+    for (commit, stage), (place, tag) in assigned.items():
         version, line = on_commit.get(commit, (None, None))
-        undone = unassigned.get((commit, stage))
+        undone = unassigned.get((commit, stage)) if unassigned else None
         if line is None and undone is not None:
             ignored.append(_passed_over(undone))
         # In one and the same second the unassignment wins.
         elif line and (not line.is_active or (undone and undone.seconds >= tag.seconds)):
             continue
         registered = line.registration.seconds if line and line.registration else tag.seconds
-        place = line.place if line else len(lines) + order[tag.ref]
-        found[stage].append(_Contender(tag, stage, version, registered, place))
+        first = line.place if line else place
+        found[stage].append(_Contender(tag, stage, version, registered, first))
     return found, ignored
 
 
