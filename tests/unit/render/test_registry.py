@@ -189,6 +189,7 @@ def test_signatures_are_lines_for_scripts() -> None:
         tag="m@v1.1.0", artifact="m", standing=Standing.BAD, reason="a tab\tand a line\nof it"
     )
     assert views.plain_verification(Verification(required=True, tags=(good, odd))) == (
-        "m@v1.0.0\tm\tgood\tssh\ta@b\tSHA256:x\t\nm@v1.1.0\tm\tbad\t\t\t\ta tab\\tand a line\\nof it\n"
+        "m@v1.0.0\tm\tgood\tssh\ta@b\tSHA256:x\t\n"
+        "m@v1.1.0\tm\tbad\t\t\t\ta tab\\tand a line\\nof it\n"
     )
     assert views.plain_verification(Verification(required=True, tags=())) == ""
