@@ -29,7 +29,8 @@ class Listing:
 
     Only the artifacts asked for are looked at, whatever else there is: Git seeks what it has packed
     by the name's beginning. Messages take as much memory as all the rest, so they are optional.
-    A row is ``size`` fields with zero bytes between them; it ends in a zero byte and a newline.
+    A row is FIELDS and the message (or nothing), with zero bytes between them; it ends in a zero
+    byte and a newline.
     """
 
     def __init__(
@@ -44,9 +45,8 @@ class Listing:
         self.under = under
         self.artifacts = artifacts
         self.patterns = _patterns(under, artifacts)
-        names = (*FIELDS, *(("contents",) if messages else ()))
-        self.size = len(names)
-        form = "%00".join(f"%({name})" for name in names) + "%00"
+        self.messages = messages
+        form = "".join(f"%({name})%00" for name in FIELDS) + f"{'%(contents)' * messages}%00"
         self.process = start(folder, "for-each-ref", f"--format={form}", *self.patterns)
 
 

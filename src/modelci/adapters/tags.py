@@ -48,7 +48,8 @@ def _one_by_one(listing: Listing) -> Iterator[Sequence[str]]:
     refs = [line.split(" ", 1) for line in listed.decode(errors="replace").splitlines()]
     found = _objects(listing.folder, [oid for oid, _ in refs])
     for (_, ref), (kind, data) in zip(refs, found, strict=True):
-        yield _raw_row(ref, kind, data)[: listing.size]
+        *fields, message = _raw_row(ref, kind, data)
+        yield (*fields, message if listing.messages else "")
 
 
 class TagReader:
@@ -89,32 +90,27 @@ def _made(commit: bytes) -> int:
 
 
 def _judge(row: Sequence[str], cut: int) -> TagRecord | None:
-    ref, kind, tag, target, commit, seconds, tagger, email, *rest = row
-    name = TagName.parse(ref[cut:])
+    ref, kind, tag, target, commit, seconds, tagger, email, message = row
+    known = ref[cut:]
+    name = TagName.parse(known)
     if name is None:
         return None
     if kind != "tag":
         return TagRecord(name, ref, "", 0, flaw=Rule.LIGHTWEIGHT if kind else Rule.UNREADABLE)
-    # Which name counts where they differ? GTO goes by the object's, DVC by the ref's: neither.
-    renamed = tag != ref[cut:]
-    sound = target == "commit" and seconds and name.action is not Action.CREATE
-    message = re.split(_SIGNATURE, rest[0], maxsplit=1)[0] if rest else ""
-    return TagRecord(
-        name,
-        ref,
-        commit,
-        int(seconds or 0),
-        intern(tagger),
-        tag if renamed else message,
-        intern(email[1:-1]),
-        Rule.RENAMED if renamed else None if sound else _flaw(target, seconds),
-    )
-
-
-def _flaw(target: str, seconds: str) -> Rule:
-    if target != "commit":
-        return Rule.NESTED if target == "tag" else Rule.NO_COMMIT
-    return Rule.CREATED if seconds else Rule.NO_TAGGER
+    if message:
+        message = re.split(_SIGNATURE, message, maxsplit=1)[0]
+    flaw = None
+    if tag != known:
+        # Which name counts? GTO goes by the object's, DVC by the ref's: neither.
+        flaw, message = Rule.RENAMED, tag
+    elif target != "commit":
+        flaw = Rule.NESTED if target == "tag" else Rule.NO_COMMIT
+    elif not seconds:
+        flaw = Rule.NO_TAGGER
+    elif name.action is Action.CREATE:
+        flaw = Rule.CREATED
+    when = int(seconds) if seconds else 0
+    return TagRecord(name, ref, commit, when, intern(tagger), message, intern(email[1:-1]), flaw)
 
 
 def _rows(stream: "BufferedReader") -> Iterator[Sequence[str]]:
@@ -128,7 +124,7 @@ def _rows(stream: "BufferedReader") -> Iterator[Sequence[str]]:
 
 def _raw_row(ref: str, kind: bytes, data: bytes) -> Sequence[str]:
     if kind != b"tag":
-        return (ref, "" if kind == b"missing" else kind.decode(), *[""] * len(FIELDS))[:9]
+        return (ref, "" if kind == b"missing" else kind.decode(), *[""] * (len(FIELDS) - 1))
     head, _, message = data.partition(b"\n\n")
     lines = dict(line.partition(b" ")[::2] for line in head.split(b"\n"))
     who = re.fullmatch(_TAGGER, lines.get(b"tagger", b""))

@@ -296,9 +296,7 @@ def _fold_versions(tags: list[TagRecord]) -> _Lines:
         version = tag.name.version
         if version is None:
             continue
-        line = lines.get((version, tag.commit))
-        if line is None:
-            line = lines[version, tag.commit] = _Line(place=len(lines))
+        line = lines.setdefault((version, tag.commit), _Line(len(lines)))
         if tag.name.action is Action.REGISTER:
             line.registration = tag
         else:
@@ -352,8 +350,17 @@ def _fold_stages(
 
 def _by_commit(lines: _Lines) -> dict[str, tuple[Version, _Line]]:
     """Return what is registered on each commit; of several the greatest active one."""
-    ranked = sorted(lines.items(), key=lambda one: (one[1].is_active, one[0][0].order))
-    return {commit: (version, line) for (version, commit), line in ranked}
+    found: dict[str, tuple[Version, _Line]] = {}
+    for (version, commit), line in lines.items():
+        other = found.get(commit)
+        if other is None or _rank(other) <= _rank((version, line)):
+            found[commit] = version, line
+    return found
+
+
+def _rank(one: tuple[Version, _Line]) -> tuple[bool, tuple[object, ...]]:
+    version, line = one
+    return line.is_active, version.order
 
 
 def _passed_over(undone: TagRecord) -> TagWarning:
@@ -410,23 +417,25 @@ _SAYS = {
 
 def _flaws(group: list[TagRecord]) -> Iterator[TagProblem]:
     for tag in group:
+        if tag.flaw is None:
+            continue
         if tag.flaw is Rule.RENAMED:
             message = (
                 f"its object has another name, {tag.message or 'none'}: it was copied or renamed, "
                 "and does not count"
             )
             yield TagProblem(ref=tag.tag, rule=tag.flaw, message=message)
-        elif tag.flaw is not None and tag.flaw is not Rule.LIGHTWEIGHT:
+        elif tag.flaw is not Rule.LIGHTWEIGHT:
             yield TagProblem(ref=tag.tag, rule=tag.flaw, message=_SAYS[tag.flaw])
 
 
 def _ambiguous(tags: list[TagRecord], lines: _Lines) -> Iterator[TagProblem]:
     """Yield commits with two versions and an assignment, which could mean either."""
+    if len({commit for _, commit in lines}) == len(lines):
+        return
     on_commit: defaultdict[str, list[tuple[Version, _Line]]] = defaultdict(list)
     for (version, commit), line in lines.items():
         on_commit[commit].append((version, line))
-    if len(on_commit) == len(lines):
-        return
     assigned = {tag.commit: tag for tag in tags if tag.name.stage is not None}
     for commit, found in on_commit.items():
         if len(found) > 1 and commit in assigned:
@@ -440,12 +449,12 @@ def _ambiguous(tags: list[TagRecord], lines: _Lines) -> Iterator[TagProblem]:
 
 
 def _moved(lines: _Lines) -> Iterator[TagWarning]:
+    if len({version for version, _ in lines}) == len(lines):
+        return
     commits: defaultdict[Version, list[str]] = defaultdict(list)
     for (version, commit), line in lines.items():
         if line.registration is not None:
             commits[version].append(commit[:7])
-    if len(commits) == len(lines):
-        return
     for version, found in commits.items():
         if len(found) > 1:
             message = f"v{version} is registered on several commits: {', '.join(found)}"
@@ -463,16 +472,12 @@ def _dvc_differs(
     if deprecated:
         yield TagWarning(doubt=Doubt.DVC, message="DVC does not know that it is deprecated")
     named: dict[str, TagRecord] = {}
-    greatest: TagRecord | None = None
+    greatest, top = None, tuple[object, ...]()
     for tag in tags:
         if tag.name.stage is not None:
             named[tag.name.stage] = tag
-        elif tag.name.version is not None and (
-            greatest is None
-            or greatest.name.version is None
-            or tag.name.version.order >= greatest.name.version.order
-        ):
-            greatest = tag
+        elif tag.name.version is not None and (order := tag.name.version.order) >= top:
+            greatest, top = tag, order
     latest = next((one for one in versions if one.active), None)
     if greatest is not None and greatest.commit != (latest.commit if latest else None):
         message = f"DVC takes {greatest.tag} for the latest version: it ignores deregistrations"
