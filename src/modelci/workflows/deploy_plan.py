@@ -18,7 +18,7 @@ from modelci.domain.orders import (
 )
 from modelci.domain.provenance import Provenance
 from modelci.domain.registry import TagRecord
-from modelci.errors import DeploymentError, ModelCIError, PromotionError, UsageError
+from modelci.errors import DeploymentError, ForgeError, ModelCIError, PromotionError
 from modelci.ports import (
     Environments,
     Git,
@@ -218,9 +218,9 @@ def _fetch(git: Git, order: Order) -> None:
     try:
         git.fetch([order.commit], depth=1 if git.is_shallow() else None)
     except ModelCIError as error:
-        raise UsageError(
-            f"The commit {order.commit[:7]} of {order.tag} is not here: {error}",
-            hint=f"git fetch origin tag '{order.tag}'",
+        raise ForgeError(
+            f"The commit {order.commit[:7]} of {order.tag} cannot be had: {error}",
+            hint=error.hint or f"git fetch origin tag '{order.tag}'",
         ) from error
 
 
