@@ -139,9 +139,7 @@ class Git(Protocol):
         memory.
         """
 
-    def tag_ids(
-        self, artifacts: Sequence[str] | None = None, *, remote: str
-    ) -> Mapping[str, str]:
+    def tag_ids(self, artifacts: Sequence[str] | None = None, *, remote: str) -> Mapping[str, str]:
         """Return the ids of the remote's tag objects by short name; nothing is fetched.
 
         Of all tags, or those that may be of these artifacts.

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelci import __version__
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from modelci.adapters.bell import Bell
     from modelci.adapters.datasets import DatasetReader
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.plots import DvcPlotsReader
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
     from modelci.adapters.tags import TagReader
     from modelci.config.load import Loaded
     from modelci.config.model import RunConfig
-    from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.changes import TrackedFile
+    from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import PlannedTag, Promotion
+    from modelci.domain.provenance import Provenance
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
     from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
     from modelci.render.templating import Overrides
     from modelci.workflows.comment import Desk
-    from modelci.workflows.deploy_plan import Announce, Job as DeployJob, ReadProvenance
+    from modelci.workflows.deploy_plan import Announce, ReadProvenance
+    from modelci.workflows.deploy_plan import Job as DeployJob
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -273,16 +276,7 @@ class App:
 
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """The labels of a merge; none where no forge is known, or there is no token to ask it."""
-        from modelci.adapters.ci import forge_token
-        from modelci.workflows.forge import choose_forge
-
-        settings = self.configuration.config.forge
-        try:
-            kind = choose_forge(settings, self.context, self.git.remote_url()).kind
-        except ConfigError:
-            return ()
-        has_token = kind == "local" or forge_token(kind=kind)
-        return self.forge().labels_of(sha) if has_token else ()
+        return self.forge().labels_of(sha) if self.has_forge() else ()
 
     # -- deploying -------------------------------------------------------------------------------
 
@@ -335,7 +329,7 @@ class App:
         """Return the job of bringing what is wanted to a target; a ``bell`` may stop it."""
         import time
 
-        from modelci.modelfiles.scan import scan_file
+        from modelci.modelfiles.scan import scan_path
         from modelci.workflows.deploy_plan import Job, Request, Tools, never_stop
 
         config = self.configuration.config
@@ -358,7 +352,7 @@ class App:
                 reader=self.snapshots,
                 source=self.stored_bytes,
                 target=self.target(name),
-                scan=lambda path, trust: scan_file(path, trust=trust),
+                scan=lambda path, trust, flavour: scan_path(path, trust=trust, flavour=flavour),
                 folder=self.folder,
                 progress=self.progress,
                 now=self.now,
@@ -372,6 +366,41 @@ class App:
             config=config,
             settings=settings,
         )
+
+    @property
+    def read_provenance(self) -> "ReadProvenance | None":
+        """Read the provenance of a version's release; None where no forge is known to have any."""
+        from modelci.workflows.release import PROVENANCE
+
+        if not self.has_forge():
+            return None
+
+        def read(tag: str) -> "Provenance":
+            from modelci.documents.provenance import MAX_BYTES, decode_provenance
+
+            data = self.forge().read_release_asset(tag, PROVENANCE, max_bytes=MAX_BYTES)
+            return decode_provenance(data, source=f"{PROVENANCE} of the release {tag}")
+
+        return read
+
+    def has_forge(self) -> bool:
+        """Whether a forge is known, and there is a token to talk to it with."""
+        from modelci.adapters.ci import forge_token
+        from modelci.workflows.forge import choose_forge
+
+        settings = self.configuration.config.forge
+        try:
+            kind = choose_forge(settings, self.context, self.git.remote_url()).kind
+        except ConfigError:
+            return False
+        return kind == "local" or forge_token(kind=kind) is not None
+
+    @property
+    def announce(self) -> "Announce":
+        """Tells the forge how a deployment stands, where one is known."""
+        from modelci.workflows.deploy_plan import tell_nobody
+
+        return tell_nobody
 
     def deploy(self, wanted: "Wanted", name: str) -> "Deployment":
         """Bring what is wanted to a target, and remember what came of it."""
@@ -419,6 +448,13 @@ class App:
                 self.release(promotion, report)
             finally:
                 self.deploy_tags(promotion.tags)
+
+    def follow_change(self, tags: "Sequence[PlannedTag]") -> None:
+        """Do what follows tags that register nothing."""
+        try:
+            self.dispatch(tags)
+        finally:
+            self.deploy_tags(tags)
 
     def release(self, promotion: "Promotion", report: "Report") -> None:
         """Publish the releases of what was promoted, where that is wanted."""

@@ -273,9 +273,7 @@ class GitRepository:
         """Return when those of the commits that are here were made, in Unix seconds."""
         return commit_times(self.root, shas)
 
-    def tag_ids(
-        self, artifacts: Sequence[str] | None = None, *, remote: str
-    ) -> Mapping[str, str]:
+    def tag_ids(self, artifacts: Sequence[str] | None = None, *, remote: str) -> Mapping[str, str]:
         """Return the ids of the remote's tag objects by short name; nothing is fetched."""
         if artifacts is not None and not artifacts:
             return {}

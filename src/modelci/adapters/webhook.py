@@ -81,9 +81,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(
-        self, address: tuple[str, int], *, secret: str, ring: Callable[[], None]
-    ) -> None:
+    def __init__(self, address: tuple[str, int], *, secret: str, ring: Callable[[], None]) -> None:
         self.secret, self.ring = secret, ring
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
@@ -136,4 +134,3 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Write no log: a request's line is anybody's text."""
         del format, args
-

@@ -675,7 +675,9 @@ class DeployConfig:
         for what the target cannot do.
         """
         if kind not in {None, Strategy.ALL} and not target.kind.divides_traffic:
-            raise ValueError(f"a {target.kind} divides no traffic, so it takes --strategy all alone")
+            raise ValueError(
+                f"a {target.kind} divides no traffic, so it takes --strategy all alone"
+            )
         settings = target.strategy or self.strategy
         usual = settings.kind if target.kind.divides_traffic else Strategy.ALL
         return settings.manner(kind or usual)

@@ -80,9 +80,7 @@ class Job(StrEnum):
     CHECK = "check"
 
 
-def choose_job(
-    context: CIContext, default_branch: str | None, *, has_targets: bool = False
-) -> Job:
+def choose_job(context: CIContext, default_branch: str | None, *, has_targets: bool = False) -> Job:
     """Say what the event calls for.
 
     Pull requests are reported on, the default branch is promoted, a tag of the registry is deployed

@@ -30,8 +30,8 @@ from modelci.ports import (
 from modelci.workflows.recipe import Recipe, read_recipe
 from modelci.workflows.signing import require_signed
 
-ScanFile = Callable[[Path, Trust], FileScan]
-"""Looks at a model's file without loading it."""
+ScanModel = Callable[[Path, Trust, str | None], tuple[FileScan, ...]]
+"""Looks at a model's file, or folder, of a flavour without loading it."""
 
 ReadProvenance = Callable[[str], Provenance]
 """Takes the tag of a version and returns the provenance that its release has."""
@@ -71,7 +71,7 @@ class Tools:
     reader: SnapshotReader
     source: ReleaseBytes
     target: Target
-    scan: ScanFile
+    scan: ScanModel
     folder: Path
     progress: Progress
     now: Callable[[], str]
