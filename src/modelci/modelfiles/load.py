@@ -1,21 +1,16 @@
 """Loads a model's file once its scan says that this runs no code which came with it."""
 
-import io
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from modelci.domain.golden import Golden
-from modelci.domain.modelfiles import Trust
-from modelci.modelfiles.estimators import SklearnPredictor
+from modelci.domain.modelfiles import Danger, FileScan, ScanFinding, Trust
 from modelci.modelfiles.files import ModelFileError, read_model
+from modelci.modelfiles.flavours import find_flavour
 from modelci.modelfiles.predictor import Predictor
+from modelci.modelfiles.scan import scan_file
 
-_TRUSTED = (
-    "numpy.dtype",
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
+_MOST_SHOWN = 5
 
 
 def load_model(
@@ -24,24 +19,51 @@ def load_model(
     """Return what answers for the model at ``path``.
 
     ``flavour`` says how to load it where its format does not; ``golden`` knows its inputs' types.
-    Raises ModelFileError for a file that is unsafe, broken, or made by another version.
+    The file is read once: what was scanned is what is loaded. Raises ModelFileError for one that
+    is unsafe, broken, or made by another version.
     """
-    del flavour
     file = read_model(path)
-    return SklearnPredictor(_load_skops(file.data, trust, path), golden)
+    asked = flavour or (golden.flavour if golden else None)
+    scan = scan_file(file, trust=trust, flavour=asked)
+    if not scan.is_safe:
+        raise refusal(scan)
+    return find_flavour(scan.format, asked).load(file, scan, trust, golden)
 
 
-def _load_skops(data: bytes, trust: Trust, path: Path) -> Any:
-    import skops.io  # noqa: PLC0415 - it imports all of scikit-learn
-    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415
+def refusal(scan: FileScan) -> ModelFileError:
+    """Return the error that says why a file is not loaded, and what to do about it."""
+    shown = [_text(one) for one in scan.findings[:_MOST_SHOWN]]
+    if len(scan.findings) > _MOST_SHOWN:
+        shown.append(f"and {len(scan.findings) - _MOST_SHOWN} more")
+    return ModelFileError(
+        f"{scan.path} may not be loaded: {'; '.join(shown)}.", hint=advice(scan.findings)
+    )
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", InconsistentVersionWarning)
-        try:
-            return skops.io.load(io.BytesIO(data), trusted=[*_TRUSTED, *trust.types])
-        except InconsistentVersionWarning as error:
-            raise ModelFileError(
-                f"{path} was trained with scikit-learn {error.original_sklearn_version}, and "
-                f"{error.current_sklearn_version} is installed.",
-                hint="Install the former, or train again.",
-            ) from error
+
+def _text(one: ScanFinding) -> str:
+    what = f"{one.danger} {one.name}"
+    return f"{what} ({one.detail})" if one.detail else what
+
+
+def advice(findings: Sequence[ScanFinding]) -> str:
+    """Return what to do about the gravest of the findings."""
+    dangers = {one.danger for one in findings}
+    return next(text for danger, text in _ADVICE.items() if danger in dangers)
+
+
+_VOUCH = (
+    "If you made this file and know what the names do, vouch for them: safety.trusted_types in "
+    "modelci.yaml, or --trust NAME. Else do not load it."
+)
+_ADVICE = {
+    Danger.MALFORMED: "It is broken or crafted: make it again from your own code.",
+    Danger.TOO_LARGE: "It is broken or crafted: make it again from your own code.",
+    Danger.FORBIDDEN_GLOBAL: _VOUCH,
+    Danger.UNTRUSTED_TYPE: _VOUCH,
+    Danger.EXTERNAL_DATA: "Save the model with its numbers in the same file.",
+    Danger.UNKNOWN_FORMAT: "Save it with skops or as ONNX, or install the flavour that reads it.",
+    Danger.PICKLE_NOT_ALLOWED: (
+        "Save it with skops. Or name the artifact in safety.allow_pickle (--allow-pickle): its "
+        "pickle is then read through an allow-list."
+    ),
+}

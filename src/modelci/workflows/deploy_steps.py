@@ -26,6 +26,7 @@ from modelci.domain.provenance import CheckState, Finding, Provenance
 from modelci.errors import DeploymentError, ModelCIError
 from modelci.workflows.deploy_plan import Gathered, Job, ask_again
 from modelci.workflows.recipe import (
+    MODEL,
     Fetched,
     fetch_release,
     verify_release,
@@ -161,9 +162,10 @@ class _Steps:
         return self._tools.provenance(self._order.registration)
 
     def _scan(self, _step: DeployStep) -> str:
-        folder = self._need_fetched().folder / "model"
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        scans = [self._tools.scan(path, self._recipe.trust) for path in files]
+        fetched = self._need_fetched()
+        model = fetched.folder / MODEL / self._recipe.model.name
+        flavour = self._recipe.flavour or (fetched.golden.flavour if fetched.golden else None)
+        scans = self._tools.scan(model, self._recipe.trust, flavour)
         bad = [one for one in scans if not one.is_safe]
         if bad:
             raise DeploymentError(

@@ -111,7 +111,7 @@ class World:
     config: Config = field(default_factory=Config)
     settings: TargetConfig = field(default_factory=lambda: TargetConfig(stages=("prod",)))
     dangers: dict[str, ScanFinding] = field(default_factory=dict)
-    trusts: list[Trust] = field(default_factory=list)
+    trusts: list[tuple[Trust, str | None]] = field(default_factory=list)
     announced: list[Deployment] = field(default_factory=list)
     tagged: int = 0
 
@@ -171,17 +171,18 @@ class World:
         self.clock.seconds += 60
         return deploy(self.job(wanted, **given), dry_run=dry_run)
 
-    def scan(self, path: Path, trust: Trust) -> FileScan:
-        self.trusts.append(trust)
+    def scan(self, path: Path, trust: Trust, flavour: str | None) -> tuple[FileScan, ...]:
+        self.trusts.append((trust, flavour))
         data = path.read_bytes()
         finding = self.dangers.get(data.decode())
-        return FileScan(
+        found = FileScan(
             path=str(path),
             format=FileFormat.SKOPS,
             sha256=sha256(data).hexdigest(),
             bytes=len(data),
             findings=(finding,) if finding else (),
         )
+        return (found,)
 
     @property
     def runs(self) -> str | None:
@@ -328,7 +329,7 @@ def test_the_models_own_trust_and_latency_budget_are_used(world: World) -> None:
     )
     world.promote("one")
     done = world.deploy()
-    assert world.trusts == [Trust(types=("x.Y",), pickle=True)]
+    assert world.trusts == [(Trust(types=("x.Y",), pickle=True), "other")]
     release = world.target.releases[done.release or ""]
     assert (release.flavour, release.trusted_types, release.allow_pickle) == (
         "other",
