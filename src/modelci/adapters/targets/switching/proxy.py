@@ -38,11 +38,8 @@ from modelci.adapters.targets.switching.messages import (
     length_of,
     own_answer,
 )
-from modelci.adapters.targets.switching.routes import Route, Routes, path_prefix
+from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, path_prefix
 from modelci.domain.deployment import Observation
-
-SOCKET = "switch.sock"
-ROUTES = "routes.json"
 
 _MOST_COPIES = 32  # requests that are compared at a time; further ones are not
 _LEAST_COMPARED = 2  # bytes of a JSON answer
@@ -331,11 +328,11 @@ def _say_ok(client: Client, request: Request, body: bytes) -> None:
 # The process
 
 
-async def serve(listener: socket.socket, settings: Settings) -> None:
+async def serve(listener: socket.socket, path: str, settings: Settings) -> None:
     """Answer on a listening socket until SIGTERM, or SIGUSR1.
 
-    Both let what is asked be answered. At SIGUSR1 another process listens there already, and idle
-    clients may ask once more before they are sent to it.
+    ``path`` is the control socket. Both let what is asked be answered. At SIGUSR1 another process
+    listens there already, and idle clients may ask once more before they are sent to it.
     """
     loop = asyncio.get_running_loop()
     proxy = Proxy(settings)
@@ -349,7 +346,7 @@ async def serve(listener: socket.socket, settings: Settings) -> None:
         sock=listener,
         backlog=_BACKLOG,
     )
-    await control.listen(SOCKET, _handlers(proxy))
+    await control.listen(path, _handlers(proxy))
     sweeping = loop.create_task(_sweep(proxy))
     gc.freeze()
     lingers = await ended
@@ -408,6 +405,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the switch."""
     parser = argparse.ArgumentParser(prog="switch", description=__doc__)
     parser.add_argument("fd", type=int, help="number of the listening socket, inherited")
+    parser.add_argument("--socket", required=True, help="path of the control socket")
     parser.add_argument("--settings", default="{}", help="JSON")
     asked = parser.parse_args(arguments)
     settings = msgspec.json.decode(asked.settings, type=Settings)
@@ -417,7 +415,7 @@ def main(arguments: list[str] | None = None) -> None:
         import uvloop  # noqa: PLC0415 - where it is installed
 
         run = uvloop.run
-    run(serve(socket.socket(fileno=asked.fd), settings))
+    run(serve(socket.socket(fileno=asked.fd), asked.socket, settings))
 
 
 def _allow_many_files() -> None:

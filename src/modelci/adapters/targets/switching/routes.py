@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from modelci.adapters.targets.layout import State
 from modelci.domain.deployment import Trial
 
+ROUTES = "routes.json"
+"""The file that a switch reads when it starts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
