@@ -586,13 +586,19 @@ class Target(Protocol):
         """What kind of target it is."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep others from deploying here meanwhile; DeploymentError names who does so now."""
+        """Keep others from deploying here meanwhile; TargetBusyError names who does so now."""
 
     def artifacts(self) -> tuple[str, ...]:
         """Return the artifacts that were ever deployed here."""
 
     def read(self, artifact: str) -> TargetState:
         """Return what runs, ran and is staged here."""
+
+    def release(self, artifact: str, release_id: str) -> Release | None:
+        """Return a staged release as it was staged; None where it is not."""
+
+    def environment(self) -> Environment | None:
+        """Return what is installed where releases run as is; None where nobody can tell."""
 
     def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
         """Put a release's ``folder`` beside the running one, whole or not at all.
@@ -607,6 +613,7 @@ class Target(Protocol):
         """Let the staged ``running.release`` answer everything, from one moment to the next.
 
         It ends a trial, and is remembered in the history. What ran before stays, to go back to.
+        For the release that runs already only what else is known of it is remembered.
         """
 
     def try_out(self, release: Release, *, share: float, shadow: bool) -> None:

@@ -207,10 +207,10 @@ class App:
 
     @cached_property
     def stored_bytes(self) -> "DvcBytes":
-        """The reader of what DVC keeps, byte by byte."""
+        """The reader, and bringer, of what DVC keeps, byte by byte."""
         from modelci.adapters.dvc.stored import DvcBytes
 
-        return DvcBytes(self.git.root, fetch=self._fetch_into)
+        return DvcBytes(self.git.root, remote=self.run_settings.remote)
 
     @cached_property
     def reproducer(self) -> "CleanClone":

@@ -1,18 +1,14 @@
 """Bytes behind what DVC tracks: files, folders and what Git keeps, from the cache and a remote."""
 
 import hashlib
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.integration.dvcproject import Project
 
-from modelci.adapters.dvc.pipeline import DvcPipeline
 from modelci.adapters.dvc.snapshot import DvcSnapshotReader
 from modelci.adapters.dvc.stored import DvcBytes
 from modelci.adapters.git import GitRepository
-from modelci.domain.changes import TrackedFile
 from modelci.domain.provenance import FileBytes
 
 PIPELINE = """\
@@ -39,13 +35,10 @@ def project(tmp_path: Path) -> Project:
 def read(
     project: Project, path: str, inside: str | None = None, *, pull: bool = False
 ) -> list[FileBytes]:
-    def fetch(files: Sequence[TrackedFile], cache: Path) -> None:
-        DvcPipeline(project.root, environment=dict(os.environ), cache=cache).fetch(files)
-
     git = GitRepository(project.root)
     tree = git.tree(git.resolve("HEAD").sha)
     tracked = DvcSnapshotReader(project.root).read(tree).tracked[path]
-    stored = DvcBytes(project.root, fetch=fetch, config_folders=())
+    stored = DvcBytes(project.root, config_folders=())
     return list(stored.read(tree, tracked, inside or path, pull=pull))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from modelci.domain.deploying import Limits, Manner
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, FairnessMetric, Mode, SliceBy
 from modelci.domain.events import CIContext
@@ -404,6 +405,8 @@ class PromoteConfig:
     refuses versions whose bytes cannot be looked for in a DVC remote. ``starts_workflows`` says
     that the token which pushes is an app's or a person's: GitHub starts nothing for a job's own.
     ``dispatch`` is the workflow's file, such as deploy.yml, that is started for each assignment.
+    ``deploy`` deploys each assignment in the same run: to the target that takes its stage (true),
+    or to the one named.
     """
 
     artifacts: tuple[str, ...] | None = None
@@ -415,6 +418,21 @@ class PromoteConfig:
     require_remote: bool = False
     starts_workflows: bool = False
     dispatch: str | None = None
+    deploy: bool | str = False
+
+    @property
+    def deploys(self) -> bool:
+        """Whether what is assigned is deployed in the same run."""
+        return self.deploy not in _NO
+
+    @property
+    def deploy_target(self) -> str | None:
+        """The target to deploy to; None: the one that takes the stage."""
+        return None if isinstance(self.deploy, bool) or self.deploy in _YES else self.deploy
+
+
+# A variable of the environment holds a text.
+_NO, _YES = (False, "", "false"), ("true",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -510,6 +528,11 @@ class TargetKind(StrEnum):
     KSERVE = "kserve"
     COMMAND = "command"
 
+    @property
+    def divides_traffic(self) -> bool:
+        """Whether a release can be given a share of the requests, or copies of them."""
+        return self not in {TargetKind.DIRECTORY, TargetKind.IMAGE}
+
 
 class EnvironmentMode(StrEnum):
     """Where a release runs: in an environment built from what training recorded, or as is."""
@@ -523,19 +546,56 @@ class StrategyConfig:
     """How a release takes over, and what makes it go back.
 
     ``all`` switches at once; ``canary`` gives it growing ``shares`` of the traffic first, and
-    ``shadow`` copies of requests. Each step is watched for ``watch_seconds`` or until
-    ``min_requests`` came, and so is the switch. More errors than ``max_error_rate``, a 99th
-    percentile above ``max_latency_ms``, or numbers that differ by more than ``max_divergence`` on
-    average from the running release's abort it.
+    ``shadow`` copies of requests. Each step is watched for ``watch_seconds``, a trial also until
+    ``min_requests`` came (at most ``patience_seconds``), and so is the switch. More errors than
+    ``max_error_rate``, a 99th percentile above ``max_latency_ms``, or numbers that differ by more
+    than ``max_divergence`` on average from the running release's abort it.
     """
 
     kind: Strategy = Strategy.ALL
     shares: tuple[str, ...] = ("5%", "25%")
     watch_seconds: float = 10.0
     min_requests: int = 0
+    patience_seconds: float = 600.0
     max_error_rate: float = 0.01
     max_latency_ms: float | None = None
     max_divergence: float | None = None
+
+    def manner(self, kind: Strategy | None = None) -> Manner:
+        """Return how a release takes over; ValueError where a share or a limit is none."""
+        numbers = (self.watch_seconds, self.patience_seconds)
+        if not all(0 <= one < math.inf for one in numbers):
+            raise ValueError("watch_seconds and patience_seconds must be 0 or more")
+        if self.min_requests < 0:
+            raise ValueError("min_requests must be 0 or more")
+        if not 0 <= self.max_error_rate <= 1:
+            raise ValueError("max_error_rate is a share of requests, 0 to 1")
+        for name in ("max_latency_ms", "max_divergence"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 <= limit < math.inf:
+                raise ValueError(f"{name} must be 0 or more")
+        return Manner(
+            strategy=kind or self.kind,
+            shares=tuple(map(_share, self.shares)),
+            limits=Limits(
+                watch_seconds=self.watch_seconds,
+                min_requests=self.min_requests,
+                patience_seconds=self.patience_seconds,
+                max_error_rate=self.max_error_rate,
+                max_latency_ms=self.max_latency_ms,
+                max_divergence=self.max_divergence,
+            ),
+        )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError(f"shares has {text!r}, which is no share of the traffic such as 5%")
+    return share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -573,7 +633,9 @@ class TargetConfig:
     """One place where releases run; ``path`` is its folder on this machine.
 
     ``stages`` are those whose tags come here when no target is named. ``keep`` is how many
-    releases stay to go back to. ``cmd`` is the command of ``kind: command``.
+    releases stay to go back to. ``python`` is the interpreter of releases that run as is (default:
+    ours). ``cmd`` is the command of ``kind: command``, and ``timeout_seconds`` what each of its
+    steps, or a check, may take.
     """
 
     kind: TargetKind = TargetKind.DIRECTORY
@@ -581,6 +643,8 @@ class TargetConfig:
     stages: tuple[str, ...] = ()
     keep: int = 3
     environment: EnvironmentMode = EnvironmentMode.CURRENT
+    python: str | None = None
+    timeout_seconds: float = 600.0
     strategy: StrategyConfig | None = None
     server: ServerTargetConfig = field(default_factory=ServerTargetConfig)
     image: ImageTargetConfig = field(default_factory=ImageTargetConfig)
@@ -594,6 +658,7 @@ class DeployConfig:
 
     ``require_golden`` refuses a model without golden requests, ``require_provenance`` one whose
     release has no provenance, ``require_signature`` one whose bytes nobody signed who may.
+    ``wait_seconds`` is how long a deployment waits for another one on the same target.
     """
 
     targets: Mapping[str, TargetConfig] = field(default_factory=dict)
@@ -601,6 +666,7 @@ class DeployConfig:
     require_golden: bool = False
     require_provenance: bool = False
     require_signature: bool = False
+    wait_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

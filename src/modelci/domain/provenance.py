@@ -18,6 +18,7 @@ class FileBytes:
     """One file of a version; ``recorded`` is what DVC (or Git) says, ``found`` what its bytes give.
 
     Both are digests of the algorithm ``hash_name``. Without ``found`` nobody has the bytes here.
+    ``source`` is where they were looked for.
     """
 
     path: str
@@ -26,6 +27,27 @@ class FileBytes:
     found: str | None = None
     sha256: str | None = None
     size: int | None = None
+    source: str | None = field(default=None, compare=False)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the bytes are those that were recorded."""
+        return self.recorded is not None and self.found == self.recorded
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the bytes are not to be used, in a sentence without its full stop."""
+        if self.is_right:
+            return None
+        where = f" at {self.source}" if self.source else ""
+        if self.recorded is None:
+            return f"{self.path}: dvc.lock names no such file"
+        if self.found is None:
+            return f"{self.path}: there are no bytes of {self.hash_name} {self.recorded}{where}"
+        return (
+            f"{self.path}: the bytes{where} are not those that dvc.lock names: {self.hash_name} "
+            f"{self.found}, not {self.recorded}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""DVC's hashes of files and folders, from their bytes."""
+"""DVC's hashes of files and folders, from their bytes; sha256 beside them."""
 
 import hashlib
 import json
@@ -13,12 +13,49 @@ _PROBE = 512
 _TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
 
 
+class Hasher:
+    """Hashes ``size`` bytes as they come, by DVC's algorithm ``name`` and by sha256."""
+
+    def __init__(self, name: str) -> None:
+        self.size = 0
+        self._name = name
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+        self._rest = b""
+
+    def update(self, data: bytes) -> None:
+        """Take the bytes that follow."""
+        self.size += len(data)
+        self._sha256.update(data)
+        if self._name != LEGACY:
+            self._md5.update(data)
+            return
+        data = self._rest + data
+        whole = len(data) - len(data) % _CHUNK
+        self._md5.update(_unix_lines(data[:whole]))
+        self._rest = data[whole:]
+
+    @property
+    def found(self) -> str | None:
+        """DVC's hash of all bytes so far; None where we do not know how ``name`` is made."""
+        if self._name not in {MD5, LEGACY}:
+            return None
+        whole = self._md5.copy()
+        whole.update(_unix_lines(self._rest))
+        return whole.hexdigest()
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of all bytes so far."""
+        return self._sha256.hexdigest()
+
+
 def hash_bytes(data: bytes, name: str) -> str | None:
     """Return the hash of a file's bytes, or None where we do not know how ``name`` is made."""
     if name == MD5:
         return hashlib.md5(data, usedforsecurity=False).hexdigest()
     if name == LEGACY:
-        return _legacy(data)
+        return hashlib.md5(_unix_lines(data), usedforsecurity=False).hexdigest()
     return None
 
 
@@ -29,13 +66,12 @@ def hash_listing(files: Mapping[str, str], name: str) -> str | None:
     return f"{digest}.dir" if digest else None
 
 
-def _legacy(data: bytes) -> str:
+def _unix_lines(data: bytes) -> bytes:
     # DVC decides chunk by chunk, by its first bytes, whether it is text.
-    digest = hashlib.md5(usedforsecurity=False)
-    for start in range(0, len(data), _CHUNK):
-        chunk = data[start : start + _CHUNK]
-        digest.update(chunk.replace(b"\r\n", b"\n") if _is_text(chunk[:_PROBE]) else chunk)
-    return digest.hexdigest()
+    chunks = (data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
+    return b"".join(
+        chunk.replace(b"\r\n", b"\n") if _is_text(chunk[:_PROBE]) else chunk for chunk in chunks
+    )
 
 
 def _is_text(probe: bytes) -> bool:

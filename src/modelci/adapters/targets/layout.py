@@ -15,17 +15,18 @@ import pwd
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
 from modelci.documents import codec
 from modelci.domain.deployment import Release, ReleaseFile, Running, TargetState, Trial
-from modelci.errors import ConfigError, DeploymentError
+from modelci.errors import ConfigError, DeploymentError, TargetBusyError
 
 SCHEMA = "modelci.target/1"
 HISTORY_SHOWN = 100
@@ -98,7 +99,7 @@ class Layout:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
-                raise DeploymentError(
+                raise TargetBusyError(
                     f"Target {self.name} is being deployed to by {file.read(500) or 'somebody'}.",
                     hint="Run it again when that one is through.",
                 ) from error
@@ -219,6 +220,10 @@ class Layout:
                     found.append((folder.stat().st_mtime_ns, release.id))
         return tuple(name for _, name in sorted(found, reverse=True))
 
+    def is_whole(self, release: Release) -> bool:
+        """Whether every file of a staged release has the bytes that it names; all are read."""
+        return _is_whole(release, self.path(release.id))
+
     def release(self, release: str) -> Release:
         """Return the document of a staged release; DeploymentError where there is none."""
         try:
@@ -279,7 +284,7 @@ class Layout:
         ran = [one for one in self._switches() if one.artifact == artifact]
         if running is not None and (not ran or ran[-1] != running):
             ran.append(running)
-        return tuple(reversed(ran[-HISTORY_SHOWN:]))
+        return tuple(reversed(list(_told_last(ran))[-HISTORY_SHOWN:]))
 
     def _switches(self) -> Iterator[Running]:
         """Yield what the history ends with; a line that was cut short is no line."""
@@ -332,6 +337,17 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644, sync: bool = Tru
     part.replace(path)
     if sync:
         _sync(path.parent)
+
+
+def _told_last(ran: Sequence[Running]) -> Iterator[Running]:
+    """Yield each switch once, as it was told last: by and by more is known of it."""
+    for one, following in pairwise((*ran, None)):
+        if one is not None and (following is None or _switch(one) != _switch(following)):
+            yield one
+
+
+def _switch(running: Running) -> tuple[str, ...]:
+    return running.release, running.tag, running.since
 
 
 def _is_whole(release: Release, place: Path) -> bool:
