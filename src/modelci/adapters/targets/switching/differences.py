@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-_BESIDE = frozenset(
-    {"id", "model_name", "model_version", "version", "release", "shape", "datatype"}
-)
-"""Fields that say what an answer is, and not what the model makes of a row."""
+_ANSWERS = ("outputs", "predictions")
+"""Where the server's answers have what the model says: by tensors, or by rows."""
+
+_BESIDE = frozenset({"name", "shape", "datatype", "parameters"})
+"""Fields of a tensor that only describe it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class Difference:
 def compare(expected: bytes, found: bytes) -> Difference | None:
     """Compare two JSON answers value by value; None where they are not of one shape."""
     try:
-        wanted = list(_values(msgspec.json.decode(expected)))
-        got = list(_values(msgspec.json.decode(found)))
+        wanted = list(_values(_said(msgspec.json.decode(expected))))
+        got = list(_values(_said(msgspec.json.decode(found))))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if [path for path, _ in wanted] != [path for path, _ in got]:
@@ -36,6 +37,13 @@ def compare(expected: bytes, found: bytes) -> Difference | None:
     if any(math.isinf(distance) for distance in apart):
         return None
     return Difference(total=math.fsum(apart), numbers=len(apart))
+
+
+def _said(document: object) -> object:
+    """Return what the model says, without which version says it and when."""
+    if isinstance(document, dict):
+        return {key: document[key] for key in _ANSWERS if key in document} or document
+    return document
 
 
 def _values(document: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[object, object]]:

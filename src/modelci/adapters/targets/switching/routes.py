@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelci.adapters.targets.layout import State
+from modelci.adapters.targets.layout import Place
 from modelci.domain.deployment import Trial
 
 ROUTES = "routes.json"
@@ -37,19 +37,24 @@ class Routes:
         return next((one for one in self.routes if one.artifact == artifact), None)
 
 
-def wanted(state: State) -> frozenset[str]:
-    """Return the releases whose processes are to run: those that answer, and one to go back to."""
-    return frozenset(name for place in state.artifacts.values() for name in place.releases)
+def wanted(places: Mapping[str, Place]) -> Mapping[str, str]:
+    """Return the releases whose processes are to run, with their artifacts.
+
+    Those are the ones that answer, and one to go back to.
+    """
+    return {name: artifact for artifact, place in places.items() for name in place.releases}
 
 
-def routes_of(state: State, *, ready: frozenset[str], live: Routes) -> tuple[Route, ...]:
-    """Return the routes that ``state.json`` asks for, as far as those releases are ``ready``.
+def routes_of(
+    places: Mapping[str, Place], *, ready: frozenset[str], live: Routes
+) -> tuple[Route, ...]:
+    """Return the routes that are asked for, as far as those releases are ``ready``.
 
     Nothing is taken from a release that answers for one that does not yet: what is ``live`` then
     stays until the other is ready.
     """
     routes = []
-    for artifact, place in sorted(state.artifacts.items()):
+    for artifact, place in sorted(places.items()):
         if place.running is None:
             continue
         running, before = place.running.release, live.find(artifact)

@@ -1,4 +1,4 @@
-"""What a supervisor is told by whoever deploys: ``run/settings.json``."""
+"""What a supervisor is told by whoever deploys: ``.server/settings.json``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,11 +39,11 @@ class ServerSettings:
 
     def server_command(self, python: str | None, verb: str, release: Path) -> list[str]:
         """Return the command that runs or checks a release."""
-        return [python or self.python, *self.server, verb, "--release", str(release)]
+        return [python or self.python, "-I", *self.server, verb, "--release", str(release)]
 
 
 def read_settings(run: Path) -> ServerSettings:
-    """Return what ``run/settings.json`` says."""
+    """Return what ``.server/settings.json`` says."""
     path = run / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=ServerSettings)
@@ -54,7 +54,7 @@ def read_settings(run: Path) -> ServerSettings:
 
 
 def write_settings(settings: ServerSettings, run: Path) -> bool:
-    """Write ``run/settings.json``; False where it says so already."""
+    """Write ``.server/settings.json``; False where it says so already."""
     text = msgspec.json.format(msgspec.json.encode(settings), indent=1)
     path = run / FILE
     if path.exists() and path.read_bytes() == text:

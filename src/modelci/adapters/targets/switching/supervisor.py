@@ -1,13 +1,15 @@
 """Keeps a target's releases and its switch up, and makes the switch follow ``state.json``.
 
 ``python -m modelci.adapters.targets.switching.supervisor FOLDER`` (the target's). Whoever deploys
-writes ``state.json`` and says so on ``run/control.sock``; if they are killed before they can, it is
-seen within half a second. The supervisor can be killed, too: the next finds everything running.
+writes ``state.json`` and says so on ``.server/control.sock``; if they are killed before they can,
+it is seen within half a second. The supervisor can be killed, too: the next finds everything
+running.
 """
 
 import argparse
 import asyncio
 import fcntl
+import glob
 import logging
 import os
 import signal
@@ -16,24 +18,27 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from modelci import __version__
-from modelci.adapters.targets.layout import Layout, State, replace_file
+from modelci.adapters.targets.layout import Layout, Place, replace_file
+from modelci.adapters.targets.shelves import Shelves
 from modelci.adapters.targets.switching import control, keeping, processes, switches
 from modelci.adapters.targets.switching.control import Message
 from modelci.adapters.targets.switching.keeping import LOG, Condition, Kept
 from modelci.adapters.targets.switching.routes import ROUTES, Routes, routes_of, wanted
-from modelci.adapters.targets.switching.settings import (
-    ServerSettings,
-    read_settings,
-    split_address,
-)
+from modelci.adapters.targets.switching.settings import read_settings, split_address
 from modelci.adapters.targets.switching.switches import Switch
+from modelci.documents import codec
+from modelci.domain.deployment import Release
 from modelci.errors import DeploymentError
+
+RUN = ".server"
+"""The folder in a target's that holds sockets, logs and what else a running server needs."""
 
 CONTROL = "control.sock"
 PID_FILE = "supervisor.pid"
@@ -46,19 +51,17 @@ _BACKLOG = 4096
 class ReleaseProcess(Kept):
     """A release's server on its socket."""
 
-    def __init__(
-        self, release: str, *, layout: Layout, settings: ServerSettings, supervisor: "Supervisor"
-    ) -> None:
+    def __init__(self, release: str, *, layout: Layout, supervisor: "Supervisor") -> None:
         super().__init__(
             release,
-            run=layout.folder / "run",
-            log=layout.folder / "log" / f"{release}.log",
+            run=supervisor.run_folder,
+            log=supervisor.logs / f"{release}.log",
             changed=supervisor.wake,
         )
         self.is_candidate = True
         self.socket = f"{release}.sock"
         self._layout = layout
-        self._settings = settings
+        self._settings = supervisor.settings
 
     def command(self) -> Sequence[str]:
         python = self._layout.python(self.name)
@@ -95,13 +98,12 @@ class SwitchProcess(Kept):
         *,
         number: int,
         listener: "Listener",
-        layout: Layout,
         supervisor: "Supervisor",
     ) -> None:
         super().__init__(
             f"switch-{number}",
-            run=layout.folder / "run",
-            log=layout.folder / "log" / "switch.log",
+            run=supervisor.run_folder,
+            log=supervisor.logs / "switch.log",
             changed=supervisor.wake,
         )
         self.switch = switch
@@ -165,23 +167,24 @@ class Listener:
 
 
 class Supervisor:
-    """One target's. It runs in the folder with the sockets, ``run``."""
+    """One target's. It works in ``run_folder``, where the sockets are."""
 
     def __init__(self, folder: Path, *, listener: int | None = None) -> None:
-        self.settings = read_settings(folder / "run")
+        self.run_folder = folder / RUN
+        self.logs = self.run_folder / "log"
+        self.settings = read_settings(self.run_folder)
         self.desired = Routes()
         self._folder = folder
-        self._run = folder / "run"
-        self._layout = Layout(self.settings.name, folder)
+        self._shelves = Shelves(self.settings.name, folder)
         self._listener = Listener(self.settings.listen, listener)
         self._releases: dict[str, ReleaseProcess] = {}
-        self._candidates: dict[str, float] = {}
+        self._candidates: dict[str, _Candidate] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._switch: SwitchProcess | None = None
         self._told: Routes | None = None  # what the switch's process is known to know
-        self._state = State()
+        self._places = dict[str, Place]()
         self._problem: str | None = None
-        self._seen = (0, 0)
+        self._seen: dict[str, tuple[int, int]] = {}
         self._following = asyncio.Lock()
         self._wakeup = asyncio.Event()
         self._ending = asyncio.Event()
@@ -202,7 +205,7 @@ class Supervisor:
             await self._follow_quietly()
             if time.monotonic() - tidied > _LOGS_EVERY:
                 tidied = time.monotonic()
-                for log in (self._folder / "log").glob("*.log"):
+                for log in self.logs.glob("*.log"):
                     processes.rotate(log)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
@@ -226,11 +229,21 @@ class Supervisor:
     def _find_what_runs(self) -> None:
         """Learn of what an earlier supervisor left: its routes, and releases that were tried."""
         with suppress(OSError, msgspec.DecodeError):
-            self.desired = msgspec.json.decode((self._run / ROUTES).read_bytes(), type=Routes)
-        for pid_file in self._run.glob("*.pid"):
-            name = pid_file.stem
-            if not name.startswith(("switch-", "supervisor")) and processes.find(pid_file):
-                self._candidates[name] = time.monotonic() + self.settings.lease_seconds
+            self.desired = msgspec.json.decode((self.run_folder / ROUTES).read_bytes(), type=Routes)
+        for pid_file in self.run_folder.glob("*.pid"):
+            process, name = processes.find(pid_file), pid_file.stem
+            if process is None or name.startswith(("switch-", "supervisor")):
+                continue
+            staged = list(self._folder.glob(f"*/releases/{glob.escape(name)}/release.json"))
+            if staged:
+                self._try(codec.read(Release, staged[0]).artifact, name)
+            else:
+                process.kill_all()
+
+    def _try(self, artifact: str, name: str) -> None:
+        """Keep a release's process for a while, until it is known whether it is to answer."""
+        ends = time.monotonic() + self.settings.lease_seconds
+        self._candidates[name] = _Candidate(artifact, ends)
 
     # Following state.json
 
@@ -247,7 +260,7 @@ class Supervisor:
     async def _follow(self) -> None:
         """Have those processes that ``state.json`` wants, and tell the switch who answers."""
         async with self._following:
-            self._read_state()
+            self._read_places()
             asked = self._have_releases()
             await self._have_switch()
             await self._tell_switch()
@@ -255,37 +268,39 @@ class Supervisor:
             for name in self._releases.keys() - asked - answering:
                 self._stop_release(name)
 
-    def _read_state(self) -> None:
-        path = self._folder / "state.json"
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            self._state, self._seen = State(), (0, 0)
-            return
-        seen = (status.st_mtime_ns, status.st_ino)
-        if seen != self._seen:
-            self._state = self._layout.read_state()
-            self._seen = seen
+    def _read_places(self) -> None:
+        """Read each ``state.json`` that is not the one that was read."""
+        artifacts = self._shelves.artifacts()
+        for gone in self._places.keys() - set(artifacts):
+            del self._places[gone], self._seen[gone]
+        for artifact in artifacts:
+            layout = self._shelves.of(artifact)
+            status = (layout.folder / "state.json").stat()
+            seen = (status.st_mtime_ns, status.st_ino)
+            if seen != self._seen.get(artifact):
+                self._places[artifact] = layout.read_state().place(artifact)
+                self._seen[artifact] = seen
 
     def _have_releases(self) -> frozenset[str]:
         """Start what is to run, and return the names of it."""
         now = time.monotonic()
-        self._candidates = {name: end for name, end in self._candidates.items() if end > now}
-        needed = wanted(self._state)
-        for name in needed | self._candidates.keys():
+        self._candidates = {name: one for name, one in self._candidates.items() if one.ends > now}
+        needed = dict(wanted(self._places))
+        tried = {name: one.artifact for name, one in self._candidates.items()}
+        for name, artifact in (tried | needed).items():
             if name in self._stopping:  # it can be started when it has ended
                 continue
             one = self._releases.get(name)
             if one is None:
-                one = self._releases[name] = ReleaseProcess(
-                    name, layout=self._layout, settings=self.settings, supervisor=self
-                )
+                layout = self._shelves.of(artifact)
+                one = ReleaseProcess(name, layout=layout, supervisor=self)
+                self._releases[name] = one
                 one.is_candidate = name not in needed
                 one.keep()
             elif name in needed and one.is_candidate:
                 one.is_candidate = False
                 one.keep()
-        return needed | self._candidates.keys()
+        return frozenset(tried | needed)
 
     def _stop_release(self, name: str) -> None:
         """Let a release answer what it was asked, and end; nobody asks it any more."""
@@ -294,7 +309,7 @@ class Supervisor:
         async def stop() -> None:
             try:
                 await process.stop(grace=self.settings.drain_seconds)
-                (self._run / process.socket).unlink(missing_ok=True)
+                (self.run_folder / process.socket).unlink(missing_ok=True)
             finally:
                 del self._stopping[name]
                 self.wake()
@@ -309,7 +324,7 @@ class Supervisor:
 
     async def _tell_switch(self) -> None:
         sockets = {name: one.socket for name, one in sorted(self._releases.items())}
-        routes = routes_of(self._state, ready=self._ready(), live=self.desired)
+        routes = routes_of(self._places, ready=self._ready(), live=self.desired)
         desired = Routes(
             routes=tuple(route for route in routes if sockets.keys() >= set(route.releases)),
             sockets=sockets,
@@ -317,7 +332,9 @@ class Supervisor:
         if desired != self.desired:
             self.desired = desired
             # A switch that starts anew begins with these.
-            replace_file(self._run / ROUTES, msgspec.json.encode(desired), mode=0o600, sync=False)
+            replace_file(
+                self.run_folder / ROUTES, msgspec.json.encode(desired), mode=0o600, sync=False
+            )
         switch = self._switch
         if switch is None or switch.condition is not Condition.READY:
             self._told = None
@@ -340,7 +357,7 @@ class Supervisor:
         wants = self.settings.switch
         if wants != switches.AUTO:
             return wants
-        places = self._state.artifacts.values()
+        places = self._places.values()
         shadows = self.settings.shadows or any(one.trial and one.trial.shadow for one in places)
         is_builtin = self._switch is not None and self._switch.switch.kind == switches.BUILTIN
         if shadows or is_builtin or switches.find_haproxy() is None:
@@ -349,10 +366,9 @@ class Supervisor:
 
     def _new_switch(self, kind: str, *, number: int) -> SwitchProcess:
         return SwitchProcess(
-            switches.make(kind, settings=self.settings, run=self._run, number=number),
+            switches.make(kind, settings=self.settings, run=self.run_folder, number=number),
             number=number,
             listener=self._listener,
-            layout=self._layout,
             supervisor=self,
         )
 
@@ -364,7 +380,7 @@ class Supervisor:
         found = None
         for number in (left.number, 1 - left.number):
             switch = self._new_switch(left.kind, number=number)
-            if processes.find(self._run / f"{switch.name}.pid") is None:
+            if processes.find(self.run_folder / f"{switch.name}.pid") is None:
                 continue
             if number == left.number:
                 found = switch
@@ -387,11 +403,11 @@ class Supervisor:
             listen=self._listener.address,
             version=__version__,
         )
-        replace_file(self._run / _RECORD, msgspec.json.encode(record), mode=0o600)
+        replace_file(self.run_folder / _RECORD, msgspec.json.encode(record), mode=0o600)
 
     def _read_record(self) -> "_Record | None":
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((self._run / _RECORD).read_bytes(), type=_Record)
+            return msgspec.json.decode((self.run_folder / _RECORD).read_bytes(), type=_Record)
         return None
 
     def _differs(self, kind: str) -> bool:
@@ -452,7 +468,7 @@ class Supervisor:
             *self._stopping.values(), *(one.stop(grace=grace) for one in self._releases.values())
         )
         for name in ("switch-0", "switch-1"):  # one that took no one's place yet
-            left = processes.find(self._run / f"{name}.pid")
+            left = processes.find(self.run_folder / f"{name}.pid")
             if left is not None:
                 left.stop(grace=grace)
 
@@ -500,7 +516,7 @@ class Supervisor:
         name, ends = message["release"], time.monotonic() + message["seconds"]
         while name in self._stopping and time.monotonic() < ends:
             await asyncio.sleep(0.05)
-        self._candidates[name] = time.monotonic() + self.settings.lease_seconds
+        self._try(message["artifact"], name)
         before = self._releases.get(name)
         if before is not None and before.condition is Condition.FAILED:
             before.keep()
@@ -533,7 +549,7 @@ class Supervisor:
     async def _reload(self, message: Message) -> Message:
         """Read the settings again; releases that run already keep theirs."""
         del message
-        self.settings = read_settings(self._run)
+        self.settings = read_settings(self.run_folder)
         await self._follow()
         return {}
 
@@ -553,6 +569,14 @@ class Supervisor:
 
 _SWITCH_SECONDS = 20.0
 _RECORD = "switch.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A release that is looked at, and until when (of the monotonic clock)."""
+
+    artifact: str
+    ends: float
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -585,7 +609,7 @@ def main(arguments: list[str] | None = None) -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"
     )
     folder: Path = asked.folder.resolve()
-    os.chdir(folder / "run")
+    os.chdir(folder / RUN)
     lock = _only_one(folder)
     supervisor = Supervisor(folder, listener=asked.listener)
     python = asyncio.run(supervisor.run())
@@ -601,7 +625,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _only_one(folder: Path) -> IO[bytes]:
     """Hold what one supervisor of a target can hold, or exit."""
-    lock = (folder / "run" / "supervisor.lock").open("ab")
+    lock = (folder / RUN / "supervisor.lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
