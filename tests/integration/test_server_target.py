@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from modelci.adapters.targets.switching.switches import find_haproxy
 from modelci.errors import DeploymentError
 from tests.integration.serving import Load, World, running, served, wait_for
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with served(World.make(tmp_path)) as made:
+@pytest.fixture(params=["builtin", "haproxy"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "haproxy" and find_haproxy() is None:
+        pytest.skip("there is no HAProxy here and `make haproxy` could not install it")
+    with served(World.make(tmp_path, switch=request.param)) as made:
         yield made
 
 

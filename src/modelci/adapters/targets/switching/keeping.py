@@ -207,6 +207,16 @@ class Kept(ABC):
             self._changed()
 
 
+async def is_heard(path: str) -> bool:
+    """Whether somebody listens on a socket."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def answers_ready(path: str) -> bool:
     """Ask a release's socket whether it is ready."""
     try:

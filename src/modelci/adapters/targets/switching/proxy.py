@@ -346,11 +346,12 @@ async def serve(listener: socket.socket, path: str, settings: Settings) -> None:
         sock=listener,
         backlog=_BACKLOG,
     )
-    await control.listen(path, _handlers(proxy))
+    controls = await control.listen(path, _handlers(proxy))
     sweeping = loop.create_task(_sweep(proxy))
     gc.freeze()
     lingers = await ended
     server.close()
+    controls.close()  # which says that clients are taken no longer
     await _drain(proxy, _LINGER if lingers else 0.0, settings.drain_seconds)
     sweeping.cancel()
 

@@ -272,7 +272,8 @@ class Supervisor:
         """Read each ``state.json`` that is not the one that was read."""
         artifacts = self._shelves.artifacts()
         for gone in self._places.keys() - set(artifacts):
-            del self._places[gone], self._seen[gone]
+            del self._places[gone]
+            self._seen.pop(gone, None)
         for artifact in artifacts:
             layout = self._shelves.of(artifact)
             status = (layout.folder / "state.json").stat()
@@ -348,7 +349,7 @@ class Supervisor:
     async def _have_switch(self) -> None:
         kind = self._choose()
         if self._switch is None:
-            self._switch = self._find_switch() or self._begin_switch(kind)
+            self._switch = await self._find_switch() or self._begin_switch(kind)
             self._switch.keep()
         if self._differs(kind):
             await self._replace_switch(kind)
@@ -372,7 +373,7 @@ class Supervisor:
             supervisor=self,
         )
 
-    def _find_switch(self) -> SwitchProcess | None:
+    async def _find_switch(self) -> SwitchProcess | None:
         """Return the switch that an earlier supervisor left running; end one that it replaced."""
         left = self._read_record()
         if left is None:
@@ -385,7 +386,7 @@ class Supervisor:
             if number == left.number:
                 found = switch
             else:
-                self._retire(switch)
+                await self._retire(switch)
         if found is not None:
             self._listener.address = left.listen
         return found
@@ -436,22 +437,24 @@ class Supervisor:
         after.keep()
         if await after.wait(_SWITCH_SECONDS) is not Condition.READY:
             await after.stop(grace=1)
-            raise DeploymentError(
-                f"The switch ({kind}) does not start: {after.reason}.",
-                hint=f"Its log is {after.log}.",
-            )
-        self._switch, self._told = after, None
+            raise _not_started(after)
+        self._switch, self._told = after, self.desired  # with which it began
         self._record(after)
         LOG.info("%s (%s) takes the place of %s", after.name, kind, before.name)
+        await self._retire(before)
+
+    async def _retire(self, before: SwitchProcess) -> None:
+        """Let a switch take no more clients, and end when those it has are through."""
+        process = before.process or processes.find(self.run_folder / f"{before.name}.pid")
+        if process is not None:
+            process.send(signal.SIGUSR1)
+        ends = time.monotonic() + _RETIRE_SECONDS
+        while time.monotonic() < ends and await keeping.is_heard(before.switch.control):
+            await asyncio.sleep(0.005)
         before.switch.close()
-        self._retire(before)
-
-    def _retire(self, before: SwitchProcess) -> None:
-        async def stop() -> None:
-            grace = self.settings.drain_seconds
-            await before.stop(grace=grace, number=signal.SIGUSR1)
-
-        task = asyncio.get_running_loop().create_task(stop())
+        grace = self.settings.drain_seconds
+        stopping = before.stop(grace=grace, number=signal.SIGUSR1)
+        task = asyncio.get_running_loop().create_task(stopping)
         self._stopping[before.name] = task
         task.add_done_callback(lambda _: self._stopping.pop(before.name, None))
 
@@ -529,14 +532,16 @@ class Supervisor:
 
     async def _apply(self, message: Message) -> Message:
         """Follow ``state.json`` at once; reply who answers now for the artifact."""
-        began = time.perf_counter()
+        began, artifact = time.perf_counter(), message["artifact"]
+        self._seen.pop(artifact, None)  # two writes may look like one to the file system
         await self._follow()
         seconds = time.perf_counter() - began
         switch = self._switch
         if switch is not None and switch.condition is not Condition.READY:
-            await switch.wait(_SWITCH_SECONDS)
+            if await switch.wait(_SWITCH_SECONDS) is not Condition.READY:
+                raise _not_started(switch)
             await self._follow()
-        route = self._told.find(message["artifact"]) if self._told else None
+        route = self._told.find(artifact) if self._told else None
         return {"route": route and msgspec.to_builtins(route), "seconds": seconds}
 
     async def _observe(self, message: Message) -> Message:
@@ -567,7 +572,8 @@ class Supervisor:
         return {}
 
 
-_SWITCH_SECONDS = 20.0
+_SWITCH_SECONDS = 15.0
+_RETIRE_SECONDS = 3.0
 _RECORD = "switch.json"
 
 
@@ -586,6 +592,13 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     listen: str
     version: str
+
+
+def _not_started(switch: SwitchProcess) -> DeploymentError:
+    return DeploymentError(
+        f"The switch ({switch.switch.kind}) does not start: {switch.reason}.",
+        hint=f"Its log is {switch.log}.",
+    )
 
 
 def _describe(one: Kept) -> Message:

@@ -10,6 +10,7 @@ import msgspec
 
 from modelci.adapters.targets.switching import control, proxy
 from modelci.adapters.targets.switching.client import Limits
+from modelci.adapters.targets.switching.haproxy import HAProxySwitch
 from modelci.adapters.targets.switching.routes import Routes
 from modelci.adapters.targets.switching.settings import ServerSettings
 from modelci.domain.deployment import Observation
@@ -26,6 +27,10 @@ class Switch(Protocol):
     @property
     def kind(self) -> str:
         """What it is."""
+
+    @property
+    def control(self) -> str:
+        """The socket on which it is told things; closed as soon as it takes no more clients."""
 
     @property
     def inherits(self) -> Sequence[int]:
@@ -58,8 +63,8 @@ class BuiltinSwitch:
 
     def __init__(self, settings: ServerSettings, *, number: int) -> None:
         self._settings = settings
-        self._socket = f"switch-{number}.sock"
-        self._caller = control.Caller(self._socket)
+        self.control = f"switch-{number}.sock"
+        self._caller = control.Caller(self.control)
 
     def command(self, listener: int, routes: Routes) -> Sequence[str]:
         del routes  # it reads them itself
@@ -70,7 +75,7 @@ class BuiltinSwitch:
         )
         text = msgspec.json.encode(settings).decode()
         module = ["-P", "-m", proxy.__name__]
-        named = ["--socket", self._socket, "--settings", text]
+        named = ["--socket", self.control, "--settings", text]
         return [sys.executable, *module, str(listener), *named]
 
     async def is_ready(self) -> bool:
@@ -106,7 +111,11 @@ def find_haproxy() -> str | None:
 
 def make(kind: str, *, settings: ServerSettings, run: Path, number: int) -> Switch:
     """Return a switch of that kind."""
-    del run
     if kind == BUILTIN:
         return BuiltinSwitch(settings, number=number)
-    raise DeploymentError(f"{kind!r} is no switch.", hint="Use auto, builtin or haproxy.")
+    program = find_haproxy()
+    if kind != HAPROXY or program is None:
+        raise DeploymentError(
+            f"There is no switch {kind!r} here.", hint="`server.switch: auto` takes one that is."
+        )
+    return HAProxySwitch(settings, run=run, number=number, program=program)
