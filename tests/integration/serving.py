@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -15,15 +16,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.fakes import model_server
+from tests.fakes.model_server import Behaviour
+from tests.fakes.progress import RecordedProgress
+
 from modelci.adapters.targets.server import ServerTarget
 from modelci.adapters.targets.settings import TargetSettings
+from modelci.adapters.targets.switching import launch
 from modelci.config.model import ServerTargetConfig, TargetConfig, TargetKind
 from modelci.documents import codec
 from modelci.domain.deployment import Release, ReleaseFile, Running
 from modelci.domain.golden import Environment, Health
-from tests.fakes import model_server
-from tests.fakes.model_server import Behaviour
-from tests.fakes.progress import RecordedProgress
 
 ARTIFACT = "credit"
 
@@ -51,11 +54,15 @@ class World:
     config: TargetConfig
 
     @classmethod
-    def make(cls, tmp_path: Path, *, switch: str = "builtin", name: str = "prod") -> Self:
-        port = free_port()
+    def make(cls, tmp_path: Path, *, switch: str = "builtin") -> Self:
+        return cls.at(tmp_path, free_port(), switch)
+
+    @classmethod
+    def at(cls, tmp_path: Path, port: int, switch: str) -> Self:
+        """Return the world that there is, as another process finds it."""
         config = TargetConfig(
             kind=TargetKind.SERVER,
-            path=str(tmp_path / name),
+            path=str(tmp_path / "prod"),
             server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=switch),
             timeout_seconds=20,
         )
@@ -78,10 +85,11 @@ class World:
     def run(self) -> Path:
         return self.folder / "prod/.server"
 
-    def release(self, name: str, *, artifact: str = ARTIFACT, **behaviour: Any) -> Release:
+    def release(self, name: str, *, artifact: str = ARTIFACT, **behaviour: object) -> Release:
         """Write a release's folder and return its document."""
         folder = self.folder / "work" / artifact / name
-        data = model_server.write_behaviour(folder, Behaviour(name=name, **behaviour))
+        told = Behaviour(name=name, **behaviour)  # type: ignore[arg-type]
+        data = model_server.write_behaviour(folder, told)
         digest = hashlib.sha256(artifact.encode() + data).hexdigest()
         release = Release(
             id=f"{name}-{digest[:12]}",
@@ -100,19 +108,27 @@ class World:
         codec.write(release, folder / "release.json")
         return release
 
-    def stage(self, name: str, *, artifact: str = ARTIFACT, **behaviour: Any) -> Release:
+    def stage(self, name: str, *, artifact: str = ARTIFACT, **behaviour: object) -> Release:
         release = self.release(name, artifact=artifact, **behaviour)
         folder = self.folder / "work" / artifact / name
         self.target.stage(release, folder, python=None)
         return release
 
-    def deploy(self, name: str, *, artifact: str = ARTIFACT, **behaviour: Any) -> Release:
+    def deploy(self, name: str, *, artifact: str = ARTIFACT, **behaviour: object) -> Release:
         """Stage, check and switch to a release."""
         release = self.stage(name, artifact=artifact, **behaviour)
         health = self.target.check(release, latency_ms=None)
         assert health.ok, health
         self.target.switch(running(release))
         return release
+
+    def play(self, script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        """Run a script in a process of its own, which is told where everything is."""
+        where = (self.folder, self.port, self.config.server.switch)
+        command = [sys.executable, "-c", script, *map(str, (*where, *arguments))]
+        return subprocess.run(
+            command, cwd=TOP, capture_output=True, text=True, check=False, timeout=60
+        )
 
     def ask(self, value: float = 0.0, *, artifact: str = ARTIFACT) -> dict[str, Any]:
         """Ask for one prediction and return the answer."""
@@ -162,9 +178,7 @@ def ask(
         connection.close()
 
 
-def _predict(
-    connection: HTTPConnection, value: float, artifact: str
-) -> tuple[int, dict[str, Any]]:
+def _predict(connection: HTTPConnection, value: float, artifact: str) -> tuple[int, dict[str, Any]]:
     connection.request(
         "POST",
         f"/v2/models/{artifact}/infer",
@@ -182,7 +196,7 @@ def wait_for(what: Callable[[], object], *, seconds: float = 15.0) -> None:
         try:
             if what():
                 return
-        except (AssertionError, OSError, HTTPException) as error:
+        except (AssertionError, KeyError, OSError, HTTPException) as error:
             if time.monotonic() > ends:
                 raise AssertionError("it did not come to that") from error
         assert time.monotonic() < ends, "it did not come to that"
@@ -253,9 +267,24 @@ def served(world: World) -> Iterator[World]:
         world.target.stop()
 
 
-def with_config(world: World, **server: Any) -> World:
-    config = replace(world.config, server=replace(world.config.server, **server))
-    return replace(world, config=config)
+def with_config(world: World, **server: object) -> World:
+    changed = replace(world.config.server, **server)  # type: ignore[arg-type]
+    return replace(world, config=replace(world.config, server=changed))
 
 
-PYTHON = Path(sys.executable)
+def get(port: int, path: str) -> tuple[int, Any]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())
+    finally:
+        connection.close()
+
+
+def is_alive(pid: int) -> bool:
+    return launch.identity(pid) is not None
+
+
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+TOP = Path(__file__).parents[2]

@@ -366,6 +366,8 @@ class ServerTarget:
                 "tried against.",
                 hint="Deploy the first release with --strategy all.",
             )
+        if running.release == release.id:
+            raise DeploymentError(f"{release.id} answers everything on {self.name} already.")
         if not 0 <= share < 1:
             raise DeploymentError(f"{share:g} is no share of the requests.", hint="Such as 0.05.")
         if shadow and self._settings.config.server.switch == switches.HAPROXY:

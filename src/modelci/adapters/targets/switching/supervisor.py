@@ -284,9 +284,12 @@ class Supervisor:
 
     def _have_releases(self) -> frozenset[str]:
         """Start what is to run, and return the names of it."""
-        now = time.monotonic()
-        self._candidates = {name: one for name, one in self._candidates.items() if one.ends > now}
-        needed = dict(wanted(self._places))
+        now, needed = time.monotonic(), dict(wanted(self._places))
+        self._candidates = {
+            name: one
+            for name, one in self._candidates.items()
+            if one.ends > now and name not in needed
+        }
         tried = {name: one.artifact for name, one in self._candidates.items()}
         for name, artifact in (tried | needed).items():
             if name in self._stopping:  # it can be started when it has ended
