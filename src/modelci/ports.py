@@ -139,6 +139,12 @@ class Git(Protocol):
         memory.
         """
 
+    def tag_ids(self, artifacts: Sequence[str] | None = None, *, remote: str) -> Mapping[str, str]:
+        """Return the ids of the remote's tag objects by short name; nothing is fetched.
+
+        Of all tags, or those that may be of these artifacts.
+        """
+
     def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
         """Return when those of the commits that are here were made, in Unix seconds."""
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelci import __version__
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from modelci.adapters.bell import Bell
     from modelci.adapters.datasets import DatasetReader
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.plots import DvcPlotsReader
@@ -26,13 +27,18 @@ if TYPE_CHECKING:
     from modelci.config.load import Loaded
     from modelci.config.model import RunConfig
     from modelci.domain.changes import TrackedFile
-    from modelci.domain.events import CIContext
+    from modelci.domain.deployment import Deployment, Strategy
+    from modelci.domain.events import CIContext, Job
+    from modelci.domain.orders import Wanted
     from modelci.domain.promotion import PlannedTag, Promotion
+    from modelci.domain.provenance import Provenance
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
-    from modelci.ports import Forge, Progress, StageExecutor
+    from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
     from modelci.render.templating import Overrides
     from modelci.workflows.comment import Desk
+    from modelci.workflows.deploy_plan import Announce, ReadProvenance
+    from modelci.workflows.deploy_plan import Job as DeployJob
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -270,6 +276,115 @@ class App:
 
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """The labels of a merge; none where no forge is known, or there is no token to ask it."""
+        return self.forge().labels_of(sha) if self.has_forge() else ()
+
+    # -- deploying -------------------------------------------------------------------------------
+
+    def job(self) -> "Job":
+        """What the CI event calls for."""
+        from modelci.domain.events import choose_job
+
+        config = self.configuration.config
+        found = self.git.default_branch(config.default_branch)
+        known = config.default_branch or self.context.default_branch or (found and found[0])
+        return choose_job(self.context, known or None, has_targets=bool(config.deploy.targets))
+
+    @property
+    def stages_of_targets(self) -> "Mapping[str, Sequence[str]]":
+        """The stages that each target takes."""
+        targets = self.configuration.config.deploy.targets
+        return {name: target.stages for name, target in targets.items()}
+
+    def target(self, name: str) -> "Target":
+        """Return the target of that name."""
+        from modelci.adapters.ci import bare_environment, stage_environment
+        from modelci.adapters.targets import connect
+        from modelci.adapters.targets.settings import TargetSettings
+
+        return connect(
+            TargetSettings(
+                name=name,
+                config=self.configuration.config.deploy.targets[name],
+                root=self.git.root,
+                progress=self.progress,
+                environment=stage_environment(),
+                bare=bare_environment(),
+            )
+        )
+
+    @property
+    def environments(self) -> "Environments | None":
+        """What makes environments for releases; None where nothing can."""
+        return None
+
+    def deployment(
+        self,
+        wanted: "Wanted",
+        name: str,
+        *,
+        strategy: "Strategy | None" = None,
+        allowed: str | None = None,
+        bell: "Bell | None" = None,
+    ) -> "DeployJob":
+        """Return the job of bringing what is wanted to a target; a ``bell`` may stop it."""
+        import time
+
+        from modelci.modelfiles.scan import scan_path
+        from modelci.workflows.deploy_plan import Job, Request, Tools, never_stop
+
+        config = self.configuration.config
+        settings = config.deploy.targets[name]
+        try:
+            manner = config.deploy.manner(settings, strategy)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}.", hint="Leave --strategy out.") from error
+        remote = config.promote.remote
+        return Job(
+            request=Request(
+                wanted=wanted,
+                manner=manner,
+                allowed=allowed,
+                by=self.context.actor or self.git.tagger(),
+                run_url=self.context.run_url,
+            ),
+            tools=Tools(
+                git=self.git.with_remote(remote) if remote else self.git,
+                reader=self.snapshots,
+                source=self.stored_bytes,
+                target=self.target(name),
+                scan=lambda path, trust, flavour: scan_path(path, trust=trust, flavour=flavour),
+                folder=self.folder,
+                progress=self.progress,
+                now=self.now,
+                clock=time.monotonic,
+                pause=bell.pause if bell else time.sleep,
+                environments=self.environments,
+                provenance=self.read_provenance,
+                announce=self.announce,
+                checkpoint=bell.checkpoint if bell else never_stop,
+            ),
+            config=config,
+            settings=settings,
+        )
+
+    @property
+    def read_provenance(self) -> "ReadProvenance | None":
+        """Read the provenance of a version's release; None where no forge is known to have any."""
+        from modelci.workflows.release import PROVENANCE
+
+        if not self.has_forge():
+            return None
+
+        def read(tag: str) -> "Provenance":
+            from modelci.documents.provenance import MAX_BYTES, decode_provenance
+
+            data = self.forge().read_release_asset(tag, PROVENANCE, max_bytes=MAX_BYTES)
+            return decode_provenance(data, source=f"{PROVENANCE} of the release {tag}")
+
+        return read
+
+    def has_forge(self) -> bool:
+        """Whether a forge is known, and there is a token to talk to it with."""
         from modelci.adapters.ci import forge_token
         from modelci.workflows.forge import choose_forge
 
@@ -277,9 +392,43 @@ class App:
         try:
             kind = choose_forge(settings, self.context, self.git.remote_url()).kind
         except ConfigError:
-            return ()
-        has_token = kind == "local" or forge_token(kind=kind)
-        return self.forge().labels_of(sha) if has_token else ()
+            return False
+        return kind == "local" or forge_token(kind=kind) is not None
+
+    @property
+    def announce(self) -> "Announce":
+        """Tells the forge how a deployment stands, where one is known."""
+        from modelci.workflows.deploy_plan import tell_nobody
+
+        return tell_nobody
+
+    def deploy(self, wanted: "Wanted", name: str) -> "Deployment":
+        """Bring what is wanted to a target, and remember what came of it."""
+        from modelci.workflows.deploy import deploy
+
+        done = deploy(self.deployment(wanted, name))
+        self.deployed.append(done)
+        return done
+
+    @cached_property
+    def deployed(self) -> "list[Deployment]":
+        """What ``deploy`` came to in this run."""
+        return []
+
+    def deploy_tags(self, tags: "Sequence[PlannedTag]") -> None:
+        """Deploy what was tagged, where that is to be done in the same run."""
+        settings = self.configuration.config.promote
+        if not settings.deploys or not tags:
+            return
+        from modelci.workflows.deploy_promoted import deploy_tags
+
+        deploy_tags(
+            [tag.name for tag in tags],
+            self.stages_of_targets,
+            named=settings.deploy_target,
+            deploy=self.deploy,
+            progress=self.progress,
+        )
 
     def dispatch(self, tags: "Sequence[PlannedTag]") -> None:
         """Start the workflow that deploys what was assigned, where one is named."""
@@ -291,11 +440,21 @@ class App:
         dispatch(tags, workflow, forge=self.forge, progress=self.progress)
 
     def follow_up(self, promotion: "Promotion", report: "Report") -> None:
-        """Do what follows the tags; neither of it waits for the other's success."""
+        """Do what follows the tags; none of it waits for the success of another."""
         try:
             self.dispatch(promotion.tags)
         finally:
-            self.release(promotion, report)
+            try:
+                self.release(promotion, report)
+            finally:
+                self.deploy_tags(promotion.tags)
+
+    def follow_change(self, tags: "Sequence[PlannedTag]") -> None:
+        """Do what follows tags that register nothing."""
+        try:
+            self.dispatch(tags)
+        finally:
+            self.deploy_tags(tags)
 
     def release(self, promotion: "Promotion", report: "Report") -> None:
         """Publish the releases of what was promoted, where that is wanted."""

@@ -19,6 +19,8 @@ _COMMANDS = {
     "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
     "comment": "Post the report on its pull request.",
     "config": "Show the configuration, or its JSON Schema.",
+    "deploy": "Bring what holds a stage to where it runs, and switch to it.",
+    "deployments": "Show what runs where, since when and by whom.",
     "deprecate": "Mark a model as no longer in use.",
     "deregister": "Withdraw a version of a model.",
     "doctor": "Check this project's set-up and name what would fix it.",

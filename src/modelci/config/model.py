@@ -668,6 +668,20 @@ class DeployConfig:
     require_signature: bool = False
     wait_seconds: float = 600.0
 
+    def manner(self, target: TargetConfig, kind: Strategy | None = None) -> Manner:
+        """Return how a release takes over on a target, by its own strategy or the common one.
+
+        Where traffic cannot be divided the common one means ``all``; ValueError where ``kind`` asks
+        for what the target cannot do.
+        """
+        if kind not in {None, Strategy.ALL} and not target.kind.divides_traffic:
+            raise ValueError(
+                f"a {target.kind} divides no traffic, so it takes --strategy all alone"
+            )
+        settings = target.strategy or self.strategy
+        usual = settings.kind if target.kind.divides_traffic else Strategy.ALL
+        return settings.manner(kind or usual)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:

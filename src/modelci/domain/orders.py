@@ -4,7 +4,7 @@ Decided from the registry's tags alone: what an event or a person names is only 
 remote's tags as they are now are the answer. A run that comes late finds that it is superseded.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelci.domain.deployment import Running, TargetState
@@ -39,6 +39,9 @@ class Wanted:
             return self.query.stage
         name = TagName.parse(self.tag or "")
         return name.stage if name else None
+
+    def __str__(self) -> str:
+        return self.tag or str(self.query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,28 @@ def parse_wanted(text: str) -> Wanted:
 
 # Without a counter these forms mean whatever is registered, or holds the stage.
 _QUERIES = {Action.REGISTER, Action.ASSIGN}
+
+
+def wanted_by(tag: str, stages: Collection[str]) -> tuple[Wanted, ...]:
+    """Return what may have to be deployed because of a tag, of those ``stages`` that are taken.
+
+    An assignment wants itself. What takes a stage, or a version, away leaves stages to others; a
+    registration and a deprecation move nothing.
+    """
+    name = TagName.parse(tag.removeprefix("refs/tags/"))
+    if name is None:
+        return ()
+    if name.action is Action.ASSIGN and name.stage in stages:
+        return (parse_wanted(tag),)
+    concerned = stages if name.action is Action.DEREGISTER else {name.stage} & set(stages)
+    if name.action not in {Action.UNASSIGN, Action.DEREGISTER}:
+        return ()
+    return tuple(holder_of(name.artifact, stage) for stage in sorted(filter(None, concerned)))
+
+
+def holder_of(artifact: str, stage: str) -> Wanted:
+    """Return the wish for whatever holds the stage."""
+    return Wanted(artifact=artifact, query=Query(artifact, stage=stage))
 
 
 def resolve_order(

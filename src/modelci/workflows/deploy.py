@@ -44,6 +44,11 @@ def _act(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
 
 
 def _require_sense(job: Job) -> None:
+    if job.config.deploy.require_provenance and job.tools.provenance is None:
+        raise DeploymentError(
+            "deploy.require_provenance is true, and no forge is known that has releases.",
+            hint="forge.kind says which one; it takes a token to ask it.",
+        )
     if job.config.deploy.require_signature:
         raise DeploymentError(
             "deploy.require_signature is true, and this modelci verifies no signatures of bytes.",

@@ -18,7 +18,7 @@ from modelci.domain.orders import (
 )
 from modelci.domain.provenance import Provenance
 from modelci.domain.registry import TagRecord
-from modelci.errors import DeploymentError, ModelCIError, PromotionError, UsageError
+from modelci.errors import DeploymentError, ForgeError, ModelCIError, PromotionError
 from modelci.ports import (
     Environments,
     Git,
@@ -30,8 +30,8 @@ from modelci.ports import (
 from modelci.workflows.recipe import Recipe, read_recipe
 from modelci.workflows.signing import require_signed
 
-ScanFile = Callable[[Path, Trust], FileScan]
-"""Looks at a model's file without loading it."""
+ScanModel = Callable[[Path, Trust, str | None], tuple[FileScan, ...]]
+"""Looks at a model's file, or folder, of a flavour without loading it."""
 
 ReadProvenance = Callable[[str], Provenance]
 """Takes the tag of a version and returns the provenance that its release has."""
@@ -71,7 +71,7 @@ class Tools:
     reader: SnapshotReader
     source: ReleaseBytes
     target: Target
-    scan: ScanFile
+    scan: ScanModel
     folder: Path
     progress: Progress
     now: Callable[[], str]
@@ -218,9 +218,9 @@ def _fetch(git: Git, order: Order) -> None:
     try:
         git.fetch([order.commit], depth=1 if git.is_shallow() else None)
     except ModelCIError as error:
-        raise UsageError(
-            f"The commit {order.commit[:7]} of {order.tag} is not here: {error}",
-            hint=f"git fetch origin tag '{order.tag}'",
+        raise ForgeError(
+            f"The commit {order.commit[:7]} of {order.tag} cannot be had: {error}",
+            hint=error.hint or f"git fetch origin tag '{order.tag}'",
         ) from error
 
 

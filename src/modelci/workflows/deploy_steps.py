@@ -22,10 +22,11 @@ from modelci.domain.deployment import (
 )
 from modelci.domain.golden import Environment, Health, find_skew
 from modelci.domain.modelfiles import FileScan
-from modelci.domain.provenance import CheckState, Finding
+from modelci.domain.provenance import CheckState, Finding, Provenance
 from modelci.errors import DeploymentError, ModelCIError
 from modelci.workflows.deploy_plan import Gathered, Job, ask_again
 from modelci.workflows.recipe import (
+    MODEL,
     Fetched,
     fetch_release,
     verify_release,
@@ -138,16 +139,7 @@ class _Steps:
         return f"{self._recipe.model.path}, {size:,} bytes"
 
     def _verify(self, _step: DeployStep) -> str:
-        version = self._order.registration
-        said = None
-        if self._job.config.deploy.require_provenance:
-            if self._tools.provenance is None or version is None:
-                raise DeploymentError(
-                    f"deploy.require_provenance is true, and {self._order.label} has none that "
-                    "could be read.",
-                    hint="Only registered versions have releases; forge.kind says where they are.",
-                )
-            said = self._tools.provenance(version)
+        said = self._read_provenance()
         self.findings = verify_release(self._recipe, self._need_fetched(), said)
         wrong = [one for one in self.findings if one.state is CheckState.FAILED]
         if wrong:
@@ -159,10 +151,21 @@ class _Steps:
         agree = sum(one.state is CheckState.OK for one in self.findings)
         return f"{agree} of {len(self.findings)} checks agree, none differs"
 
+    def _read_provenance(self) -> Provenance | None:
+        if not self._job.config.deploy.require_provenance or self._tools.provenance is None:
+            return None
+        if self._order.registration is None:
+            raise DeploymentError(
+                f"deploy.require_provenance is true, and {self._order.label} has no release.",
+                hint="Only versions have one: register it (`modelci promote`) first.",
+            )
+        return self._tools.provenance(self._order.registration)
+
     def _scan(self, _step: DeployStep) -> str:
-        folder = self._need_fetched().folder / "model"
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        scans = [self._tools.scan(path, self._recipe.trust) for path in files]
+        fetched = self._need_fetched()
+        model = fetched.folder / MODEL / self._recipe.model.name
+        flavour = self._recipe.flavour or (fetched.golden.flavour if fetched.golden else None)
+        scans = self._tools.scan(model, self._recipe.trust, flavour)
         bad = [one for one in scans if not one.is_safe]
         if bad:
             raise DeploymentError(
