@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Socket in the file system at which the model can be switched.",
 )
+@click.option(
+    "--onnx/--no-onnx",
+    default=None,
+    help="Answer through ONNX Runtime where that is shown to answer the same.",
+)
 @click.option("--pull", is_flag=True, help="Fetch the model from the DVC remote if it is not here.")
 @click.pass_obj
 def command(
@@ -53,6 +58,7 @@ def command(
     log_folder: Path | None,
     token_file: Path | None,
     admin: Path | None,
+    onnx: bool | None,
     pull: bool,
 ) -> None:
     """Answer requests with a model, over HTTP.
@@ -79,6 +85,7 @@ def command(
             "serve.host": host,
             "serve.port": port,
             "serve.workers": workers,
+            "serve.onnx": onnx,
             "serve.log.path": None if log_folder is None else str(log_folder.absolute()),
             "serve.token_file": None if token_file is None else str(token_file.absolute()),
         }
@@ -122,6 +129,7 @@ def _settings(app: App, config: "ServeConfig") -> "Settings":
         timeout_seconds=config.timeout_seconds,
         drain_seconds=config.drain_seconds,
         threads=config.threads,
+        onnx=config.onnx,
         token_file=None if config.token_file is None else app.below_top(config.token_file),
         log=_log_settings(app, config),
     )

@@ -500,7 +500,8 @@ class ServeConfig:
     """How ``modelci serve`` listens, and what a request may cost.
 
     ``threads`` is what numerical libraries may use in each worker. ``drain_seconds`` is how long a
-    server that is told to end still takes requests. ``token_file`` holds bearer tokens, one a line.
+    server that is told to end still takes requests. ``onnx`` lets ONNX Runtime answer where it has
+    been shown to answer the same. ``token_file`` holds bearer tokens, one a line.
     """
 
     host: str = "127.0.0.1"
@@ -511,6 +512,7 @@ class ServeConfig:
     timeout_seconds: float = 30.0
     drain_seconds: float = 0.5
     threads: int = 1
+    onnx: bool = False
     token_file: str | None = None
     log: RequestLogConfig = field(default_factory=RequestLogConfig)
 
