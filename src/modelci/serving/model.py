@@ -52,9 +52,7 @@ class ServedModel:
         return answers
 
 
-def load(
-    source: Source, *, onnx: bool = False, max_latency_ms: float | None = None
-) -> ServedModel:
+def load(source: Source, *, onnx: bool = False, max_latency_ms: float | None = None) -> ServedModel:
     """Load a model, warm it up and replay its golden requests.
 
     With ``onnx`` it answers through ONNX Runtime, where that has been shown to answer the same.
