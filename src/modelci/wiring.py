@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
     from modelci.config.load import Loaded
-    from modelci.config.model import RunConfig
+    from modelci.config.model import RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
+    from modelci.workflows.servable import Servable
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -217,6 +218,49 @@ class App:
         from modelci.adapters.dvc.stored import DvcBytes
 
         return DvcBytes(self.git.root, remote=self.run_settings.remote)
+
+    def at(self, path: "str | Path") -> Path:
+        """Return a path that was named from where the command was started."""
+        return self._start / path
+
+    def below_top(self, path: str) -> str:
+        """Return a path that the configuration names from the top of the repository."""
+        return str((self._top or self._start) / path)
+
+    @property
+    def serve_config(self) -> "ServeConfig":
+        """How to serve: of the repository, or, for a file outside of any, of flags alone."""
+        if self._top is not None:
+            return self.configuration.config.serve
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import load
+
+        return load(None, environment=overrides(), flags=self._flags).config.serve
+
+    def servable(self, name: str | None, *, pull: bool) -> "Servable":
+        """Return the model that `modelci serve` is asked for, and see that it is here."""
+        from modelci.adapters.dvc.bringing import FileBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.workflows.servable import find_servable, take_file
+
+        file = None if name is None else self.at(name)
+        is_inside = file is None or (self._top is not None and file.is_relative_to(self._top))
+        if file is not None and file.is_file() and not is_inside:
+            return take_file(file)
+        if file is not None and self._top is None:
+            raise UsageError(
+                f"There is no file {file}, and no repository around it.",
+                hint="Name a model's file or a release's folder, or go into a repository.",
+            )
+        locator = Locator(self.git.root, fetch=self._fetch)
+        return find_servable(
+            name,
+            here=self._start.relative_to(self.git.root).as_posix(),
+            git=self.git,
+            reader=self.snapshots,
+            bring=FileBringer(locator, self.git.root, self.folder / "served", pull=pull),
+            config=self.configuration.config,
+        )
 
     @cached_property
     def reproducer(self) -> "CleanClone":

@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``timeout_seconds`` bounds each part of a request: that it comes in, is answered, and is taken.
     Beyond ``max_waiting`` requests at a time a worker says no. ``drain_seconds`` is how long a
     server that is told to end still takes requests, while it says that it is not ready.
+    ``onnx`` answers through ONNX Runtime where a model has been shown to answer the same there.
     ``token_sha256`` are the hashes of bearer tokens: with none, everyone may ask.
     """
 
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_alive_seconds: Seconds = 75.0
     drain_seconds: Annotated[float, Meta(ge=0)] = 0.5
     threads: Count = 1
+    onnx: bool = False
     token_file: str | None = None
     token_sha256: tuple[str, ...] = ()
     log: LogSettings | None = None
