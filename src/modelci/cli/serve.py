@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.errors import UsageError
 from modelci.wiring import App
 
 if TYPE_CHECKING:
-    from modelci.config.model import ServeConfig
-    from modelci.serving.settings import LogSettings, Settings
     from modelci.serving.source import Source
 
 
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     help="Answer through ONNX Runtime where that is shown to answer the same.",
 )
 @click.option("--pull", is_flag=True, help="Fetch the model from the DVC remote if it is not here.")
+@click.option("--target", help="Keep up what was deployed to this target of kind server.")
 @click.pass_obj
 def command(
     app: App,
@@ -60,6 +60,7 @@ def command(
     admin: Path | None,
     onnx: bool | None,
     pull: bool,
+    target: str | None,
 ) -> None:
     """Answer requests with a model, over HTTP.
 
@@ -71,15 +72,22 @@ def command(
     page about it, /metrics is for Prometheus. SIGHUP looks again for the model and switches to it,
     SIGTERM ends without losing a request.
 
+    With --target NAME it runs the switch of that target and a process for each of its releases, as
+    `modelci deploy` does, but stays: the command for systemd or a container.
+
     \b
     Examples:
       modelci serve
       modelci serve models/credit.skops --port 9000 --log requests
       modelci serve 'credit#prod' --pull --workers 2
+      modelci serve --target prod
       curl localhost:8080/predict -d '[{"amount_eur": 5000, "term_months": 24, …}]'
     """  # noqa: D301
     from modelci.serving.launch import Address, launch
 
+    if target is not None:
+        _refuse_beside_target(click.get_current_context())
+        app.server_target(target).serve()
     app.set_flags(
         {
             "serve.host": host,
@@ -94,10 +102,24 @@ def command(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     launch(
         partial(_find, app, model, pull=pull),
-        _settings(app, config),
+        app.serving_settings,
         Address(host=config.host, port=config.port, uds=uds, admin=admin),
         workers=config.workers,
     )
+
+
+def _refuse_beside_target(ctx: click.Context) -> None:
+    given = click.core.ParameterSource.COMMANDLINE
+    others = [
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name != "target" and ctx.get_parameter_source(f"{parameter.name}") is given
+    ]
+    if others:
+        raise UsageError(
+            f"--target serves what was deployed there, and {', '.join(others)} something else.",
+            hint="`serve` and `deploy.targets` in modelci.yaml say how a target serves.",
+        )
 
 
 def _find(app: App, name: str | None, *, pull: bool) -> "Source":
@@ -115,39 +137,4 @@ def _find(app: App, name: str | None, *, pull: bool) -> "Source":
         golden=found.golden,
         flavour=found.flavour,
         trust=Trust(types=found.trusted_types, pickle=found.allow_pickle),
-    )
-
-
-def _settings(app: App, config: "ServeConfig") -> "Settings":
-    from modelci.adapters.ci import serve_token
-    from modelci.config.model import parse_bytes
-    from modelci.serving.settings import Settings
-
-    settings = Settings(
-        max_body=int(parse_bytes(config.max_body)),
-        max_rows=config.max_rows,
-        timeout_seconds=config.timeout_seconds,
-        drain_seconds=config.drain_seconds,
-        threads=config.threads,
-        onnx=config.onnx,
-        token_file=None if config.token_file is None else app.below_top(config.token_file),
-        log=_log_settings(app, config),
-    )
-    token = serve_token()
-    return settings.with_tokens(*([token] if token else []))
-
-
-def _log_settings(app: App, config: "ServeConfig") -> "LogSettings | None":
-    from modelci.config.model import parse_bytes
-    from modelci.serving.settings import LogSettings
-
-    log = config.log
-    if log.path is None:
-        return None
-    return LogSettings(
-        path=app.below_top(log.path),
-        sample=log.sample,
-        format=log.format.value,
-        max_bytes=int(parse_bytes(log.max_bytes)),
-        keep=log.keep,
     )

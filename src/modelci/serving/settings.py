@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -60,6 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return msgspec.structs.replace(
             self, token_file=None, token_sha256=(*self.token_sha256, *hashes)
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a file of settings has to hold."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     def lets_in(self, authorization: bytes | None) -> bool:
         """Whether the header ``Authorization`` holds a token that is known, or none is wanted."""
