@@ -5,6 +5,6 @@ from werkzeug.serving import make_server
 
 if __name__ == "__main__":
     application = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, application, threaded=True)  # type: ignore[arg-type]
+    server = make_server("127.0.0.1", 0, application, threaded=True)
     print(server.server_port, flush=True)  # noqa: T201
     server.serve_forever()

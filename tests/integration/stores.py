@@ -1,6 +1,7 @@
 """Real servers on loopback to keep a DVC remote in, and what goes wrong on the way to them."""
 
 import contextlib
+import gc
 import getpass
 import os
 import shutil
@@ -9,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -26,6 +30,11 @@ LACKING = {
     else "there is no nginx with its WebDAV module: `make servers` installs them",
     "http": None if NGINX else "there is no nginx: `make servers` installs it",
 }
+QUIET = [  # marks of tests that use these
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:The 'auth' parameter:DeprecationWarning"),
+]
 KINDS = ("local", "s3", "ssh", "webdav", "http")
 
 _SECONDS = 20
@@ -55,6 +64,27 @@ class Store:
         if self.kind in {"ssh", "local", "webdav"}:
             folder.mkdir(parents=True, exist_ok=True)
         return replace(self, url=url, folder=folder, refused=refused)
+
+    def copy(self, name: str) -> "Store":
+        """Return a remote of its own that has what this one has."""
+        other = replace(self, url=self._beside(self.url, name), folder=self.folder.with_name(name))
+        if self.kind == "s3":
+            client = _client("s3", self.port, self.variables)
+            here, there = (one.url.removeprefix("s3://models/") for one in (self, other))
+            for one in client.list_objects_v2(Bucket="models", Prefix=here)["Contents"]:
+                source = {"Bucket": "models", "Key": one["Key"]}
+                key = one["Key"].replace(here, there, 1)
+                client.copy_object(Bucket="models", Key=key, CopySource=source)
+        else:
+            shutil.copytree(self.folder, other.folder)
+        refused = self.refused
+        if refused:
+            refused = replace(refused, url=self._beside(refused.url, name), folder=other.folder)
+        return replace(other, refused=refused)
+
+    @staticmethod
+    def _beside(url: str, name: str) -> str:
+        return f"{url.rpartition('/')[0]}/{name}"
 
     def by(self, port: int) -> "Store":
         """Return the same remote, reached by another port."""
@@ -126,6 +156,10 @@ def serve(kind: str, folder: Path) -> Iterator[Store]:
     """Serve a store of that kind out of ``folder`` until the end of the ``with`` block."""
     with _SERVERS[kind](folder) as store:
         yield store
+    with warnings.catch_warnings():
+        # DVC's plug-ins leave connections open; they shall not be found in another test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @contextlib.contextmanager
@@ -178,7 +212,7 @@ def _first_user(port: int) -> dict[str, str]:
 def _client(service: str, port: int, variables: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
     import boto3
 
-    return boto3.client(  # type: ignore[call-overload]
+    return boto3.client(
         service,
         endpoint_url=f"http://127.0.0.1:{port}",
         region_name="us-east-1",
@@ -260,7 +294,7 @@ def _nginx(folder: Path, kind: str) -> Iterator[Store]:
         yield replace(store, refused=replace(store, secrets=wrong))
 
 
-_SERVERS = {
+_SERVERS: Mapping[str, Callable[[Path], AbstractContextManager[Store]]] = {
     "local": _local,
     "s3": _s3,
     "ssh": _ssh,

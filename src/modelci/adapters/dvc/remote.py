@@ -105,9 +105,10 @@ class RemoteObjects:
 
     def _forget(self, filesystem: Any) -> None:
         """Let the next try connect anew, if nobody has done so meanwhile."""
+        if filesystem is None or filesystem.protocol in _BY_HTTP:
+            return  # there is none to forget, or it does so by itself
         with self._lock:
-            # What speaks HTTP does so by itself.
-            if self._filesystem is filesystem and filesystem.protocol not in _BY_HTTP:
+            if self._filesystem is filesystem:
                 self._filesystem = None
 
     def _require_there(self, store: _Store) -> None:

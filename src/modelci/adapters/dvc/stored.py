@@ -230,7 +230,7 @@ def _listed(
             f"What should list the files in {folder.path} is no list ({found.source})."
         )
     for name, hash_ in names.items():
-        if locate("", name).path != name or not is_hash(hash_):
+        if not (_lies_below(name) and is_hash(hash_) and not hash_.endswith(_FOLDER)):
             raise PipelineError(
                 f"The list of the files in {folder.path} names {name!r} ({hash_!r}), which cannot "
                 "lie there: nothing of it is fetched.",
@@ -240,6 +240,11 @@ def _listed(
         _Wanted(_member(folder, f"{folder.path}/{name}", hash_), places)
         for name, hash_ in sorted(names.items())
     ]
+
+
+def _lies_below(name: str) -> bool:
+    """Whether a path counted from a folder is written plainly, and lies in it."""
+    return name != "." and locate("", name).path == name
 
 
 def _is_folder(file: TrackedFile) -> bool:
