@@ -56,7 +56,8 @@ browser: ## install the browser that tests look at pages with (Debian's chromium
 		apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; } >/dev/null 2>&1 || \
 	echo "There is no Chromium and none can be installed here: tests of pages are skipped." >&2
 
-servers: ## install what tests keep DVC remotes in (nginx, OpenSSH's server), if it is not there
+# Debian may start what it installs: on a machine of yours that is for you to say.
+servers: ## install what tests keep DVC remotes in (nginx, OpenSSH's server), as CI does
 	@export PATH="$$PATH:/usr/sbin"; \
 	command -v sshd >/dev/null && command -v nginx >/dev/null && \
 		test -e /usr/lib/nginx/modules/ngx_http_dav_ext_module.so && exit 0; \
@@ -67,7 +68,7 @@ servers: ## install what tests keep DVC remotes in (nginx, OpenSSH's server), if
 		openssh-server; } >/dev/null 2>&1 || \
 	echo "nginx or sshd cannot be installed here: tests of DVC remotes by them are skipped." >&2
 
-test: $(READY) browser servers ## run all tests; PYTEST_ARGS=... chooses
+test: $(READY) browser $(if $(CI),servers) ## run all tests; PYTEST_ARGS=... chooses
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(READY) ## measure against dvc and gto
