@@ -278,6 +278,6 @@ def test_a_plugin_that_is_not_installed_is_named_whoever_needs_it(
     project.add_remote("s3://models/x")
     shutil.rmtree(project.root / ".dvc" / "cache")
     for act in (lambda: fetch(project, "model", tmp_path / "release"), project.push):
-        with pytest.raises(PipelineError, match="s3://models/x.* needs a plug-in") as error:
+        with pytest.raises(PipelineError, match=r"s3://models/x.* needs a plug-in") as error:
             act()
         assert error.value.hint == "pip install 'modelci[s3]'"
