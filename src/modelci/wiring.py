@@ -417,10 +417,13 @@ class App:
             )
         return connect(self._target_settings(name))
 
-    @property
-    def environments(self) -> "Environments | None":
-        """What makes environments for releases; None where nothing can."""
-        return None
+    @cached_property
+    def environments(self) -> "Environments":
+        """What makes environments for releases."""
+        from modelci.adapters.ci import installing_environment
+        from modelci.adapters.environments import VirtualEnvironments
+
+        return VirtualEnvironments(variables=installing_environment())
 
     def deployment(
         self,

@@ -39,6 +39,22 @@ def bare_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in _BARE}
 
 
+_INSTALLING = frozenset(
+    """ALL_PROXY CC CFLAGS CURL_CA_BUNDLE CXX HTTPS_PROXY HTTP_PROXY LDFLAGS NETRC NO_PROXY
+    PYENV_ROOT REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE SSL_CLIENT_CERT XDG_CACHE_HOME
+    XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME""".split()
+)
+
+
+def installing_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for pip and uv: how to get packages here, and no other credentials."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _BARE or name.upper() in _INSTALLING or name.startswith(("PIP_", "UV_"))
+    }
+
+
 def webhook_secret(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the secret that webhooks are signed with, None where there is none."""
     return environ.get("MODELCI_WEBHOOK_SECRET") or None
