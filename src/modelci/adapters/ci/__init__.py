@@ -14,8 +14,8 @@ _SECRETS = frozenset(
     ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
     CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
-    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN
-    MODELCI_WEBHOOK_SECRET""".split()
+    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_SERVE_TOKEN
+    MODELCI_TOKEN MODELCI_WEBHOOK_SECRET""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -37,6 +37,22 @@ _BARE = frozenset(
 def bare_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for a process that loads a model: no credentials of any kind."""
     return {name: value for name, value in environ.items() if name in _BARE}
+
+
+_INSTALLING = frozenset(
+    """ALL_PROXY CC CFLAGS CURL_CA_BUNDLE CXX HTTPS_PROXY HTTP_PROXY LDFLAGS NETRC NO_PROXY
+    PYENV_ROOT REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE SSL_CLIENT_CERT XDG_CACHE_HOME
+    XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME""".split()
+)
+
+
+def installing_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for pip and uv: how to get packages here, and no other credentials."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _BARE or name.upper() in _INSTALLING or name.startswith(("PIP_", "UV_"))
+    }
 
 
 def webhook_secret(environ: Mapping[str, str] = os.environ) -> str | None:
@@ -71,6 +87,11 @@ def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github"
     if kind == "gitea" and gitea.runs_us(environ):
         names = (*names, "GITHUB_TOKEN")
     return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def serve_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the bearer token that `modelci serve` asks of its clients, None where it asks none."""
+    return environ.get("MODELCI_SERVE_TOKEN") or None
 
 
 def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
