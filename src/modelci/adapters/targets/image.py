@@ -122,19 +122,8 @@ class ImageTarget:
         return None
 
     def prune(self, artifact: str, *, keep: int) -> tuple[str, ...]:
-        """Tidy up this machine, and the registry if ``image.prune`` says so.
-
-        A cluster may pull an image by its digest long after the tag has moved on.
-        """
-        state = self.read(artifact)
-        used = [one.release for one in (state.running, state.previous) if one is not None]
-        self._images.tidy(used)
-        if not self._settings.config.image.prune:
-            return ()
-        order = _newest_first(state)
-        gone = tuple(one for one in order[keep:] if one not in used)
-        self._images.delete(artifact, gone, kept=[one for one in order if one not in gone])
-        return gone
+        """Tidy up this machine, and the registry if ``image.prune`` says so."""
+        return self._images.prune(artifact, self.read(artifact), keep=keep)
 
     # -- what is written down ----------------------------------------------------------------------
 
@@ -178,10 +167,3 @@ def _moving_tag(settings: TargetSettings) -> str:
     config = settings.config
     stage = config.stages[0] if len(config.stages) == 1 else settings.name
     return config.image.tag or stage_tag(stage)
-
-
-def _newest_first(state: TargetState) -> list[str]:
-    """Return the staged releases: those that ran, newest first, then those that never did."""
-    ran = [one.release for one in state.history]
-    order = dict.fromkeys([*ran, *sorted(state.staged, reverse=True)])
-    return [one for one in order if one in state.staged]

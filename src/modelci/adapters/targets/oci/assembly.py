@@ -120,8 +120,13 @@ class Assembly:
         return next((digest for one, digest in self._index() if one == name), None)
 
     def keep(self, names: Sequence[str]) -> None:
-        """Remove all images but these, and what no image needs any more."""
-        gone = [name for name, _ in self._index() if name not in names]
+        """Remove all images but these and those that they stand on, with what only others need."""
+        needed = {layer for name in names for layer in self._layers(name)}
+        gone = [
+            name
+            for name, _ in self._index()
+            if name not in names and not needed.issuperset(self._layers(name))
+        ]
         for name in gone:
             self._run("remove", "--image", f"{self.layout}:{name}")
         if gone:
@@ -171,6 +176,10 @@ class Assembly:
             index = json.loads((self.layout / "index.json").read_bytes())
             for one in index.get("manifests", ()):
                 yield one.get("annotations", {}).get(_NAME, ""), one["digest"]
+
+    def _layers(self, name: str) -> tuple[Path, ...]:
+        digest = self.digest(name)
+        return list_layers(self.layout, digest) if digest else ()
 
     def _is_whole(self, name: str) -> bool:
         """Whether an image is there with all its bytes, whatever the machine went through."""

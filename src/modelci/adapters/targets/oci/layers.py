@@ -33,7 +33,7 @@ def write_packages(packages: Packages, folder: Path, archive: Path, tools: Tools
         place = top / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
         _link(file.source, place)
-    compile_all = ("-m", "compileall", "-q", "--invalidation-mode=unchecked-hash")
+    compile_all = ("-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-j", "0")
     where = ("-s", str(folder), "-p", "/", str(top))
     with suppress(ToolError):  # some packages hold files for their tests that are no Python
         tools.run([str(packages.interpreter), "-I", *compile_all, *where])

@@ -3,7 +3,7 @@
 import platform
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelci.adapters.targets.layout import has_bytes_of
@@ -15,7 +15,7 @@ from modelci.adapters.targets.oci.tools import ToolError, Tools
 from modelci.adapters.targets.probing import Probe
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.documents import codec
-from modelci.domain.deployment import Release
+from modelci.domain.deployment import Release, TargetState
 from modelci.domain.environments import minor_version
 from modelci.domain.golden import Environment, Health
 from modelci.domain.images import (
@@ -125,19 +125,32 @@ class ImageStore:
         python = self._python_of(release, top)
         return self._probe.check(top / RELEASE, python=python, latency_ms=latency_ms)
 
-    def delete(self, artifact: str, releases: Collection[str], *, kept: Collection[str]) -> None:
+    def prune(self, artifact: str, state: TargetState, *, keep: int) -> tuple[str, ...]:
+        """Tidy up this machine, and the registry if ``image.prune`` says so.
+
+        A cluster may pull an image by its digest long after everybody else has moved on.
+        """
+        used = [one.release for one in (state.running, state.previous) if one is not None]
+        self._tidy(used)
+        if not self._config.prune:
+            return ()
+        order = _newest_first(state)
+        gone = tuple(one for one in order[keep:] if one not in used)
+        self._delete(artifact, gone, kept=[one for one in order if one not in gone])
+        return gone
+
+    def _tidy(self, used: Sequence[str]) -> None:
+        shutil.rmtree(self._unpacked, ignore_errors=True)
+        self._checked.clear()
+        self._assembly.keep([release_tag(one) for one in used])
+
+    def _delete(self, artifact: str, releases: Sequence[str], *, kept: Sequence[str]) -> None:
         """Let the registry delete releases, but no image that a ``kept`` one is, too."""
         registry = self.registry(artifact)
         used = {registry.digest(release_tag(one)) for one in kept}
         for one in releases:
             if registry.digest(release_tag(one)) not in used:
                 registry.delete(release_tag(one))
-
-    def tidy(self, kept: Collection[str]) -> None:
-        """Remove from this machine what the ``kept`` releases do not need."""
-        shutil.rmtree(self._unpacked, ignore_errors=True)
-        self._checked.clear()
-        self._assembly.keep([release_tag(one) for one in kept])
 
     # -- looking at an image -----------------------------------------------------------------------
 
@@ -224,6 +237,13 @@ def _labels(release: Release, *, base: str) -> Mapping[str, str]:
     if release.version is not None:
         labels["modelci.tag"] = f"{release.artifact.replace(':', '=', 1)}@{release.version}"
     return {name: value for name, value in labels.items() if value}
+
+
+def _newest_first(state: TargetState) -> list[str]:
+    """Return the staged releases: those that ran, newest first, then those that never did."""
+    ran = [one.release for one in state.history]
+    order = dict.fromkeys([*ran, *sorted(state.staged, reverse=True)])
+    return [one for one in order if one in state.staged]
 
 
 def _damaged(registry: Registry, digest: str, why: str) -> str:
