@@ -108,6 +108,7 @@ class _Steps:
     def take(self, step: DeployStep) -> None:
         """Take one step and write down what came of it."""
         self._tools.checkpoint()
+        self._tools.progress.note(f"{self._target.name}: {step.kind}")
         began = self._tools.clock()
         record = partial(self._record, step, began)
         try:
@@ -123,7 +124,6 @@ class _Steps:
     def _record(self, step: DeployStep, began: float, state: StepState, detail: str) -> None:
         seconds = round(self._tools.clock() - began, 3)
         self.records.append(StepRecord(kind=step.kind, state=state, detail=detail, seconds=seconds))
-        self._tools.progress.note(f"{self._target.name}: {step.kind} {state}: {detail}")
 
     # -- the way to a staged release ---------------------------------------------------------------
 
@@ -399,7 +399,8 @@ def _say_danger(scan: FileScan) -> str:
 
 
 def _describe_health(health: Health) -> str:
-    words = [f"{health.rows:,} golden requests"]
+    golden = f"{health.rows:,} golden requests answered as at training"
+    words = [golden if health.rows else "it loads; there are no golden requests"]
     if health.worst is not None:
         words.append(f"off by at most {health.worst:.3g}")
     if health.p99_ms is not None:
