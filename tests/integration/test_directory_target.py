@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -218,7 +217,7 @@ for number in count(int(sys.argv[2])):
 
 
 @pytest.fixture
-def switcher(target: DirectoryTarget, tmp_path: Path) -> Iterator[list[str]]:
+def switcher(target: DirectoryTarget, tmp_path: Path) -> list[str]:
     for content in ("one", "two"):
         target.switch(running(stage(target, tmp_path, content)))
     return [sys.executable, "-c", SWITCHER, str(tmp_path)]
@@ -229,7 +228,9 @@ def test_killed_at_any_moment_state_and_link_come_together_again(
 ) -> None:
     for kill in range(8):
         with subprocess.Popen(
-            [*switcher, str(100_000 * (kill + 1)), os.getcwd()], stdout=subprocess.PIPE, text=True
+            [*switcher, str(100_000 * (kill + 1)), str(Path.cwd())],
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -251,9 +252,12 @@ def test_one_deploys_at_a_time_and_the_other_hears_who(
     target: DirectoryTarget, tmp_path: Path, probe: Probe
 ) -> None:
     other = DirectoryTarget(settings(tmp_path), probe=probe)
-    with target.lock():
-        with pytest.raises(TargetBusyError, match=f"process {os.getpid()}"), other.lock():
-            pass
+    with (
+        target.lock(),
+        pytest.raises(TargetBusyError, match=f"process {os.getpid()}"),
+        other.lock(),
+    ):
+        pass
     with other.lock():
         pass
 

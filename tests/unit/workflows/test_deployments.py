@@ -153,8 +153,8 @@ def test_a_table_says_what_runs_since_when_and_by_whom() -> None:
         "",
         "When                   Version   Tag        By     Why",
         (
-            "2026-01-02T03:04:05Z   v1.0.0    m#prod#1   anna   switched back from v2.0.0: 40 of 100 "
-            "requests failed"
+            "2026-01-02T03:04:05Z   v1.0.0    m#prod#1   anna   switched back from v2.0.0: 40 of "
+            "100 requests failed"
         ),
         "2026-01-02T03:04:05Z   v2.0.0    m#prod#2   anna   (not watched to the end)",
         "",
