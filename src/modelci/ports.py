@@ -478,6 +478,54 @@ class PostedRelease:
     notes: tuple[str, ...] = ()
 
 
+class DeploymentStatus(StrEnum):
+    """How far a deployment has come; an inactive one was replaced, or taken away."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What a tag brings to an environment, which several artifacts may share.
+
+    ``version`` is as people write it (v1.2.0), None where only a commit is deployed.
+    ``description`` is a line about the status, which forges cut to their size. ``log_url`` leads
+    to the run that deploys, ``environment_url`` to what is deployed.
+    """
+
+    environment: str
+    artifact: str
+    version: str | None
+    tag: str
+    sha: str
+    status: DeploymentStatus
+    description: str = ""
+    log_url: str | None = None
+    environment_url: str | None = None
+    is_production: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedDeployment:
+    """A deployment as the forge has it; ``kind`` is a deployment or a commit status.
+
+    ``action`` is created, updated or unchanged. ``seconds`` is when it got its status (Unix time),
+    ``creator`` who deployed, where the forge tells.
+    """
+
+    deployment: Deployment
+    kind: str
+    action: str
+    url: str | None = None
+    seconds: int | None = None
+    creator: str | None = None
+
+
 _NOBODY = Writer()
 _NO_FILES: Mapping[str, bytes] = {}
 
@@ -560,6 +608,21 @@ class Forge(Protocol):
 
         Raises ForgeError with what is missing: a permission, the file, or its trigger.
         """
+
+    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+        """Create the deployment of that tag to that environment, or find it again; set its status.
+
+        Its success makes inactive what the environment had of the same artifact, and of no other.
+        What was replaced and is deployed anew is another deployment. A forge that knows no
+        deployments gets a commit status.
+        """
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        """Return the deployments made last, to one environment or all, the newest first.
+
+        Raises ForgeError where the forge keeps no list of them.
 
 
 class Environments(Protocol):
