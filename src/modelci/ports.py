@@ -623,6 +623,7 @@ class Forge(Protocol):
         """Return the deployments made last, to one environment or all, the newest first.
 
         Raises ForgeError where the forge keeps no list of them.
+        """
 
 
 class Environments(Protocol):
