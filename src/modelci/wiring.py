@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from modelci.adapters.git import GitRepository
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
+    from modelci.adapters.targets.server import ServerTarget
+    from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
-    from modelci.config.model import RunConfig
+    from modelci.config.model import RequestLogConfig, RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
@@ -36,9 +38,12 @@ if TYPE_CHECKING:
     from modelci.domain.report import Report
     from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
     from modelci.render.templating import Overrides
+    from modelci.serving.settings import LogSettings
+    from modelci.serving.settings import Settings as ServingSettings
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
+    from modelci.workflows.servable import Servable
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -218,6 +223,84 @@ class App:
 
         return DvcBytes(self.git.root, remote=self.run_settings.remote)
 
+    def at(self, path: "str | Path") -> Path:
+        """Return a path that was named from where the command was started."""
+        return self._start / path
+
+    def below_top(self, path: str) -> str:
+        """Return a path that the configuration names from the top of the repository."""
+        return str((self._top or self._start) / path)
+
+    @property
+    def serve_config(self) -> "ServeConfig":
+        """How to serve: of the repository, or, for a file outside of any, of flags alone."""
+        if self._top is not None:
+            return self.configuration.config.serve
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import load
+
+        return load(None, environment=overrides(), flags=self._flags).config.serve
+
+    @property
+    def serving_settings(self) -> "ServingSettings":
+        """What the configuration says of serving, as servers are told; who may ask is in it."""
+        from modelci.adapters.ci import serve_token
+        from modelci.config.model import parse_bytes
+        from modelci.serving.settings import Settings
+
+        config = self.serve_config
+        token, file = serve_token(), config.token_file
+        settings = Settings(
+            max_body=int(parse_bytes(config.max_body)),
+            max_rows=config.max_rows,
+            timeout_seconds=config.timeout_seconds,
+            drain_seconds=config.drain_seconds,
+            threads=config.threads,
+            onnx=config.onnx,
+            token_file=None if file is None else self.below_top(file),
+            log=self._log_settings(config.log),
+        )
+        return settings.with_tokens(*([token] if token else []))
+
+    def _log_settings(self, log: "RequestLogConfig") -> "LogSettings | None":
+        from modelci.config.model import parse_bytes
+        from modelci.serving.settings import LogSettings
+
+        if log.path is None:
+            return None
+        return LogSettings(
+            path=self.below_top(log.path),
+            sample=log.sample,
+            format=log.format.value,
+            max_bytes=int(parse_bytes(log.max_bytes)),
+            keep=log.keep,
+        )
+
+    def servable(self, name: str | None, *, pull: bool) -> "Servable":
+        """Return the model that `modelci serve` is asked for, and see that it is here."""
+        from modelci.adapters.dvc.bringing import FileBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.workflows.servable import find_servable, take_file
+
+        file = None if name is None else self.at(name)
+        is_inside = file is None or (self._top is not None and file.is_relative_to(self._top))
+        if file is not None and file.is_file() and not is_inside:
+            return take_file(file)
+        if file is not None and self._top is None:
+            raise UsageError(
+                f"There is no file {file}, and no repository around it.",
+                hint="Name a model's file or a release's folder, or go into a repository.",
+            )
+        locator = Locator(self.git.root, fetch=self._fetch)
+        return find_servable(
+            name,
+            here=self._start.relative_to(self.git.root).as_posix(),
+            git=self.git,
+            reader=self.snapshots,
+            bring=FileBringer(locator, self.git.root, self.folder / "served", pull=pull),
+            config=self.configuration.config,
+        )
+
     @cached_property
     def reproducer(self) -> "CleanClone":
         """What runs a commit's pipeline again; it runs the project's code."""
@@ -297,20 +380,42 @@ class App:
 
     def target(self, name: str) -> "Target":
         """Return the target of that name."""
-        from modelci.adapters.ci import bare_environment, stage_environment
         from modelci.adapters.targets import connect
-        from modelci.adapters.targets.settings import TargetSettings
 
-        return connect(
-            TargetSettings(
-                name=name,
-                config=self.configuration.config.deploy.targets[name],
-                root=self.git.root,
-                progress=self.progress,
-                environment=stage_environment(),
-                bare=bare_environment(),
-            )
+        return connect(self._target_settings(name))
+
+    def _target_settings(self, name: str) -> "TargetSettings":
+        from modelci.adapters.ci import bare_environment, stage_environment
+        from modelci.adapters.targets.settings import TargetSettings
+        from modelci.config.model import TargetKind
+
+        deploy = self.configuration.config.deploy
+        config = deploy.targets[name]
+        serving = self.serving_settings.as_json() if config.kind is TargetKind.SERVER else {}
+        return TargetSettings(
+            name=name,
+            config=config,
+            root=self.git.root,
+            progress=self.progress,
+            environment=stage_environment(),
+            bare=bare_environment(),
+            serving=serving,
+            strategy=deploy.strategy,
         )
+
+    def server_target(self, name: str) -> "ServerTarget":
+        """Return the target of that name, which is one of processes on this machine."""
+        from modelci.adapters.targets.server import connect
+        from modelci.config.model import TargetKind
+
+        targets = self.configuration.config.deploy.targets
+        if name not in targets or targets[name].kind is not TargetKind.SERVER:
+            servers = [one for one, its in targets.items() if its.kind is TargetKind.SERVER]
+            raise UsageError(
+                f"deploy.targets has no {name!r} of kind server.",
+                hint=f"There is: {', '.join(servers) or 'none'}.",
+            )
+        return connect(self._target_settings(name))
 
     @property
     def environments(self) -> "Environments | None":

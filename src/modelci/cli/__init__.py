@@ -34,6 +34,7 @@ _COMMANDS = {
     "report": "Show how the model changed, and judge it by the gates.",
     "rollback": "Assign an older version to a stage again, and hold it there.",
     "run": "Run the pipeline: only what is out of date, and say why.",
+    "serve": "Answer requests with a model, over HTTP.",
     "site": "Make the registry a static site of plain files.",
     "unassign": "Take a stage from the version that holds it.",
     "verify": "Check that a version's bytes and origin are what was said of them.",

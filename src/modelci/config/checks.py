@@ -13,9 +13,11 @@ from modelci.config.model import (
     DataConfig,
     FairnessConfig,
     ReleaseConfig,
+    ServeConfig,
     SlicesConfig,
     TargetConfig,
     TargetKind,
+    parse_bytes,
 )
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
@@ -45,6 +47,7 @@ def find_problems(config: Config) -> Iterator[Problem]:
     yield from _each("waivers", config.waivers, _check_waiver)
     yield from _check(("release",), "release", partial(_check_release, config.release))
     yield from _check_deploy(config)
+    yield from _check(("serve",), "serve", partial(_check_serve, config.serve))
     if not config.evaluation:
         yield from _without_evaluation(config)
 
@@ -57,6 +60,25 @@ def _check(path: Path, what: str, check: Callable[[], object]) -> Iterator[Probl
         # section, is found by this path.
         key = str(error).partition(" ")[0]
         yield (*path, *key.split(".")), f"{what}: {error}"
+
+
+def _check_serve(serve: ServeConfig) -> None:
+    _refuse(not 0 <= serve.port <= 65_535, "port must be 0 to 65535")
+    for name in ("workers", "max_rows", "threads"):
+        _refuse(getattr(serve, name) < 1, f"{name} must be 1 or more")
+    _refuse(not 0 < serve.timeout_seconds < float("inf"), "timeout_seconds must be above 0")
+    _refuse(not 0 <= serve.drain_seconds < float("inf"), "drain_seconds must be 0 or more")
+    _refuse(_bytes(serve.max_body) < 1, "max_body must be a size such as 10 MB")
+    _refuse(_bytes(serve.log.max_bytes) < 1, "log.max_bytes must be a size such as 64 MB")
+    _refuse(not 0 <= serve.log.sample <= 1, "log.sample must be 0 to 1")
+    _refuse(serve.log.keep < 1, "log.keep must be 1 or more")
+
+
+def _bytes(size: int | str) -> float:
+    try:
+        return parse_bytes(size)
+    except ValueError:
+        return 0.0
 
 
 def _each(key: str, entries: Sequence[T], check: Callable[[T], object]) -> Iterator[Problem]:

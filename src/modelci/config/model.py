@@ -491,6 +491,13 @@ class SafetyConfig:
     scan: bool = True
 
 
+class LogFormat(StrEnum):
+    """What a closed file of the request log is."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLogConfig:
     """Where ``modelci serve`` writes what it was asked and answered; ``path`` is a folder.
@@ -501,14 +508,19 @@ class RequestLogConfig:
 
     path: str | None = None
     sample: float = 1.0
-    format: str = "jsonl"
+    format: LogFormat = LogFormat.JSONL
     max_bytes: int | str = "64 MB"
     keep: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeConfig:
-    """How ``modelci serve`` listens, and what a request may cost."""
+    """How ``modelci serve`` listens, and what a request may cost.
+
+    ``threads`` is what numerical libraries may use in each worker. ``drain_seconds`` is how long a
+    server that is told to end still takes requests. ``onnx`` lets ONNX Runtime answer where it has
+    been shown to answer the same. ``token_file`` holds bearer tokens, one a line.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -516,6 +528,10 @@ class ServeConfig:
     max_body: int | str = "10 MB"
     max_rows: int = 10_000
     timeout_seconds: float = 30.0
+    drain_seconds: float = 0.5
+    threads: int = 1
+    onnx: bool = False
+    token_file: str | None = None
     log: RequestLogConfig = field(default_factory=RequestLogConfig)
 
 

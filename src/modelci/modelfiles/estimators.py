@@ -89,22 +89,31 @@ class SklearnPredictor:
     flavour = FLAVOUR
 
     def __init__(self, model: Any, golden: Golden | None = None) -> None:
-        self._model = model
-        self._names = _feature_names(model)
+        self.estimator = model
+        self.names = _feature_names(model)
         self._missing = _missing_text(model)
         self._threads = threading.local()
-        self.inputs = _inputs(model, self._names, golden)
+        self.inputs = _inputs(model, self.names, golden)
         self._typed = golden is not None
         self.outputs = (_output(model),)
 
+    @property
+    def reads_matrix(self) -> bool:
+        """Whether all columns are numbers side by side, as far as the model's first step goes."""
+        first = getattr(self.estimator, "steps", [("", self.estimator)])[0][1]
+        return not hasattr(first, "transformers_")
+
     def predict(self, columns: Columns) -> Mapping[str, npt.NDArray[Any]]:
         """Return one array; ValueError where a column is missing or cannot be read."""
+        return self.answer(self._rows(columns))
+
+    def answer(self, rows: Any) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what ``predict`` does, of a table as the model reads it."""
         self._use_one_thread()
-        rows = self._rows(columns)
         output = self.outputs[0].name
         if output == PREDICTION:
-            return {output: _one_number(np.asarray(self._model.predict(rows)))}
-        found = self._model.predict_proba(rows)
+            return {output: _one_number(np.asarray(self.estimator.predict(rows)))}
+        found = self.estimator.predict_proba(rows)
         return {output: found[:, 1] if output == SCORE else found}
 
     def _use_one_thread(self) -> None:
@@ -120,11 +129,11 @@ class SklearnPredictor:
         if missing:
             raise ValueError(f"no column {', '.join(missing)}")
         arrays = {one.name: self._array(columns[one.name], one) for one in self.inputs}
-        if self._names is not None:
+        if self.names is not None:
             import pandas as pd  # noqa: PLC0415 - only for models that read columns by name
 
             return pd.DataFrame(arrays)
-        if len(arrays) == 1 and not hasattr(self._model, "n_features_in_"):
+        if len(arrays) == 1 and not hasattr(self.estimator, "n_features_in_"):
             return next(iter(arrays.values()))  # texts
         return np.column_stack(list(arrays.values()))
 

@@ -1,29 +1,17 @@
 """A model that is ready to answer: loaded, warmed up, and held to its golden requests."""
 
-import statistics
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from modelci.documents import codec
-from modelci.domain.golden import (
-    Answer,
-    Golden,
-    Health,
-    InputColumn,
-    OutputColumn,
-    Row,
-    ValueType,
-    compare_answers,
-)
+from modelci.domain.golden import Golden, Health, OutputColumn, ValueType
 from modelci.errors import DeploymentError
 from modelci.modelfiles.load import load_model
 from modelci.modelfiles.predictor import Columns, Predictor
+from modelci.modelfiles.replay import check_health
 from modelci.serving.schema import RequestSchema
 from modelci.serving.source import Source
 from modelci.serving.tensors import Answers, TensorSchema
@@ -31,7 +19,7 @@ from modelci.serving.tensors import Answers, TensorSchema
 INLINE_SECONDS = 0.01
 """What a prediction may take on the event loop; a longer one would keep other requests waiting."""
 
-_WARM_UP = 20
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,24 +52,27 @@ class ServedModel:
         return answers
 
 
-def load(source: Source, *, max_latency_ms: float | None = None) -> ServedModel:
+def load(source: Source, *, onnx: bool = False, max_latency_ms: float | None = None) -> ServedModel:
     """Load a model, warm it up and replay its golden requests.
 
+    With ``onnx`` it answers through ONNX Runtime, where that has been shown to answer the same.
     Raises ModelCIError where it cannot be loaded, and DeploymentError where it answers otherwise
     than it did when the requests were recorded, or too slowly.
     """
-    model = examine(source, max_latency_ms=max_latency_ms)
+    model = examine(source, onnx=onnx, max_latency_ms=max_latency_ms)
     if not model.health.ok:
         raise DeploymentError(
             f"{source.artifact} {source.version} is not healthy: "
             f"{'; '.join(model.health.problems)}.",
-            hint="It was trained elsewhere, or its golden requests are of another model: compare "
-            "the versions of its packages, or record them again with `modelci golden`.",
+            hint="Install the versions that it was trained with, or train it again with these. "
+            "`modelci golden` in the pipeline records what it answers.",
         )
     return model
 
 
-def examine(source: Source, *, max_latency_ms: float | None = None) -> ServedModel:
+def examine(
+    source: Source, *, onnx: bool = False, max_latency_ms: float | None = None
+) -> ServedModel:
     """Do what ``load`` does, and return a model that is not healthy as well."""
     began = time.perf_counter()
     golden = codec.read(Golden, Path(source.golden)) if source.golden else None
@@ -92,9 +83,10 @@ def examine(source: Source, *, max_latency_ms: float | None = None) -> ServedMod
         )
     path = Path(source.model)
     predictor = load_model(path, trust=source.trust, flavour=source.flavour, golden=golden)
+    if onnx:
+        predictor = _speed_up(predictor, golden)
     loaded = time.perf_counter() - began
-    health = replay(predictor, golden, max_latency_ms=max_latency_ms)
-    per_row = (health.p50_ms or INLINE_SECONDS * 1000) / 1000
+    health = check_health(lambda: predictor, golden, max_latency_ms=max_latency_ms)
     schema = RequestSchema(predictor.inputs, typed=golden is not None)
     return ServedModel(
         source=source,
@@ -104,56 +96,20 @@ def examine(source: Source, *, max_latency_ms: float | None = None) -> ServedMod
         schema=schema,
         tensors=TensorSchema(schema, predictor.outputs),
         # One row costs more than each of many: this is rather too few.
-        inline_rows=int(INLINE_SECONDS / per_row),
+        inline_rows=int(INLINE_SECONDS * 1000 / (health.p50_ms or INLINE_SECONDS * 1000)),
     )
 
 
-def replay(
-    predictor: Predictor, golden: Golden | None, *, max_latency_ms: float | None = None
-) -> Health:
-    """Ask a model its golden requests: all at once, and one by one for how long each takes."""
-    requests = golden.requests if golden else ()
-    if golden is None or not requests:
-        return Health(ok=True)
-    columns = to_columns(requests, predictor.inputs)
-    found = list(to_answers(predictor.predict(columns), predictor.outputs))
-    worst, problems = compare_answers(golden.responses, found, tolerance=golden.tolerance)
-    seconds = _time_rows(predictor, requests)
-    p50, p99 = statistics.median(seconds) * 1000, float(np.quantile(seconds, 0.99)) * 1000
-    if max_latency_ms is not None and p99 > max_latency_ms:
-        problems = (*problems, f"a row takes {p99:.1f} ms, more than {max_latency_ms:g} ms")
-    return Health(
-        ok=not problems, problems=problems, rows=len(requests), worst=worst, p50_ms=p50, p99_ms=p99
-    )
+def _speed_up(predictor: Predictor, golden: Golden | None) -> Predictor:
+    if golden is None:
+        _logger.info("Not through ONNX Runtime: without golden requests nothing proves it equal.")
+        return predictor
+    from modelci.modelfiles.onnx import speed_up  # noqa: PLC0415 - an extra, seldom asked for
 
-
-def _time_rows(predictor: Predictor, requests: Sequence[Row]) -> list[float]:
-    single = [to_columns([row], predictor.inputs) for row in requests]
-    for columns in single[:_WARM_UP]:
-        predictor.predict(columns)
-    seconds = []
-    for columns in single:
-        began = time.perf_counter()
-        predictor.predict(columns)
-        seconds.append(time.perf_counter() - began)
-    return seconds
-
-
-def to_columns(rows: Sequence[Row], inputs: Sequence[InputColumn]) -> dict[str, list[Any]]:
-    """Turn rows into columns; what a row lacks is missing."""
-    return {one.name: [row.get(one.name) for row in rows] for one in inputs}
-
-
-def to_answers(
-    found: Mapping[str, npt.NDArray[Any]], outputs: Sequence[OutputColumn]
-) -> Iterator[Answer]:
-    """Yield what a model says of each row, as golden responses have it."""
-    lists = {one.name: found[one.name].tolist() for one in outputs}
-    for values in zip(*lists.values(), strict=True):
-        yield {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in zip(lists, values, strict=True)
-        }
+    fast, why = speed_up(predictor, golden)
+    way = "Through ONNX Runtime" if fast is not predictor else "Not through ONNX Runtime"
+    _logger.info("%s: %s.", way, why)
+    return fast
 
 
 def output_names(outputs: Sequence[OutputColumn]) -> tuple[str, ...]:

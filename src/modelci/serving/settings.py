@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``timeout_seconds`` bounds each part of a request: that it comes in, is answered, and is taken.
     Beyond ``max_waiting`` requests at a time a worker says no. ``drain_seconds`` is how long a
     server that is told to end still takes requests, while it says that it is not ready.
+    ``onnx`` answers through ONNX Runtime where a model has been shown to answer the same there.
     ``token_sha256`` are the hashes of bearer tokens: with none, everyone may ask.
     """
 
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_alive_seconds: Seconds = 75.0
     drain_seconds: Annotated[float, Meta(ge=0)] = 0.5
     threads: Count = 1
+    onnx: bool = False
     token_file: str | None = None
     token_sha256: tuple[str, ...] = ()
     log: LogSettings | None = None
@@ -58,6 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return msgspec.structs.replace(
             self, token_file=None, token_sha256=(*self.token_sha256, *hashes)
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a file of settings has to hold."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     def lets_in(self, authorization: bytes | None) -> bool:
         """Whether the header ``Authorization`` holds a token that is known, or none is wanted."""

@@ -87,12 +87,6 @@ def open_file(
     )
 
 
-def golden_beside(model: Path) -> Path | None:
-    """Return the golden requests that lie beside a model: ``credit.golden.json``."""
-    path = model.with_suffix(".golden.json")
-    return path if path.is_file() else None
-
-
 def tell_switch(source: Source) -> None:
     """Log what answers now."""
     _logger.info("%s %s answers now (release %s)", source.artifact, source.version, source.release)

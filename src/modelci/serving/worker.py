@@ -66,7 +66,7 @@ def serve(
 
     ``reopen`` says what there is to serve, at the beginning and whenever it shall look again.
     """
-    model = load(reopen())
+    model = load(reopen(), onnx=settings.onnx)
     with _process(model, settings, Metrics()) as app:
         on_ready(model.source)
         _run(_run_alone(app, LocalSwitch(app, reopen), places))
@@ -76,9 +76,10 @@ def work(*, control_fd: int, requests_fd: int, metrics_fd: int, admin_fd: int | 
     """Be one of several processes, as the supervisor at the other end of ``control_fd`` says."""
     sock = socket.socket(fileno=control_fd)
     start = control.read_first(sock)
+    logging.basicConfig(level=logging.INFO, format=f"worker {start.slot}: %(message)s")
     pin_threads(start.settings.threads)
     try:
-        model = load(start.source)
+        model = load(start.source, onnx=start.settings.onnx)
     except ModelCIError as error:
         sock.sendall(control.encode(control.failed(error)))
         return error.exit_code
@@ -218,7 +219,8 @@ class LocalSwitch:
             return Done(health=model.health)
 
     def _load(self, folder: Path | None) -> ServedModel:
-        return load(self._reopen() if folder is None else open_release(folder))
+        source = self._reopen() if folder is None else open_release(folder)
+        return load(source, onnx=self._app.settings.onnx)
 
 
 class Member:
@@ -262,7 +264,7 @@ class Member:
 
     async def _prepare(self, source: Source) -> Done:
         try:
-            self._prepared = await asyncio.to_thread(load, source)
+            self._prepared = await asyncio.to_thread(load, source, onnx=self._app.settings.onnx)
         except ModelCIError as error:
             return control.failed(error)
         return Done(health=self._prepared.health)

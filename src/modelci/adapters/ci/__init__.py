@@ -14,8 +14,8 @@ _SECRETS = frozenset(
     ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
     CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
-    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN
-    MODELCI_WEBHOOK_SECRET""".split()
+    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_SERVE_TOKEN
+    MODELCI_TOKEN MODELCI_WEBHOOK_SECRET""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -71,6 +71,11 @@ def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github"
     if kind == "gitea" and gitea.runs_us(environ):
         names = (*names, "GITHUB_TOKEN")
     return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def serve_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the bearer token that `modelci serve` asks of its clients, None where it asks none."""
+    return environ.get("MODELCI_SERVE_TOKEN") or None
 
 
 def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:

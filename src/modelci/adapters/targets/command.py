@@ -58,7 +58,7 @@ class CommandTarget:
     def __init__(self, settings: TargetSettings) -> None:
         self.name = settings.name
         self._settings = settings
-        self._shelves = Shelves(settings)
+        self._shelves = Shelves(settings.name, settings.path)
 
     def lock(self) -> AbstractContextManager[None]:
         """Lock the folder that remembers what runs."""

@@ -37,7 +37,7 @@ class DirectoryTarget:
         self.name = settings.name
         self._settings = settings
         self._probe = probe
-        self._shelves = Shelves(settings)
+        self._shelves = Shelves(settings.name, settings.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

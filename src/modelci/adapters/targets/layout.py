@@ -326,15 +326,17 @@ def now() -> str:
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
 
-def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all; once this returns, it outlives a power cut."""
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+    """Write a file whole or not at all; with ``sync`` it outlives a power cut from then on."""
     part = path.with_name(f".{path.name}.part")
     with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     part.replace(path)
-    _sync(path.parent)
+    if sync:
+        _sync(path.parent)
 
 
 def _told_last(ran: Sequence[Running]) -> Iterator[Running]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from modelci.config.model import TargetConfig
+from modelci.config.model import StrategyConfig, TargetConfig
 from modelci.ports import Progress
 
 
@@ -14,7 +15,8 @@ class TargetSettings:
 
     ``root`` is the top of the repository, from which relative paths and commands start.
     ``environment`` is what a project's own commands may see, ``bare`` what a process that loads a
-    model may: neither holds a token.
+    model may: neither holds a token. ``serving`` are the settings of ``modelci.serving``;
+    ``strategy`` is that of targets that have none of their own.
     """
 
     name: str
@@ -23,6 +25,8 @@ class TargetSettings:
     progress: Progress
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     bare: Mapping[str, str] = field(default_factory=dict, repr=False)
+    serving: Mapping[str, Any] = field(default_factory=dict)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
 
     @property
     def path(self) -> Path:

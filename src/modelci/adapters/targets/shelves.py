@@ -9,10 +9,10 @@ An artifact's folder is named as in tags (``dir=name``), with ``%2F`` for a slas
 """
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 from modelci.adapters.targets.layout import Layout
-from modelci.adapters.targets.settings import TargetSettings
 from modelci.domain.deployment import Release, Running
 from modelci.errors import DeploymentError
 
@@ -20,9 +20,9 @@ from modelci.errors import DeploymentError
 class Shelves:
     """The layouts of a target's artifacts; its folder need not exist yet."""
 
-    def __init__(self, settings: TargetSettings) -> None:
-        self._name = settings.name
-        self._path = settings.path
+    def __init__(self, name: str, path: Path) -> None:
+        self._name = name
+        self._path = path
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep others from deploying any artifact here meanwhile."""
