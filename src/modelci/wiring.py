@@ -503,9 +503,15 @@ class App:
     @property
     def announce(self) -> "Announce":
         """Tells the forge how a deployment stands, where one is known."""
+        from modelci.render.deployments import headline
+        from modelci.workflows.announce import announce
         from modelci.workflows.deploy_plan import tell_nobody
 
-        return tell_nobody
+        if not self.has_forge():
+            return tell_nobody
+        return lambda deployment: announce(
+            deployment, forge=self.forge, describe=headline, progress=self.progress
+        )
 
     def deploy(self, wanted: "Wanted", name: str) -> "Deployment":
         """Bring what is wanted to a target, and remember what came of it."""
