@@ -242,9 +242,7 @@ def running(
     metrics = Metrics()
     engine = Engine(metrics, seconds=settings.timeout_seconds)
     log = RequestLog(settings.log, metrics) if settings.log else None
-    app = ServingApp(
-        model or served(), settings=settings, metrics=metrics, engine=engine, log=log
-    )
+    app = ServingApp(model or served(), settings=settings, metrics=metrics, engine=engine, log=log)
     server = DrainingServer(app, settings)
     sock = socket.create_server(("127.0.0.1", 0))
     port = sock.getsockname()[1]

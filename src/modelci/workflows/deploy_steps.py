@@ -56,7 +56,7 @@ def take(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
             steps.end_trial()
         raise
     else:
-        steps.clean_up()
+        forget_work(job, gathered)
     return replace(
         document,
         outcome=outcome,
@@ -69,6 +69,17 @@ def take(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
         hint=error.hint if error else None,
         notes=(*document.notes, *steps.notes),
     )
+
+
+def forget_work(job: Job, gathered: Gathered) -> None:
+    """Remove what was fetched: the target has it."""
+    shutil.rmtree(_work(job, gathered), ignore_errors=True)
+
+
+def _work(job: Job, gathered: Gathered) -> Path:
+    """Return where a release is put together; a run that was killed there is gone on with."""
+    folder = job.tools.folder / "deploy" / job.tools.target.name
+    return folder / quote(gathered.order.artifact, safe="") / gathered.recipe.id
 
 
 class _SkippedError(Exception):
@@ -127,14 +138,12 @@ class _Steps:
 
     # -- the way to a staged release ---------------------------------------------------------------
 
-    @property
-    def _work(self) -> Path:
-        folder = self._tools.folder / "deploy" / self._target.name
-        return folder / quote(self._order.artifact, safe="") / self._recipe.id
-
     def _fetch(self, _step: DeployStep) -> str:
-        self._clear(besides=self._work.name)
-        self._fetched = fetch_release(self._recipe, self._work, self._tools.source)
+        work = _work(self._job, self._gathered)
+        for left in work.parent.glob("*"):
+            if left != work:  # of another release, whose deployment was given up
+                shutil.rmtree(left, ignore_errors=True)
+        self._fetched = fetch_release(self._recipe, work, self._tools.source)
         size = sum(one.size or 0 for one in self._fetched.files)
         return f"{self._recipe.model.path}, {size:,} bytes"
 
@@ -359,15 +368,6 @@ class _Steps:
         if self._is_tried and self._release is not None:
             self._target.try_out(self._release, share=0.0, shadow=False)
             self._is_tried = False
-
-    def clean_up(self) -> None:
-        """Remove what was fetched: the target has it."""
-        self._clear(besides=None)
-
-    def _clear(self, *, besides: str | None) -> None:
-        for left in self._work.parent.glob("*"):
-            if left.name != besides:
-                shutil.rmtree(left, ignore_errors=True)
 
     # -- what earlier steps, or runs, have made ----------------------------------------------------
 

@@ -35,7 +35,10 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def line(number: int) -> bytes:
-    return json.dumps({"id": str(number), "x": number, "time": "2026-01-01T00:00:00.5Z"}).encode() + b"\n"
+    return (
+        json.dumps({"id": str(number), "x": number, "time": "2026-01-01T00:00:00.5Z"}).encode()
+        + b"\n"
+    )
 
 
 # Files.
@@ -288,9 +291,7 @@ def test_a_share_of_the_requests_is_logged(tmp_path: Path, metrics: Metrics) -> 
     assert [one["id"] for one in lines(tmp_path)] == ["a", "c"]
 
 
-def test_what_finds_no_room_is_counted_and_not_waited_for(
-    tmp_path: Path, metrics: Metrics
-) -> None:
+def test_what_finds_no_room_is_counted_and_not_waited_for(tmp_path: Path, metrics: Metrics) -> None:
     log = RequestLog(settings(tmp_path), metrics)
     rows = MAX_WAITING_ROWS + 1
     began = time.monotonic()
