@@ -232,7 +232,8 @@ class Site:
         return self.target().read("credit")
 
 
-def go_on(_call: str) -> None: ...
+def go_on(call: str, /) -> None:
+    """Let the target do it."""
 
 
 class Spied:
