@@ -285,8 +285,9 @@ class Pipeline(Protocol):
     def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
         """Return those tracked files that the DVC remote lacks, by hash and without download.
 
-        A folder is there if its list is, and every file in it. Returns None where no remote is
-        set. Raises PipelineError where it does not answer.
+        A folder is there if its list is, and every file in it. A remote that is a folder which does
+        not exist lacks everything. Returns None where no remote is set. Raises PipelineError where
+        it does not answer.
         """
 
     def push(self, *, progress: Progress, record: bool = True) -> int:
@@ -490,7 +491,7 @@ class DeploymentStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class ForgeDeployment:
     """What a tag brings to an environment, which several artifacts may share.
 
     ``version`` is as people write it (v1.2.0), None where only a commit is deployed.
@@ -518,7 +519,7 @@ class PostedDeployment:
     ``creator`` who deployed, where the forge tells.
     """
 
-    deployment: Deployment
+    deployment: ForgeDeployment
     kind: str
     action: str
     url: str | None = None
@@ -609,7 +610,7 @@ class Forge(Protocol):
         Raises ForgeError with what is missing: a permission, the file, or its trigger.
         """
 
-    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
         """Create the deployment of that tag to that environment, or find it again; set its status.
 
         Its success makes inactive what the environment had of the same artifact, and of no other.

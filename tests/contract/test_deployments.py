@@ -23,7 +23,7 @@ from modelci.adapters.forge.gitlab import GitLabForge
 from modelci.adapters.forge.http import ForgeClient, Judge
 from modelci.adapters.forge.local import LocalForge
 from modelci.errors import ForgeDeniedError, ForgeError
-from modelci.ports import Deployment, DeploymentStatus, Forge, PostedDeployment
+from modelci.ports import DeploymentStatus, Forge, ForgeDeployment, PostedDeployment
 
 SHA = "a" * 40
 OTHER_SHA = "b" * 40
@@ -168,9 +168,9 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 listing = pytest.mark.parametrize("host", LISTING, indirect=True)
 
 
-def make(tag: str = "credit@v1.0.0", status: DeploymentStatus = SUCCESS) -> Deployment:
+def make(tag: str = "credit@v1.0.0", status: DeploymentStatus = SUCCESS) -> ForgeDeployment:
     artifact, _, version = tag.replace("#", "@", 1).partition("@")
-    return Deployment(
+    return ForgeDeployment(
         environment="prod",
         artifact=artifact.replace("=", ":", 1),
         version=version if version.startswith("v") else None,

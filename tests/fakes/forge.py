@@ -13,7 +13,7 @@ from modelci.config.model import CommentMode
 from modelci.errors import ForgeDeniedError, ForgeError, UsageError
 from modelci.ports import (
     Check,
-    Deployment,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
     PostedDeployment,
@@ -151,7 +151,7 @@ class FakeForge:
         self._refuse("dispatch")
         self.dispatches.append((workflow, tag, dict(inputs)))
 
-    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
         self._refuse("set_deployment")
         return deploying.set_deployment(_Deployments(forge=self), deployment)
 
@@ -221,17 +221,17 @@ class _Deployments:
             if environment in {None, known.environment} and artifact in {None, known.artifact}:
                 yield one
 
-    def keeps(self, wanted: Deployment) -> Deployment:
+    def keeps(self, wanted: ForgeDeployment) -> ForgeDeployment:
         return wanted
 
-    def create(self, wanted: Deployment) -> Known:
+    def create(self, wanted: ForgeDeployment) -> Known:
         number = len(self.forge.deployed) + 1
         url = f"https://forge.example/deployments/{number}"
         made = Known(key=number, deployment=wanted, url=url, creator=self.forge.login)
         self.forge.deployed.insert(0, made)
         return made
 
-    def update(self, known: Known, wanted: Deployment) -> Known:
+    def update(self, known: Known, wanted: ForgeDeployment) -> Known:
         made = replace(known, deployment=wanted)
         self.forge.deployed = [made if one == known else one for one in self.forge.deployed]
         return made

@@ -387,7 +387,8 @@ def test_what_is_allowed_is_kept_in_the_tag_with_who(site: Site) -> None:
     site.promote(clone, settings=settings, rules=Rules(allowed="Hotfix #1"))
     said = git(site.bare, "tag", "--list", "--format=%(contents:trailers)", "m#prod#1")
     assert "Modelci-Allowed: Hotfix #1\n" in said + "\n"
-    assert "Modelci-Allowed-By: Test Author <author@example.com>" in said
+    assert "Modelci-Allowed-By: Test Author <author@example.com>\n" in said
+    assert "Modelci-Allowed-Rules: stage-order" in said.splitlines()
 
 
 def test_the_plan_of_a_dry_run_is_what_is_done(site: Site) -> None:

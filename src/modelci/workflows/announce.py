@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 from modelci.domain.deployment import Deployment, DeployOutcome
 from modelci.errors import ModelCIError
-from modelci.ports import Deployment as ForgeDeployment
-from modelci.ports import DeploymentStatus, Forge, Progress
+from modelci.ports import DeploymentStatus, Forge, ForgeDeployment, Progress
 
 _STATUSES = {
     DeployOutcome.PLANNED: DeploymentStatus.IN_PROGRESS,

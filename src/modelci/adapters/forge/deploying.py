@@ -11,7 +11,7 @@ from itertools import chain, count, islice
 from typing import Protocol
 
 from modelci.adapters.forge.failures import LookAgainError
-from modelci.ports import Deployment, DeploymentStatus, PostedDeployment
+from modelci.ports import DeploymentStatus, ForgeDeployment, PostedDeployment
 
 KIND = "deployment"
 ENOUGH = 3
@@ -23,7 +23,7 @@ class Known:
     """A deployment that a forge has; ``key`` is what its store finds it by."""
 
     key: int
-    deployment: Deployment
+    deployment: ForgeDeployment
     url: str | None = None
     seconds: int | None = None
     creator: str | None = None
@@ -53,20 +53,20 @@ class Store(Protocol):
         None stands for all of them. More is asked for only as more is taken.
         """
 
-    def keeps(self, wanted: Deployment) -> Deployment:
+    def keeps(self, wanted: ForgeDeployment) -> ForgeDeployment:
         """Return as much of a deployment as the forge keeps."""
 
-    def create(self, wanted: Deployment) -> Known:
+    def create(self, wanted: ForgeDeployment) -> Known:
         """Create the deployment with its status."""
 
-    def update(self, known: Known, wanted: Deployment) -> Known:
+    def update(self, known: Known, wanted: ForgeDeployment) -> Known:
         """Set the status, as far as the forge lets it follow the present one."""
 
     def wait(self, error: LookAgainError, *, tries: int) -> None:
         """Pause before looking again."""
 
 
-def set_deployment(store: Store, wanted: Deployment) -> PostedDeployment:
+def set_deployment(store: Store, wanted: ForgeDeployment) -> PostedDeployment:
     """Bring the deployment about, whatever an earlier run has left of it."""
     wanted = store.keeps(wanted)
     for tries in count():
@@ -93,7 +93,7 @@ def clip(text: str, max_bytes: int) -> str:
     return data[: max_bytes - len("…".encode())].decode(errors="ignore") + "…"
 
 
-def _bring(store: Store, wanted: Deployment) -> PostedDeployment:
+def _bring(store: Store, wanted: ForgeDeployment) -> PostedDeployment:
     past = store.history(wanted.environment, wanted.artifact)
     known, running = _find(past, wanted)
     if known is None:
@@ -108,7 +108,7 @@ def _bring(store: Store, wanted: Deployment) -> PostedDeployment:
     return posted
 
 
-def _find(past: Iterator[Known], wanted: Deployment) -> tuple[Known | None, tuple[Known, ...]]:
+def _find(past: Iterator[Known], wanted: ForgeDeployment) -> tuple[Known | None, tuple[Known, ...]]:
     """Look for the deployment up to what runs since; return that, too, where it was met."""
     for one in past:
         if (one.deployment.tag, one.deployment.sha) == (wanted.tag, wanted.sha):
@@ -133,5 +133,5 @@ def _retire(store: Store, past: Iterator[Known], *, by: str) -> None:
             return
 
 
-def _status(one: Deployment) -> tuple[object, ...]:
+def _status(one: ForgeDeployment) -> tuple[object, ...]:
     return one.status, one.description, one.log_url, one.environment_url

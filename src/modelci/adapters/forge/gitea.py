@@ -27,7 +27,7 @@ from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, UsageError
 from modelci.ports import (
     Check,
     CheckStatus,
-    Deployment,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
     PostedDeployment,
@@ -255,7 +255,7 @@ class GiteaForge:
         ref = f"refs/tags/{tag}"  # a plain name is a branch's
         dispatching.dispatch(self._client, self._root, workflow, ref=ref, inputs=inputs)
 
-    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
         """Set a commit status: there are no deployments."""
         return gitea_deployments.set_deployment(self._client, self._root, deployment)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from modelci.adapters.forge.deploying import clip
 from modelci.adapters.forge.http import ForgeClient
-from modelci.ports import Deployment, DeploymentStatus, PostedDeployment
+from modelci.ports import DeploymentStatus, ForgeDeployment, PostedDeployment
 
 KIND = "commit status"
 PAGE = 50
@@ -29,7 +29,7 @@ class _Status(msgspec.Struct):
     target_url: str = ""
 
 
-def set_deployment(client: ForgeClient, root: str, wanted: Deployment) -> PostedDeployment:
+def set_deployment(client: ForgeClient, root: str, wanted: ForgeDeployment) -> PostedDeployment:
     """Set the status of the deployed commit, unless it says so already."""
     path = f"{root}/statuses/{quote(wanted.sha, safe='')}"
     new = _describe(wanted)
@@ -53,7 +53,7 @@ def set_deployment(client: ForgeClient, root: str, wanted: Deployment) -> Posted
     )
 
 
-def _describe(wanted: Deployment) -> _Status:
+def _describe(wanted: ForgeDeployment) -> _Status:
     """Return the status, whose context has the artifact: a commit may bring several."""
     said = ": ".join(filter(None, [wanted.tag, wanted.description]))
     return _Status(

@@ -23,7 +23,7 @@ from modelci.config.model import CommentMode
 from modelci.errors import ConfigError, ForgeDeniedError
 from modelci.ports import (
     Check,
-    Deployment,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
     PostedDeployment,
@@ -182,7 +182,7 @@ class GitHubForge:
         """Start a workflow that has the trigger ``workflow_dispatch``."""
         dispatching.dispatch(self._client, self._root, workflow, ref=tag, inputs=inputs)
 
-    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
         """Keep the rules of ``deploying``, with GitHub's deployments and their statuses."""
         store = GitHubDeployments(self._client, self._root, pages=self._pages)
         return deploying.set_deployment(store, deployment)

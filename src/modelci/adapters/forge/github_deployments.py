@@ -13,7 +13,7 @@ from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.github_identity import User
 from modelci.adapters.forge.http import ForgeClient
 from modelci.errors import ForgeError
-from modelci.ports import Deployment, DeploymentStatus
+from modelci.ports import DeploymentStatus, ForgeDeployment
 
 TASK = "deploy:modelci"
 """Tells ours from those that GitHub makes for a workflow's job with an ``environment:``."""
@@ -77,11 +77,11 @@ class GitHubDeployments:
                 statuses = self._client.decode(reply, list[_Status])
                 yield self._describe(one, max(statuses, key=lambda status: status.id, default=None))
 
-    def keeps(self, wanted: Deployment) -> Deployment:
+    def keeps(self, wanted: ForgeDeployment) -> ForgeDeployment:
         """Cut the description to what GitHub takes."""
         return replace(wanted, description=clip(wanted.description, MAX_DESCRIPTION_BYTES))
 
-    def create(self, wanted: Deployment) -> Known:
+    def create(self, wanted: ForgeDeployment) -> Known:
         """Create the deployment of a tag that is where we take it to be."""
         try:
             reply = self._client.send(
@@ -99,7 +99,7 @@ class GitHubDeployments:
             self._refuse(made, wanted)
         return self._describe(made, self._post(made.id, wanted))
 
-    def update(self, known: Known, wanted: Deployment) -> Known:
+    def update(self, known: Known, wanted: ForgeDeployment) -> Known:
         """Add a status: the newest counts."""
         status = self._post(known.key, wanted)
         return replace(known, deployment=wanted, seconds=int(status.created_at.timestamp()))
@@ -125,7 +125,7 @@ class GitHubDeployments:
             if not following:
                 return
 
-    def _post(self, number: int, wanted: Deployment) -> _Status:
+    def _post(self, number: int, wanted: ForgeDeployment) -> _Status:
         body = {
             "state": wanted.status.value,
             "description": wanted.description,
@@ -138,7 +138,7 @@ class GitHubDeployments:
             self._client.send("POST", path, body, needs=self._needs), _Status
         )
 
-    def _refuse(self, made: _Deployment, wanted: Deployment) -> None:
+    def _refuse(self, made: _Deployment, wanted: ForgeDeployment) -> None:
         """End a deployment that GitHub made of another commit."""
         said = f"The tag is at {made.sha[:7]}, and {wanted.sha[:7]} was to be deployed"
         self._post(made.id, replace(wanted, status=DeploymentStatus.ERROR, description=said))
@@ -148,7 +148,7 @@ class GitHubDeployments:
         )
 
     def _describe(self, found: _Deployment, status: _Status | None) -> Known:
-        deployment = Deployment(
+        deployment = ForgeDeployment(
             environment=found.environment,
             artifact=found.told("artifact") or "",
             version=found.told("version"),
@@ -169,7 +169,7 @@ class GitHubDeployments:
         )
 
 
-def _describe_new(wanted: Deployment) -> dict[str, object]:
+def _describe_new(wanted: ForgeDeployment) -> dict[str, object]:
     name = f"{wanted.artifact} {wanted.version or wanted.sha[:7]}"
     return {
         "ref": wanted.tag,

@@ -35,7 +35,7 @@ from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, pos
 from modelci.ports import (
     Check,
     CheckStatus,
-    Deployment,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
     PostedDeployment,
@@ -301,7 +301,7 @@ class GitLabForge:
             "`rules: [{if: $CI_COMMIT_TAG}]`.",
         )
 
-    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
         """Keep the rules of ``deploying``, as far as GitLab's deployments go."""
         return deploying.set_deployment(self._deployments, deployment)
 

@@ -11,7 +11,7 @@ from modelci.adapters.forge.deploying import Known
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.domain.tags import TagName
 from modelci.errors import ForgeError
-from modelci.ports import Deployment, DeploymentStatus
+from modelci.ports import DeploymentStatus, ForgeDeployment
 
 if TYPE_CHECKING:
     from modelci.adapters.forge.gitlab import GitLabForge
@@ -88,7 +88,7 @@ class GitLabDeployments:
                 replaced.add(place)
             yield known
 
-    def keeps(self, wanted: Deployment) -> Deployment:
+    def keeps(self, wanted: ForgeDeployment) -> ForgeDeployment:
         """Leave the status as GitLab knows it, without what it has no place for."""
         return replace(
             wanted,
@@ -98,7 +98,7 @@ class GitLabDeployments:
             environment_url=None,
         )
 
-    def create(self, wanted: Deployment) -> Known:
+    def create(self, wanted: ForgeDeployment) -> Known:
         """Create the deployment, and the environment where there is none of that name."""
         body = {
             "environment": wanted.environment,
@@ -118,7 +118,7 @@ class GitLabDeployments:
             ) from error
         return replace(self._describe(made, None), deployment=wanted)
 
-    def update(self, known: Known, wanted: Deployment) -> Known:
+    def update(self, known: Known, wanted: ForgeDeployment) -> Known:
         """Set the status; one that has ended waits for how it ends this time."""
         if wanted.status is DeploymentStatus.IN_PROGRESS:
             return known
@@ -132,7 +132,7 @@ class GitLabDeployments:
 
     def _describe(self, found: _Deployment, name: TagName | None) -> Known:
         place = found.environment
-        deployment = Deployment(
+        deployment = ForgeDeployment(
             environment=place.name if place else "",
             artifact=name.artifact if name else "",
             version=f"v{name.version}" if name and name.version else None,

@@ -37,7 +37,7 @@ from modelci.config.model import CommentMode
 from modelci.errors import ConfigError, ForgeError, UsageError
 from modelci.ports import (
     Check,
-    Deployment,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
     PostedDeployment,
@@ -262,7 +262,7 @@ class LocalForge:
         text = msgspec.json.encode({"workflow": workflow, "tag": tag, "inputs": dict(inputs)})
         self.write(path, msgspec.json.format(text) + b"\n")
 
-    def set_deployment(self, deployment: Deployment) -> PostedDeployment:
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
         """Write ``deployments/ENVIRONMENT.json``, by the rules of ``deploying``."""
         return deploying.set_deployment(self._deployments, deployment)
 

@@ -11,7 +11,7 @@ import msgspec
 from modelci.adapters.forge.deploying import Known
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.errors import ForgeError
-from modelci.ports import Deployment, DeploymentStatus
+from modelci.ports import DeploymentStatus, ForgeDeployment
 
 if TYPE_CHECKING:
     from modelci.adapters.forge.local import LocalForge
@@ -23,7 +23,7 @@ MAX_ENTRIES = 100
 class _Entry(msgspec.Struct):
     id: int
     set_at: datetime
-    deployment: Deployment
+    deployment: ForgeDeployment
 
 
 class LocalDeployments:
@@ -57,12 +57,12 @@ class LocalDeployments:
                     seconds=int(one.set_at.timestamp()),
                 )
 
-    def keeps(self, wanted: Deployment) -> Deployment:
+    def keeps(self, wanted: ForgeDeployment) -> ForgeDeployment:
         """Keep all of it, with a description that UTF-8 can hold."""
         text = wanted.description.encode("utf-8", "replace").decode()
         return replace(wanted, description=text)
 
-    def create(self, wanted: Deployment) -> Known:
+    def create(self, wanted: ForgeDeployment) -> Known:
         """Put an entry on top; the oldest go."""
         path = self._path(wanted.environment)
         entries = self._read(path)
@@ -76,7 +76,7 @@ class LocalDeployments:
         ]
         return self._write(path, kept, new)
 
-    def update(self, known: Known, wanted: Deployment) -> Known:
+    def update(self, known: Known, wanted: ForgeDeployment) -> Known:
         """Rewrite an entry."""
         path = self._path(wanted.environment)
         new = self._entry(wanted, key=known.key)
@@ -88,7 +88,7 @@ class LocalDeployments:
         """Never wait: a file is written or it is not."""
         raise error
 
-    def _entry(self, wanted: Deployment, *, key: int) -> _Entry:
+    def _entry(self, wanted: ForgeDeployment, *, key: int) -> _Entry:
         now = datetime.fromtimestamp(int(self._clock()), UTC)
         return _Entry(id=key, set_at=now, deployment=wanted)
 
