@@ -69,10 +69,16 @@ def score(row: Row, slope: float) -> float:
     return 1 / (1 + math.exp(-(slope * amount / 1000 + (40 if age is None else age) / 100 - code)))
 
 
+def _column(name: str, kind: int) -> Any:
+    return helper.make_tensor_value_info(name, kind, [None, 1])
+
+
+def _constant(name: str, value: float) -> Any:
+    return helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+
+
 def onnx_model(slope: float) -> bytes:
     """Return that model as ONNX: a column an input, two probabilities out."""
-    column = lambda name, kind: helper.make_tensor_value_info(name, kind, [None, 1])  # noqa: E731
-    number = lambda name, value: helper.make_tensor(name, TensorProto.FLOAT, [], [value])  # noqa: E731
     nodes = [
         helper.make_node("IsNaN", ["age"], ["gap"]),
         helper.make_node("Where", ["gap", "forty", "age"], ["aged"]),
@@ -97,16 +103,16 @@ def onnx_model(slope: float) -> bytes:
         nodes,
         "credit",
         [
-            column("amount", TensorProto.FLOAT),
-            column("age", TensorProto.FLOAT),
-            column("purpose", TensorProto.STRING),
+            _column("amount", TensorProto.FLOAT),
+            _column("age", TensorProto.FLOAT),
+            _column("purpose", TensorProto.STRING),
         ],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
         [
-            number("forty", 40.0),
-            number("percent", 0.01),
-            number("slope", slope / 1000),
-            number("one", 1.0),
+            _constant("forty", 40.0),
+            _constant("percent", 0.01),
+            _constant("slope", slope / 1000),
+            _constant("one", 1.0),
         ],
     )
     domains = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
@@ -118,7 +124,7 @@ def onnx_model(slope: float) -> bytes:
 def write_release(
     folder: Path, *, version: str = "v1.0.0", slope: float = 1.0, said: float | None = None
 ) -> Release:
-    """Write a release's folder; ``said`` is the slope by which its golden requests were answered."""
+    """Write a release's folder; ``said`` is the slope that its golden requests were answered by."""
     model = folder / "model" / "credit.onnx"
     model.parent.mkdir(parents=True)
     model.write_bytes(onnx_model(slope))
@@ -176,7 +182,9 @@ class FakePredictor:
             time.sleep(self.seconds)
         if self.error is not None:
             raise self.error
-        return self.says or {"score": np.array(columns["amount"], dtype=np.float64)}
+        if self.says is not None:
+            return self.says
+        return {"score": np.array(columns["amount"], dtype=np.float64)}
 
 
 SOURCE = Source(artifact="credit", version="v1.0.0", release="v1.0.0-0", model="m", sha256="0")

@@ -1,5 +1,4 @@
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.fakes.serving import FakePredictor, named, served
 
 from modelci.domain.golden import InputColumn, OutputColumn, ValueType
 from modelci.errors import ConfigError
@@ -19,7 +19,6 @@ from modelci.serving.metrics import DROPPED, LOGGED, Metrics
 from modelci.serving.requestlog import MAX_WAITING_ROWS, LogShape, RequestLog
 from modelci.serving.schema import Batch
 from modelci.serving.settings import LogSettings
-from tests.fakes.serving import FakePredictor, named, served
 
 NUMBERS = {"id": ValueType.STRING, "x": ValueType.NUMBER}
 NOON = 1_767_268_800.25  # 2026-01-01T12:00:00.25Z
@@ -205,7 +204,7 @@ def metrics() -> Metrics:
 
 
 def batch(*amounts: float, **changes: Any) -> Batch:
-    columns = {
+    columns: dict[str, Any] = {
         "amount": list(amounts),
         "age": np.array([np.nan] * len(amounts)),
         "purpose": ["car"] * len(amounts),
@@ -325,4 +324,3 @@ def test_it_is_written_while_it_goes_on(tmp_path: Path, metrics: Metrics) -> Non
         time.sleep(0.02)
     assert len(lines(tmp_path)) == 1
     log.close()
-    assert os.listdir(tmp_path)

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
+from tests.fakes.serving import write_release
 
 from modelci.documents import codec
 from modelci.domain.deployment import Release
 from modelci.errors import ConfigError, DeploymentError
 from modelci.serving.source import open_file, open_release
-from tests.fakes.serving import write_release
 
 
 @pytest.fixture
