@@ -32,7 +32,9 @@ def examine(data: bytes, trusted: Collection[str], *, max_bytes: int) -> Examine
             members = read_members(archive, max_bytes=max_bytes)
         schema = json.loads(members[SCHEMA])
         _check_protocol(schema.get("protocol"))
+        known: dict[object, tuple[object, ...]] = {}
         for node in _nodes(schema):
+            _check_identity(node, known)
             _examine_node(node, members, frozenset(trusted), found, max_bytes)
     except RefusedError as error:
         found.add(error.finding)
@@ -57,6 +59,15 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
             waiting += part.values()
             if isinstance(part.get("__loader__"), str):
                 yield part
+
+
+def _check_identity(node: Mapping[str, Any], known: dict[object, tuple[object, ...]]) -> None:
+    """Refuse two things of one id: skops would put the first in the place of the second."""
+    if node["__loader__"] == "CachedNode" or "__id__" not in node:
+        return
+    what = (node["__loader__"], node.get("__module__"), node.get("__class__"))
+    if known.setdefault(node["__id__"], what) != what:
+        raise RefusedError(Danger.MALFORMED, SCHEMA, f"two things have the id {node['__id__']}")
 
 
 def _examine_node(
