@@ -14,8 +14,9 @@ from modelci.domain.deployment import (
     StepState,
 )
 from modelci.domain.provenance import CheckState
+from modelci.domain.wording import counted
 from modelci.render.escape import PROSE_LIMIT, code, prose, table_row, terminal, web_address
-from modelci.render.quantities import ABSENT, counted, duration
+from modelci.render.quantities import ABSENT, duration
 from modelci.render.registry import BOLD, paint, plain_lines, table
 
 _MOST_HISTORY = 5
