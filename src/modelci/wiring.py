@@ -514,11 +514,25 @@ class App:
             deployment, forge=self.forge, describe=headline, progress=self.progress
         )
 
-    def deploy(self, wanted: "Wanted", name: str) -> "Deployment":
-        """Bring what is wanted to a target, and remember what came of it."""
+    def deploy(
+        self,
+        wanted: "Wanted",
+        name: str,
+        *,
+        strategy: "Strategy | None" = None,
+        allowed: str | None = None,
+        dry_run: bool = False,
+    ) -> "Deployment":
+        """Bring what is wanted to a target, and remember what came of it.
+
+        A signal that ends us interrupts it, so that a trial ends.
+        """
+        from modelci.adapters.dvc.commands import ending_signals_interrupt
         from modelci.workflows.deploy import deploy
 
-        done = deploy(self.deployment(wanted, name))
+        job = self.deployment(wanted, name, strategy=strategy, allowed=allowed)
+        with ending_signals_interrupt():
+            done = deploy(job, dry_run=dry_run)
         self.deployed.append(done)
         return done
 

@@ -314,7 +314,7 @@ def test_a_target_that_divides_no_traffic_takes_no_canary(site: World) -> None:
     assert "a directory divides no traffic" in refused.err
 
 
-# -- a server that follows ---------------------------------------------------------------------------
+# -- a server that follows -----------------------------------------------------------------------
 
 
 class Server:
@@ -398,7 +398,7 @@ def hook(port: int, secret: str) -> int:
     return status
 
 
-# -- a real model --------------------------------------------------------------------------------------
+# -- a real model --------------------------------------------------------------------------------
 
 TRAINING = """\
 import json
