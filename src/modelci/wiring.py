@@ -1,11 +1,10 @@
 """The composition root: builds adapters on demand, imports them no earlier, and nothing else."""
 
+import os.path
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelci import __version__
@@ -13,6 +12,7 @@ from modelci.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from modelci.adapters.bell import Bell
     from modelci.adapters.datasets import DatasetReader
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.dvc.stored import DvcBytes
     from modelci.adapters.git import GitRepository
+    from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
     from modelci.adapters.targets.server import ServerTarget
@@ -55,10 +56,11 @@ class App:
 
     version = __version__
 
-    def __init__(self, start: Path, *, quiet: bool = False) -> None:
-        self._start = start
+    def __init__(self, start: str, *, quiet: bool = False) -> None:
+        self._start = start  # absolute; text, as `modelci registry` answers before pathlib loads
         self._quiet = quiet
         self._flags: dict[str, object] = {}
+        self._listing: Listing | None = None
 
     def set_flags(self, flags: Mapping[str, object]) -> None:
         """Remember the flags that override the configuration (by dotted key; None: not given)."""
@@ -66,18 +68,22 @@ class App:
 
     def targets(self, names: "Sequence[str]") -> tuple[str, ...]:
         """Return stages and files named from where the command was started."""
+        from pathlib import Path
+
         from modelci.workflows.targets import from_the_top
 
-        return from_the_top(names, root=self.git.root, here=self._start) if names else ()
+        return from_the_top(names, root=self.git.root, here=Path(self._start)) if names else ()
 
     @cached_property
     def git(self) -> "GitRepository":
         """The repository around the current folder."""
+        from pathlib import Path
+
         from modelci.adapters.git import GitRepository
 
         # The configuration is a file of the repository: it is read when tags are to be made.
         return GitRepository.discover(
-            self._start, sign=lambda: self.configuration.config.registry.sign
+            Path(self._start), sign=lambda: self.configuration.config.registry.sign
         )
 
     @cached_property
@@ -86,27 +92,30 @@ class App:
         from modelci.adapters.tags import TagReader
 
         top = self._top
-        return self.git if top is None else TagReader(top)
+        return self.git if top is None else TagReader(top, begun=self._listing)
 
     def begin_tags(self) -> None:
         """Let Git list the tags while Python still loads."""
-        from modelci.adapters.tags import TagReader
+        from modelci.adapters.listing import Listing
 
-        reader = self.tag_reader
-        if isinstance(reader, TagReader):
-            reader.begin()
+        if self._top is not None:
+            self._listing = Listing(self._top, messages=False)
 
     @cached_property
-    def _top(self) -> Path | None:
+    def _top(self) -> str | None:
         """The folder around the current one that holds ``.git``; None where Git must be asked."""
-        above = (self._start, *self._start.parents)
-        return next((folder for folder in above if (folder / ".git").exists()), None)
+        folder, above = self._start, os.path.dirname(self._start)
+        while not os.path.exists(f"{folder}/.git"):
+            if folder == above:
+                return None
+            folder, above = above, os.path.dirname(above)
+        return folder
 
     def read_top(self, path: str) -> bytes | None:
         """Return a file of the work tree, by its path from the top; None where there is none."""
-        file = (self._top or self.git.root) / path
         try:
-            return file.read_bytes()
+            with open(f"{self._top or self.git.root}/{path}", "rb") as file:
+                return file.read()
         except OSError:
             return None
 
@@ -316,7 +325,7 @@ class App:
             open_tree=lambda root: GitRepository(root).work_tree(),
         )
 
-    def _fetch_into(self, files: "Sequence[TrackedFile]", cache: Path) -> None:
+    def _fetch_into(self, files: "Sequence[TrackedFile]", cache: "Path") -> None:
         from modelci.adapters.ci import stage_environment
         from modelci.adapters.dvc.pipeline import DvcPipeline
 
@@ -648,7 +657,7 @@ class App:
             progress.close()
 
     @cached_property
-    def folder(self) -> Path:
+    def folder(self) -> "Path":
         """``.modelci/`` at the top of the repository, which Git ignores by itself."""
         folder = self.git.root / ".modelci"
         ignore = folder / ".gitignore"
@@ -665,6 +674,8 @@ class App:
 
     def now(self) -> str:
         """Return the time, UTC in ISO 8601."""
+        from datetime import UTC, datetime
+
         return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def render_comment(

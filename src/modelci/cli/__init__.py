@@ -3,15 +3,12 @@
 import errno
 import os
 import sys
-import traceback
-from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 
 import click
 
 from modelci import __version__
-from modelci.errors import ConfigError, ModelCIError
+from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.wiring import App
 
 _COMMANDS = {
@@ -71,9 +68,11 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for one that does not exist."""
-        near = get_close_matches(args[0], _COMMANDS, n=1)
-        if near and args[0] not in _COMMANDS:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        if args[0] not in _COMMANDS:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(args[0], _COMMANDS, n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -115,6 +114,9 @@ def _forget_stdout() -> None:
 
 def _report_bug(error: Exception) -> None:
     """Print what to paste into an issue: no environment, no arguments, no values."""
+    import traceback
+    from pathlib import Path
+
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"  {Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
     click.echo(
@@ -135,13 +137,13 @@ def _report_bug(error: Exception) -> None:
 @click.option(
     "-C",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False),
     default=".",
     help="Run as if started in this folder.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.pass_context
-def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
+def main(ctx: click.Context, folder: str, quiet: bool) -> None:
     """Git-centric CI/CD for models.
 
     A pull request is run, reported on and gated; a merge is promoted by Git tags.
@@ -152,4 +154,8 @@ def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
     8 the data cannot decide a gate that says `inconclusive: fail` (or `incomparable: fail`),
     70 a bug of ours, 130 interrupted.
     """  # noqa: D301 - click's own paragraph mark
-    ctx.obj = App(folder.resolve(), quiet=quiet)
+    try:
+        here = os.path.realpath(folder)  # pathlib takes 3 ms to load, and not every answer needs it
+    except FileNotFoundError as error:
+        raise UsageError("The current folder has been removed.", hint="`cd` to another.") from error
+    ctx.obj = App(here, quiet=quiet)

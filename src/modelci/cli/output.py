@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 def print_document(document: codec.Document, *, as_json: bool) -> None:
     """Print a document on stdout."""
-    click.echo(codec.encode(document) if as_json else to_text(document), nl=False)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(to_text(document), nl=False)
+
+
+def print_json(document: codec.Document) -> None:
+    """Print the document itself, in UTF-8 wherever it goes."""
+    for piece in codec.pieces(document):
+        click.echo(piece, nl=False)
 
 
 def publish_promotion(promotion: Promotion) -> None:

@@ -112,7 +112,7 @@ def run_ci(
             plots=plots,
         )
         if job is Job.PULL_REQUEST and report.is_ok:
-            report = _with_outlook(report, git, reader, config, progress)
+            report = _with_outlook(report, git, reader, config, progress, labels=context.labels)
         codec.write(report, folder / "report.json")
         check.conclude(report)
     done = Done(job=job, run=run, report=report)
@@ -150,7 +150,13 @@ def run_ci(
 
 
 def _with_outlook(
-    report: Report, git: Git, reader: SnapshotReader, config: Config, progress: Progress
+    report: Report,
+    git: Git,
+    reader: SnapshotReader,
+    config: Config,
+    progress: Progress,
+    *,
+    labels: tuple[str, ...],
 ) -> Report:
     """Add what the merge would promote; whatever is wrong with that is the merge's to say."""
     try:
@@ -159,6 +165,7 @@ def _with_outlook(
             reader=reader,
             settings=config.promote,
             registry=config.registry,
+            labels=labels,
             progress=progress,
         )
     except ModelCIError as error:

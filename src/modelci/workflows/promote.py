@@ -164,11 +164,13 @@ def foresee(
     reader: SnapshotReader,
     settings: PromoteConfig,
     registry: RegistryConfig = _ANYBODY,
+    labels: tuple[str, ...] = (),
     progress: Progress,
 ) -> tuple[str, ...]:
     """Say what a merge of the work tree would promote, by the remote's tags as they are now.
 
-    Nothing where no artifact is declared, or the remote does not let us read its tags.
+    ``labels`` are the pull request's, which the merge will ask for. Nothing where no artifact is
+    declared, or the remote does not let us read its tags.
     """
     git = git.with_remote(settings.remote) if settings.remote else git
     commit = git.head()
@@ -185,7 +187,7 @@ def foresee(
         tags = _read_tags(git, checkout)
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
         gathered = _gather(git, reader, checkout, tags, states)
-        asked = _ask_commits(git, gathered, progress, _Wishes(commit, None))
+        asked = _ask_commits(git, gathered, progress, _Wishes(commit, lambda _: labels))
     except ForgeError as error:
         progress.note(f"What a merge would promote is not known: {error}")
         return ()

@@ -22,7 +22,7 @@ from modelci.ports import FileTree, Git, Plots, Progress, Rescorer, SnapshotRead
 from modelci.workflows.budgets import judge_budgets, measure_sizes
 from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.history import gather_history
-from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
+from modelci.workflows.revisions import Names, choose_base, name_head, promoted_artifacts
 
 _MOST_STALE = 5
 
@@ -59,6 +59,7 @@ def make_report(
     base: str | None = None,
     head: str | None = None,
     pull: bool = False,
+    remote_tags: bool = False,
     run: Run | None = None,
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
@@ -66,12 +67,16 @@ def make_report(
 ) -> Report:
     """Compare two revisions (default: the merge base and the work tree) and judge the change.
 
-    ``config`` is the checkout's own; gates are read anew from both revisions. Without ``tables``
-    nothing is judged by predictions or data. With a ``rescorer``, which runs the project's code,
-    the base's model may be scored anew on the head's test set. Without ``plots``, or where the
-    configuration wants none, the report holds no pictures.
+    ``config`` is the checkout's own; gates are read anew from both revisions. ``remote_tags`` has
+    versions looked up in the remote's tags, not this clone's. Without ``tables`` nothing is judged
+    by predictions or data. With a ``rescorer``, which runs the project's code, the base's model may
+    be scored anew on the head's test set. Without ``plots``, or where the configuration wants none,
+    the report holds no pictures.
     """
-    gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
+    names = Names(holder=config.registry.holder, remote=remote_tags, progress=progress)
+    gathered = _gather(
+        git, reader, config, context, progress, base=base, head=head, names=names, pull=pull
+    )
     report = build_report(
         gathered,
         _find(gathered, tables=tables, rescorer=rescorer, pull=pull, progress=progress),
@@ -161,10 +166,10 @@ def _gather(
     *,
     base: str | None,
     head: str | None,
+    names: Names,
     pull: bool,
 ) -> Gathered:
-    holder = config.registry.holder
-    ours = name_head(git, head, holder)
+    ours = name_head(git, head, names)
     head_tree = git.work_tree() if head is None or ours.sha is None else git.tree(ours.sha)
     proposed = _config_at(head_tree, "the head")
     after = reader.read(head_tree, pull=pull)
@@ -176,7 +181,7 @@ def _gather(
         default_branch=config.default_branch,
         artifacts=promoted_artifacts(after, proposed.promote),
         progress=progress,
-        holder=holder,
+        names=names,
     )
     base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
     # What is merged has been reviewed, gates and all: only a proposal is judged by other gates
