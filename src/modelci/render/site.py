@@ -50,7 +50,7 @@ _OWN_SUBJECT = re.compile(
 )
 _QUIET = frozenset(
     {REASON, BY, HOLD, "Modelci-Metric", "Modelci-Hash", "Modelci-Path", "Modelci-Previous"}
-    | {"Modelci-Version", "Modelci-Run", "Modelci-Report", "Modelci-Allowed"}
+    | {"Modelci-Version", "Modelci-Run", "Modelci-Report", "Modelci-Allowed", "Modelci-Sha256"}
 )
 _LINKS = (("Modelci-Run", "run"), ("Modelci-Report", "report"))
 

@@ -30,6 +30,7 @@ from modelci.workflows.promote import (
     require_listed,
 )
 from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
+from modelci.workflows.stored import SHA256
 
 _ANYBODY = RegistryConfig()
 
@@ -202,7 +203,7 @@ def _newer_holders(
 
 def _kept(version: RegisteredVersion) -> list[tuple[str, str]]:
     said = trailers(version.message)
-    return [(key, said[key]) for key in (PATH, HASH, VERDICT) if key in said]
+    return [(key, said[key]) for key in (PATH, HASH, SHA256, VERDICT) if key in said]
 
 
 def _files(version: RegisteredVersion) -> list[TrackedFile]:

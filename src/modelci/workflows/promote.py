@@ -27,7 +27,7 @@ from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
 from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
-from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
+from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader, StoredBytes
 from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
 from modelci.workflows.results import results_commit
 from modelci.workflows.revisions import (
@@ -36,7 +36,7 @@ from modelci.workflows.revisions import (
     promoted_artifacts,
 )
 from modelci.workflows.signing import require_signatures
-from modelci.workflows.stored import require_bytes
+from modelci.workflows.stored import Seal, require_bytes
 
 Labels = Callable[[str], tuple[str, ...]]
 """Tells the labels of the merged pull requests that a commit belongs to."""
@@ -84,6 +84,7 @@ def promote(
     report: Report | None,
     progress: Progress,
     pipeline: Callable[[], Pipeline] | None = None,
+    stored: Callable[[], StoredBytes] | None = None,
     only: Collection[str] = (),
     rules: Rules = _USUAL,
     allowed_by: str | None = None,
@@ -102,11 +103,11 @@ def promote(
 
     ``only`` limits it to some of the artifacts. ``results`` is the bundle of a commit that the run
     job made; ``branch`` is moved to it. A commit that is not on the default branch is refused,
-    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept, and ``labels``, where
-    there is a new version, what the merge is labelled with. ``rules.allowed`` lifts
-    gates, the stages' order, holds, withdrawals and missing bytes, never that what is tagged was
-    tested; ``allowed_by`` is who says so. Raises PromotionError where the gates or the remote say
-    no; then nothing is tagged.
+    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept, ``stored`` what they
+    hash to, and ``labels``, where there is a new version, what the merge is labelled with.
+    ``rules.allowed`` lifts gates, the stages' order, holds, withdrawals and missing bytes, never
+    that what is tagged was tested; ``allowed_by`` is who says so. Raises PromotionError where the
+    gates or the remote say no; then nothing is tagged.
     """
     require_listed(settings.assign, settings.stages)
     git = git.with_remote(settings.remote) if settings.remote else git
@@ -118,6 +119,13 @@ def promote(
         _require_merged(git, default_branch)
     said = _trailers(report, rules.allowed, allowed_by or git.tagger())
     wishes = _Wishes(checkout.commit, labels)
+    seal = Seal(
+        git.tree(checkout.commit.sha),
+        checkout.snapshot,
+        stored,
+        is_required=settings.require_remote,
+        allowed=rules.allowed,
+    )
 
     def plan(tags: Tags) -> Promotion:
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
@@ -140,7 +148,7 @@ def promote(
         found = replace(found, tags=tuple(_noted(tag, report) for tag in found.tags))
         require_free(found, tags)
         notes = (*found.notes, *_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
-        return replace(found, remote=checkout.remote, notes=notes)
+        return seal.put(replace(found, remote=checkout.remote, notes=notes))
 
     task = Task(
         read=lambda: _read_tags(git, checkout),
