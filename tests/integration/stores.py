@@ -122,6 +122,7 @@ class Store:
         path = self._path(hash_)
         path.chmod(0o644)
         path.write_bytes(data)
+        path.chmod(0o444)  # in a folder DVC looks twice at what could be written to
 
     def remove(self, hash_: str) -> None:
         if self.kind == "s3":
