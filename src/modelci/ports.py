@@ -139,6 +139,12 @@ class Git(Protocol):
         memory.
         """
 
+    def tag_ids(self, artifacts: Sequence[str] | None = None, *, remote: str) -> Mapping[str, str]:
+        """Return the ids of the remote's tag objects by short name; nothing is fetched.
+
+        Of all tags, or those that may be of these artifacts.
+        """
+
     def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
         """Return when those of the commits that are here were made, in Unix seconds."""
 
@@ -279,8 +285,9 @@ class Pipeline(Protocol):
     def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
         """Return those tracked files that the DVC remote lacks, by hash and without download.
 
-        A folder is there if its list is, and every file in it. Returns None where no remote is
-        set. Raises PipelineError where it does not answer.
+        A folder is there if its list is, and every file in it. A remote that is a folder which does
+        not exist lacks everything. Returns None where no remote is set. Raises PipelineError where
+        it does not answer.
         """
 
     def push(self, *, progress: Progress, record: bool = True) -> int:
@@ -472,6 +479,54 @@ class PostedRelease:
     notes: tuple[str, ...] = ()
 
 
+class DeploymentStatus(StrEnum):
+    """How far a deployment has come; an inactive one was replaced, or taken away."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgeDeployment:
+    """What a tag brings to an environment, which several artifacts may share.
+
+    ``version`` is as people write it (v1.2.0), None where only a commit is deployed.
+    ``description`` is a line about the status, which forges cut to their size. ``log_url`` leads
+    to the run that deploys, ``environment_url`` to what is deployed.
+    """
+
+    environment: str
+    artifact: str
+    version: str | None
+    tag: str
+    sha: str
+    status: DeploymentStatus
+    description: str = ""
+    log_url: str | None = None
+    environment_url: str | None = None
+    is_production: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedDeployment:
+    """A deployment as the forge has it; ``kind`` is a deployment or a commit status.
+
+    ``action`` is created, updated or unchanged. ``seconds`` is when it got its status (Unix time),
+    ``creator`` who deployed, where the forge tells.
+    """
+
+    deployment: ForgeDeployment
+    kind: str
+    action: str
+    url: str | None = None
+    seconds: int | None = None
+    creator: str | None = None
+
+
 _NOBODY = Writer()
 _NO_FILES: Mapping[str, bytes] = {}
 
@@ -555,6 +610,22 @@ class Forge(Protocol):
         Raises ForgeError with what is missing: a permission, the file, or its trigger.
         """
 
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        """Create the deployment of that tag to that environment, or find it again; set its status.
+
+        Its success makes inactive what the environment had of the same artifact, and of no other.
+        What was replaced and is deployed anew is another deployment. A forge that knows no
+        deployments gets a commit status.
+        """
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        """Return the deployments made last, to one environment or all, the newest first.
+
+        Raises ForgeError where the forge keeps no list of them.
+        """
+
 
 class Environments(Protocol):
     """Python environments for releases."""
@@ -586,13 +657,19 @@ class Target(Protocol):
         """What kind of target it is."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep others from deploying here meanwhile; DeploymentError names who does so now."""
+        """Keep others from deploying here meanwhile; TargetBusyError names who does so now."""
 
     def artifacts(self) -> tuple[str, ...]:
         """Return the artifacts that were ever deployed here."""
 
     def read(self, artifact: str) -> TargetState:
         """Return what runs, ran and is staged here."""
+
+    def release(self, artifact: str, release_id: str) -> Release | None:
+        """Return a staged release as it was staged; None where it is not."""
+
+    def environment(self) -> Environment | None:
+        """Return what is installed where releases run as is; None where nobody can tell."""
 
     def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
         """Put a release's ``folder`` beside the running one, whole or not at all.
@@ -607,6 +684,7 @@ class Target(Protocol):
         """Let the staged ``running.release`` answer everything, from one moment to the next.
 
         It ends a trial, and is remembered in the history. What ran before stays, to go back to.
+        For the release that runs already only what else is known of it is remembered.
         """
 
     def try_out(self, release: Release, *, share: float, shadow: bool) -> None:

@@ -312,6 +312,23 @@ def test_only_the_artifacts_asked_for_are_returned(world: World) -> None:
     assert len(git.tags(remote="origin")) == 3
 
 
+def test_the_remotes_tags_are_told_apart_by_their_ids_and_nothing_is_fetched(world: World) -> None:
+    sha = world.commit({})
+    other, git = world.clone(), world.clone(depth=1)
+    names = ["m@v0.0.1", "m#eu/prod#2", "d=m@v0.0.1", "mm#prod#1"]
+    other.push([tag(name, sha) for name in names], remote="origin")
+    ids = git.tag_ids(remote="origin")
+    assert sorted(ids) == sorted(names)
+    assert len(set(ids.values())) == 4
+    assert set(git.tag_ids(["m"], remote="origin")) == {"m@v0.0.1", "m#eu/prod#2"}
+    assert git.tag_ids(["d:m"], remote="origin") == {"d=m@v0.0.1": ids["d=m@v0.0.1"]}
+    assert git.tag_ids([], remote="origin") == {}
+    assert git.tags() == ()
+    world.go_away()
+    with pytest.raises(ForgeError):
+        git.tag_ids(remote="origin")
+
+
 def test_the_same_tags_pushed_twice_are_no_offence(world: World) -> None:
     sha = world.commit({})
     world.clone().push([tag("m@v0.0.1", sha)], remote="origin")

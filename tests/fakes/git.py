@@ -294,6 +294,20 @@ class FakeGit:
             one for one in records if one and (artifacts is None or one.name.artifact in artifacts)
         )
 
+    def tag_ids(
+        self,
+        artifacts: Sequence[str] | None = None,
+        *,
+        remote: str,  # noqa: ARG002
+    ) -> Mapping[str, str]:
+        wanted = None if artifacts is None else tuple(one.replace(":", "=", 1) for one in artifacts)
+        return {
+            name: make_id(tag)
+            for name, tag in self._reach().tags.items()
+            if wanted is None
+            or name.startswith(tuple(f"{one}{mark}" for one in wanted for mark in "@#"))
+        }
+
     def push(
         self,
         tags: Sequence[PlannedTag],

@@ -273,9 +273,20 @@ class GitRepository:
         """Return when those of the commits that are here were made, in Unix seconds."""
         return commit_times(self.root, shas)
 
+    def tag_ids(self, artifacts: Sequence[str] | None = None, *, remote: str) -> Mapping[str, str]:
+        """Return the ids of the remote's tag objects by short name; nothing is fetched."""
+        if artifacts is not None and not artifacts:
+            return {}
+        patterns = [f"refs/tags/{glob}" for glob in _globs(artifacts)]
+        # --refs leaves out what the tags lead to.
+        command = ("ls-remote", "--quiet", "--refs", "--end-of-options", remote, *patterns)
+        listed = self._try(*command)
+        self._check_remote(listed, f"list the tags of {remote}")
+        pairs = (line.partition("\t") for line in _text(listed.out).splitlines())
+        return {ref.removeprefix("refs/tags/"): oid for oid, _, ref in pairs}
+
     def _fetch_tags(self, remote: str, artifacts: Sequence[str] | None) -> None:
-        names = [name.replace(":", "=", 1) for name in artifacts or ()]
-        globs = [f"{name}{mark}*" for name in names for mark in "@#"] if names else ["*"]
+        globs = _globs(artifacts)
         is_shallow = self.is_shallow()
         if is_shallow and not self._is_cut_at_head():
             self._fetch_tags_one_by_one(remote, globs)
@@ -665,6 +676,11 @@ def _parse_diff(out: bytes) -> Iterator[FileChange]:
             added=int(added) if added != b"-" else None,
             deleted=int(deleted) if deleted != b"-" else None,
         )
+
+
+def _globs(artifacts: Sequence[str] | None) -> list[str]:
+    names = [name.replace(":", "=", 1) for name in artifacts or ()]
+    return [f"{name}{mark}*" for name in names for mark in "@#"] if names else ["*"]
 
 
 def _peeled(listed: str) -> Mapping[str, str]:

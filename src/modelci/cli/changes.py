@@ -66,10 +66,12 @@ def carry_out(
     stage: str | None = None,
     to: "Version | None" = None,
     force: bool = False,
+    allowed: str | None = None,
 ) -> None:
     """Make the change and print it."""
     from time import time
 
+    from modelci.cli.deploy import deploying
     from modelci.cli.output import print_document, publish_change
     from modelci.domain.rollback import Wish
     from modelci.workflows.rollback import change_registry
@@ -85,6 +87,7 @@ def carry_out(
         to=to,
         force=force,
         holder=config.registry.holder,
+        allowed=allowed,
     )
     change = change_registry(
         action,
@@ -102,5 +105,6 @@ def carry_out(
     if change.done and change.tags:
         publish_change(change)
     print_document(change, as_json=as_json)
-    if change.done:
-        app.dispatch(change.tags)
+    with deploying(app, as_json=as_json):
+        if change.done:
+            app.follow_change(change)

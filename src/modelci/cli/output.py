@@ -8,6 +8,7 @@ import click
 from modelci.cli.options import terminal_size
 from modelci.documents import codec
 from modelci.domain.checks import Examination
+from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
@@ -46,6 +47,22 @@ def publish_change(change: RegistryChange) -> None:
     write_outputs({"tags": "\n".join(tag.name for tag in change.tags)})
 
 
+def publish_deployment(deployment: Deployment, *, document: Path) -> None:
+    """Tell the runner what a deployment came to: a page of the job's summary, and outputs."""
+    from modelci.adapters.ci import write_outputs, write_summary
+    from modelci.render.deployments import render_summary
+
+    write_summary(render_summary(deployment))
+    write_outputs(
+        {
+            "outcome": str(deployment.outcome),
+            "target": deployment.target,
+            "deployed": deployment.after.label if deployment.after else "",
+            "deployment": str(document),
+        }
+    )
+
+
 def write_file(path: Path, content: str | bytes, *, option: str) -> None:
     """Write a file that the user named by ``option``, and make its folder."""
     data = content.encode() if isinstance(content, str) else content
@@ -61,7 +78,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, provenance, signatures, terminal
+    from modelci.render import changes, deployments, provenance, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -73,5 +90,6 @@ def to_text(document: codec.Document) -> str:
         VersionCheck: provenance.render_version_check,
         Examination: terminal.render_examination,
         History: terminal.render_history,
+        Deployment: deployments.render_deployment,
     }
     return renderers[type(document)](document, **terminal_size())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from modelci.domain.deploying import Limits, Manner
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, FairnessMetric, Mode, SliceBy
 from modelci.domain.events import CIContext
@@ -404,6 +405,8 @@ class PromoteConfig:
     refuses versions whose bytes cannot be looked for in a DVC remote. ``starts_workflows`` says
     that the token which pushes is an app's or a person's: GitHub starts nothing for a job's own.
     ``dispatch`` is the workflow's file, such as deploy.yml, that is started for each assignment.
+    ``deploy`` deploys each assignment in the same run: to the target that takes its stage (true),
+    or to the one named.
     """
 
     artifacts: tuple[str, ...] | None = None
@@ -415,6 +418,21 @@ class PromoteConfig:
     require_remote: bool = False
     starts_workflows: bool = False
     dispatch: str | None = None
+    deploy: bool | str = False
+
+    @property
+    def deploys(self) -> bool:
+        """Whether what is assigned is deployed in the same run."""
+        return self.deploy not in _NO
+
+    @property
+    def deploy_target(self) -> str | None:
+        """The target to deploy to; None: the one that takes the stage."""
+        is_name = isinstance(self.deploy, str) and self.deploy not in {*_NO, "true"}
+        return str(self.deploy) if is_name else None
+
+
+_NO = (False, "", "false")  # a variable of the environment holds a text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -473,6 +491,13 @@ class SafetyConfig:
     scan: bool = True
 
 
+class LogFormat(StrEnum):
+    """What a closed file of the request log is."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLogConfig:
     """Where ``modelci serve`` writes what it was asked and answered; ``path`` is a folder.
@@ -483,14 +508,19 @@ class RequestLogConfig:
 
     path: str | None = None
     sample: float = 1.0
-    format: str = "jsonl"
+    format: LogFormat = LogFormat.JSONL
     max_bytes: int | str = "64 MB"
     keep: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeConfig:
-    """How ``modelci serve`` listens, and what a request may cost."""
+    """How ``modelci serve`` listens, and what a request may cost.
+
+    ``threads`` is what numerical libraries may use in each worker. ``drain_seconds`` is how long a
+    server that is told to end still takes requests. ``onnx`` lets ONNX Runtime answer where it has
+    been shown to answer the same. ``token_file`` holds bearer tokens, one a line.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -498,6 +528,10 @@ class ServeConfig:
     max_body: int | str = "10 MB"
     max_rows: int = 10_000
     timeout_seconds: float = 30.0
+    drain_seconds: float = 0.5
+    threads: int = 1
+    onnx: bool = False
+    token_file: str | None = None
     log: RequestLogConfig = field(default_factory=RequestLogConfig)
 
 
@@ -509,6 +543,11 @@ class TargetKind(StrEnum):
     IMAGE = "image"
     KSERVE = "kserve"
     COMMAND = "command"
+
+    @property
+    def divides_traffic(self) -> bool:
+        """Whether a release can be given a share of the requests, or copies of them."""
+        return self not in {TargetKind.DIRECTORY, TargetKind.IMAGE}
 
 
 class EnvironmentMode(StrEnum):
@@ -523,19 +562,56 @@ class StrategyConfig:
     """How a release takes over, and what makes it go back.
 
     ``all`` switches at once; ``canary`` gives it growing ``shares`` of the traffic first, and
-    ``shadow`` copies of requests. Each step is watched for ``watch_seconds`` or until
-    ``min_requests`` came, and so is the switch. More errors than ``max_error_rate``, a 99th
-    percentile above ``max_latency_ms``, or numbers that differ by more than ``max_divergence`` on
-    average from the running release's abort it.
+    ``shadow`` copies of requests. Each step is watched for ``watch_seconds``, a trial also until
+    ``min_requests`` came (at most ``patience_seconds``), and so is the switch. More errors than
+    ``max_error_rate``, a 99th percentile above ``max_latency_ms``, or numbers that differ by more
+    than ``max_divergence`` on average from the running release's abort it.
     """
 
     kind: Strategy = Strategy.ALL
     shares: tuple[str, ...] = ("5%", "25%")
     watch_seconds: float = 10.0
     min_requests: int = 0
+    patience_seconds: float = 600.0
     max_error_rate: float = 0.01
     max_latency_ms: float | None = None
     max_divergence: float | None = None
+
+    def manner(self, kind: Strategy | None = None) -> Manner:
+        """Return how a release takes over; ValueError where a share or a limit is none."""
+        numbers = (self.watch_seconds, self.patience_seconds)
+        if not all(0 <= one < math.inf for one in numbers):
+            raise ValueError("watch_seconds and patience_seconds must be 0 or more")
+        if self.min_requests < 0:
+            raise ValueError("min_requests must be 0 or more")
+        if not 0 <= self.max_error_rate <= 1:
+            raise ValueError("max_error_rate is a share of requests, 0 to 1")
+        for name in ("max_latency_ms", "max_divergence"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 <= limit < math.inf:
+                raise ValueError(f"{name} must be 0 or more")
+        return Manner(
+            strategy=kind or self.kind,
+            shares=tuple(map(_share, self.shares)),
+            limits=Limits(
+                watch_seconds=self.watch_seconds,
+                min_requests=self.min_requests,
+                patience_seconds=self.patience_seconds,
+                max_error_rate=self.max_error_rate,
+                max_latency_ms=self.max_latency_ms,
+                max_divergence=self.max_divergence,
+            ),
+        )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError(f"shares has {text!r}, which is no share of the traffic such as 5%")
+    return share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -573,7 +649,9 @@ class TargetConfig:
     """One place where releases run; ``path`` is its folder on this machine.
 
     ``stages`` are those whose tags come here when no target is named. ``keep`` is how many
-    releases stay to go back to. ``cmd`` is the command of ``kind: command``.
+    releases stay to go back to. ``python`` is the interpreter of releases that run as is (default:
+    ours). ``cmd`` is the command of ``kind: command``, and ``timeout_seconds`` what each of its
+    steps, or a check, may take.
     """
 
     kind: TargetKind = TargetKind.DIRECTORY
@@ -581,6 +659,8 @@ class TargetConfig:
     stages: tuple[str, ...] = ()
     keep: int = 3
     environment: EnvironmentMode = EnvironmentMode.CURRENT
+    python: str | None = None
+    timeout_seconds: float = 600.0
     strategy: StrategyConfig | None = None
     server: ServerTargetConfig = field(default_factory=ServerTargetConfig)
     image: ImageTargetConfig = field(default_factory=ImageTargetConfig)
@@ -594,6 +674,7 @@ class DeployConfig:
 
     ``require_golden`` refuses a model without golden requests, ``require_provenance`` one whose
     release has no provenance, ``require_signature`` one whose bytes nobody signed who may.
+    ``wait_seconds`` is how long a deployment waits for another one on the same target.
     """
 
     targets: Mapping[str, TargetConfig] = field(default_factory=dict)
@@ -601,6 +682,21 @@ class DeployConfig:
     require_golden: bool = False
     require_provenance: bool = False
     require_signature: bool = False
+    wait_seconds: float = 600.0
+
+    def manner(self, target: TargetConfig, kind: Strategy | None = None) -> Manner:
+        """Return how a release takes over on a target, by its own strategy or the common one.
+
+        Where traffic cannot be divided the common one means ``all``; ValueError where ``kind`` asks
+        for what the target cannot do.
+        """
+        if kind not in {None, Strategy.ALL} and not target.kind.divides_traffic:
+            raise ValueError(
+                f"a {target.kind} divides no traffic, so it takes --strategy all alone"
+            )
+        settings = target.strategy or self.strategy
+        usual = settings.kind if target.kind.divides_traffic else Strategy.ALL
+        return settings.manner(kind or usual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What a model's file may hold, and whether loading it could run code that came with it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -23,6 +23,7 @@ class Danger(StrEnum):
     UNTRUSTED_TYPE = "untrusted-type"
     FORBIDDEN_GLOBAL = "forbidden-global"
     PICKLE_NOT_ALLOWED = "pickle-not-allowed"
+    EXTERNAL_DATA = "external-data"
     UNKNOWN_FORMAT = "unknown-format"
     MALFORMED = "malformed"
     TOO_LARGE = "too-large"
@@ -39,7 +40,10 @@ class ScanFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileScan:
-    """One file: its format, all types that it names, and what of that is refused."""
+    """One file: its format, all types that it names, and what of that is refused.
+
+    ``made_with`` are the versions of packages that the file itself records.
+    """
 
     path: str
     format: FileFormat
@@ -47,6 +51,7 @@ class FileScan:
     bytes: int
     types: tuple[str, ...] = ()
     findings: tuple[ScanFinding, ...] = ()
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_safe(self) -> bool:

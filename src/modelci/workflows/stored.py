@@ -1,8 +1,9 @@
 """The bytes behind a version: whether the DVC remote keeps them, and what they hash to."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from modelci.domain.allowance import Liftable, Objection
 from modelci.domain.changes import TrackedFile
 from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.provenance import FileBytes, digest_files
@@ -18,42 +19,73 @@ _MOST_NAMED = 3
 _PUSH = "Give the job the DVC remote's credentials, or set promote.require_remote: false."
 
 
-def require_bytes(
-    files: Sequence[TrackedFile],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What came of looking for bytes: what to say of it, and what of it a reason has to lift."""
+
+    notes: tuple[str, ...] = ()
+    objections: tuple[Objection, ...] = ()
+
+
+def look_for_bytes(
+    files: Mapping[str, TrackedFile],
     pipeline: Callable[[], Pipeline] | None,
     *,
     is_required: bool,
-    allowed: str | None,
-) -> tuple[str, ...]:
-    """Refuse a version whose bytes the DVC remote lacks; return notes on what was not checked.
+) -> Search:
+    """Ask the DVC remote for the bytes of artifacts; object to versions whose bytes it lacks.
 
     Without ``is_required`` a remote that is not set, or cannot be asked from here, is a note: the
-    job that tags often has no credentials for it. ``allowed`` lifts all of it.
+    job that tags often has no credentials for it. A folder that does not exist lacks everything.
     """
-    wanted = [file for file in files if file.hash and not file.in_git]
+    wanted = {name: file for name, file in files.items() if file.hash and not file.in_git}
     if pipeline is None or not wanted:
-        return ()
+        return Search()
     try:
-        missing = pipeline().missing(wanted)
+        missing = pipeline().missing(list(dict.fromkeys(wanted.values())))
     except (PipelineError, ConfigError) as error:
-        return _unchecked(f"The DVC remote could not be asked: {error}", is_required, allowed)
+        return _unchecked(f"The DVC remote could not be asked: {error}", wanted, is_required)
     if missing is None:
-        return _unchecked("No DVC remote is set", is_required, allowed)
-    if not missing:
-        return ()
-    if allowed is not None:
-        return (f"The DVC remote lacks {_list(missing)}.",)
-    raise PromotionError(
-        f"The DVC remote lacks {_list(missing)}: nobody could deploy this version.",
-        hint=f"Where they are: `dvc push {wanted[0].path}` (or `modelci run --push`).",
+        return _unchecked("No DVC remote is set", wanted, is_required)
+    return _found_missing(missing, wanted) if missing else Search()
+
+
+def _unchecked(
+    why: str,
+    wanted: Mapping[str, TrackedFile],
+    is_required: bool,  # noqa: FBT001
+) -> Search:
+    why = why.rstrip(".")
+    text = f"{why}, and promote.require_remote is set."
+    return Search(
+        notes=(f"{why}: nobody checked that the bytes are kept there.",),
+        objections=_objections(wanted, text, hint=_PUSH) if is_required else (),
     )
 
 
-def _unchecked(why: str, is_required: bool, allowed: str | None) -> tuple[str, ...]:  # noqa: FBT001
-    why = why.rstrip(".")
-    if is_required and allowed is None:
-        raise PromotionError(f"{why}, and promote.require_remote is set.", hint=_PUSH)
-    return (f"{why}: nobody checked that the bytes are kept there.",)
+def _found_missing(missing: Sequence[TrackedFile], wanted: Mapping[str, TrackedFile]) -> Search:
+    lacking = [name for name, file in wanted.items() if any(_is_of(one, file) for one in missing)]
+    is_all = set(wanted.values()) <= set(missing)
+    unmounted = " If the remote is a folder: is it mounted?" if is_all else ""
+    text = f"The DVC remote lacks {_list(missing)}"
+    push = f"Where they are: `dvc push {wanted[lacking[0]].path}` (or `modelci run --push`)."
+    return Search(
+        notes=(f"{text}.",),
+        objections=_objections(
+            lacking, f"{text}: nobody could deploy this version.", hint=push + unmounted
+        ),
+    )
+
+
+def _is_of(missing: TrackedFile, file: TrackedFile) -> bool:
+    return missing == file or missing.path.startswith(f"{file.path}/")
+
+
+def _objections(artifacts: Iterable[str], message: str, *, hint: str) -> tuple[Objection, ...]:
+    return tuple(
+        Objection(rule=Liftable.STORED_BYTES, message=message, hint=hint, artifact=one)
+        for one in artifacts
+    )
 
 
 def _list(missing: Sequence[TrackedFile]) -> str:
@@ -66,9 +98,9 @@ class Seal:
     """Hashes the bytes that planned tags are about, and puts their sha256 into the tags.
 
     DVC's md5 keeps nobody from making other bytes of the same hash; the tag shall say more. Bytes
-    are read once, in the cache or else in the DVC remote. Where neither lets us, the tag goes
-    without: ``is_required`` refuses that, unless ``allowed``. Bytes that are not those of
-    ``dvc.lock`` are refused whatever is allowed: they are not what was tested.
+    are read once, in the cache or else in the DVC remote; where neither lets us, the tag goes
+    without. Bytes that are not those of ``dvc.lock`` are refused whatever is allowed: they are not
+    what was tested.
     """
 
     def __init__(
@@ -76,14 +108,10 @@ class Seal:
         tree: FileTree,
         snapshot: Snapshot,
         stored: Callable[[], StoredBytes] | None,
-        *,
-        is_required: bool,
-        allowed: str | None,
     ) -> None:
         self._tree = tree
         self._snapshot = snapshot
         self._stored = stored
-        self._is_required = is_required and allowed is None
         self._known: dict[str, str | None] = {}
         self._notes: dict[str, str] = {}
 
@@ -113,10 +141,10 @@ class Seal:
         digest = digest_files(path, found.files)
         if digest is None:
             why = f" ({found.trouble.rstrip('.')})" if found.trouble else ""
-            text = f"The bytes of {path} are neither in the cache nor to be had from the DVC remote"
-            if self._is_required:
-                raise PromotionError(f"{text}{why}, and promote.require_remote is set.", hint=_PUSH)
-            self._notes[path] = f"{text}{why}: its tag has no sha256."
+            self._notes[path] = (
+                f"The bytes of {path} are neither in the cache nor to be had from the DVC "
+                f"remote{why}: its tag has no sha256."
+            )
         return digest
 
 

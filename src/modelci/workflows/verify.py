@@ -73,7 +73,7 @@ def verify_version(
         *check_files(files, said),
     ]
     if pull:
-        findings = [_fetched(finding) for finding in findings]
+        findings = [require_fetched(finding) for finding in findings]
     again = None
     if reproducer is not None:
         limit = tolerance or Threshold(value=0.0)
@@ -149,7 +149,7 @@ def _about_provenance(
     return check_provenance(said, snapshot, tag=version.tag, commit=version.commit)
 
 
-def _fetched(finding: Finding) -> Finding:
+def require_fetched(finding: Finding) -> Finding:
     """Fail what the DVC remote was asked for and did not give."""
     if finding.state is CheckState.UNCHECKED and finding.detail == "its bytes are not here":
         return Finding(

@@ -23,7 +23,7 @@ def config(run: str) -> Config:
     return load(f"run: {{{run}}}\n".encode()).config
 
 
-def settle(run: str, **given: Any) -> Settled:  # noqa: ANN401 - as settle_run has them
+def settle(run: str, **given: Any) -> Settled:
     values = {"releases": True, "remotes": lambda: REMOTES, **given}
     return settle_run(config(run), MERGE, **values)
 

@@ -14,7 +14,8 @@ _SECRETS = frozenset(
     ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
     CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
-    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN""".split()
+    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_SERVE_TOKEN
+    MODELCI_TOKEN MODELCI_WEBHOOK_SECRET""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -25,6 +26,22 @@ def stage_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     """Return the environment for user code: no forge token, no file that steers the runner."""
     hidden = _SECRETS | _RUNNER_FILES
     return {name: value for name, value in environ.items() if name not in hidden}
+
+
+_BARE = frozenset(
+    """HOME LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH OMP_NUM_THREADS OPENBLAS_NUM_THREADS PATH
+    SYSTEMROOT TEMP TMP TMPDIR TZ USER""".split()
+)
+
+
+def bare_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for a process that loads a model: no credentials of any kind."""
+    return {name: value for name, value in environ.items() if name in _BARE}
+
+
+def webhook_secret(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the secret that webhooks are signed with, None where there is none."""
+    return environ.get("MODELCI_WEBHOOK_SECRET") or None
 
 
 def git_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -54,6 +71,11 @@ def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github"
     if kind == "gitea" and gitea.runs_us(environ):
         names = (*names, "GITHUB_TOKEN")
     return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def serve_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the bearer token that `modelci serve` asks of its clients, None where it asks none."""
+    return environ.get("MODELCI_SERVE_TOKEN") or None
 
 
 def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
