@@ -10,6 +10,9 @@ from modelci.domain.gates import Threshold
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.snapshot import Snapshot
 
+TREE = "tree:"
+"""What a folder's digest begins with in a tag."""
+
 Digests = Mapping[str, str]
 """Hexadecimal digests by in-toto's names of algorithms."""
 
@@ -172,7 +175,7 @@ def digest_files(path: str, files: Sequence[FileBytes]) -> str | None:
         return None
     lines = {name[len(path) + 1 :].encode(): f"{digest}  " for name, digest in digests.items()}
     text = b"".join(_as_sha256sum(digest.encode(), name) for name, digest in sorted(lines.items()))
-    return f"tree:{sha256(text).hexdigest()}"
+    return f"{TREE}{sha256(text).hexdigest()}"
 
 
 def _as_sha256sum(digest: bytes, name: bytes) -> bytes:

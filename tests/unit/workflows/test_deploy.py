@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - a test gives what it is about
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
