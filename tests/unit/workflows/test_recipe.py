@@ -33,7 +33,7 @@ def recipe(said: dict[str, str]) -> Recipe:
         tag="m#prod#1",
         commit="c" * 40,
         version="v1.0.0",
-        assigned_seconds=1,
+        seconds=1,
         said=said,
     )
     return Recipe(
