@@ -368,10 +368,12 @@ class ReleaseBytes(Protocol):
     ) -> tuple[FileBytes, ...]:
         """Write the files at ``path``, which is ``file`` or lies in it, below ``into``.
 
-        They come from the DVC remote by hash, or from Git, and nothing else is fetched; what is
-        there already with the right bytes stays. A file that is refused (its bytes are not those
-        that ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why.
-        Raises PipelineError where the remote does not answer.
+        A file lies there by its name, a folder's files in a folder of its name. They come by hash
+        from the cache or the DVC remote, or from Git, and nothing else is fetched; what is there
+        already with the right bytes stays. A file that is refused (its bytes are not those that
+        ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why
+        (``refusal``). Raises PipelineError where the remote does not answer, denies access, or
+        names files outside of the folder.
         """
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
     from modelci.domain.registry import Holder
+    from modelci.domain.remotes import DataRemote
     from modelci.domain.report import Report
     from modelci.domain.rollback import RegistryChange
     from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.servable import Servable
+    from modelci.workflows.trust import Settled
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -189,8 +191,31 @@ class App:
     @property
     def run_settings(self) -> "RunConfig":
         """How the pipeline runs in this job."""
-        run = self.configuration.config.run
-        return run.for_event(self.context, fixed=self.fixed_run_settings)
+        return self.settled_run.run
+
+    @property
+    def settled_run(self) -> "Settled":
+        """The same, with why past runs are not believed, if they are not."""
+        from modelci.domain.events import EventKind, Job, choose_job
+        from modelci.workflows.trust import settle_run
+
+        config, context = self.configuration.config, self.context
+        branch = config.default_branch or context.default_branch
+        if branch is None and context.event is EventKind.PUSH:
+            branch = next(iter(self.git.default_branch() or ()), None)
+        return settle_run(
+            config,
+            context,
+            releases=choose_job(context, branch) is Job.MERGE,
+            fixed=self.fixed_run_settings,
+            remotes=self.data_remotes,
+        )
+
+    def data_remotes(self) -> "tuple[DataRemote, ...]":
+        """The DVC remotes, as they are configured."""
+        from modelci.adapters.dvc.remote import read_remotes
+
+        return read_remotes(self.git.root)
 
     @cached_property
     def snapshots(self) -> "DvcSnapshotReader":
