@@ -42,7 +42,6 @@ from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, pat
 from modelci.domain.deployment import Observation
 
 _MOST_COPIES = 32  # requests that are compared at a time; further ones are not
-_LEAST_COMPARED = 2  # bytes of a JSON answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +263,7 @@ def _note(trial: Backend, *, running: Answer, tried: Answer) -> None:
         # An error of the server is counted already. But the request is fine, as the other says.
         trial.traffic.disagreed(int(tried.status < 500))
         return
-    if not (running.is_whole and tried.is_whole) or len(running.body) < _LEAST_COMPARED:
+    if not (running.is_json and tried.is_whole):  # of other kinds we know nothing
         return
     difference = compare(running.body, tried.body)
     if difference is None:
