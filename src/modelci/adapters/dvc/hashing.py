@@ -2,52 +2,57 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 MD5 = "md5"
 LEGACY = "md5-dos2unix"
 """DVC 2's md5: of text files, with Unix line ends."""
 
 _CHUNK = 1 << 20
+_SMALL = 4 << 20
 _PROBE = 512
 _TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
 
 
-class Hasher:
-    """Hashes ``size`` bytes as they come, by DVC's algorithm ``name`` and by sha256."""
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """What a file's bytes give; ``found`` is by DVC's algorithm, None where we do not know that."""
 
-    def __init__(self, name: str) -> None:
-        self.size = 0
-        self._name = name
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._sha256 = hashlib.sha256()
-        self._rest = b""
+    found: str | None
+    sha256: str
+    size: int
 
-    def update(self, data: bytes) -> None:
-        """Take the bytes that follow."""
-        self.size += len(data)
-        self._sha256.update(data)
-        if self._name != LEGACY:
-            self._md5.update(data)
-            return
-        data = self._rest + data
-        whole = len(data) - len(data) % _CHUNK
-        self._md5.update(_unix_lines(data[:whole]))
-        self._rest = data[whole:]
 
-    @property
-    def found(self) -> str | None:
-        """DVC's hash of all bytes so far; None where we do not know how ``name`` is made."""
-        if self._name not in {MD5, LEGACY}:
-            return None
-        whole = self._md5.copy()
-        whole.update(_unix_lines(self._rest))
-        return whole.hexdigest()
+def hash_file(path: Path, name: str) -> Hashes:
+    """Hash a file by DVC's algorithm ``name``, and by sha256 at the same time."""
+    size = path.stat().st_size
+    if size < _SMALL:
+        data = path.read_bytes()
+        return Hashes(hash_bytes(data, name), hashlib.sha256(data).hexdigest(), len(data))
+    with ThreadPoolExecutor(1) as pool:  # hashlib lets go of Python's lock
+        sha256 = pool.submit(_digest, path, hashlib.sha256)
+        return Hashes(_hash_large(path, name), sha256.result(), size)
 
-    @property
-    def sha256(self) -> str:
-        """The sha256 of all bytes so far."""
-        return self._sha256.hexdigest()
+
+def _hash_large(path: Path, name: str) -> str | None:
+    if name == MD5:
+        return _digest(path, lambda: hashlib.md5(usedforsecurity=False))
+    if name != LEGACY:
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(_unix_lines(chunk))
+    return digest.hexdigest()
+
+
+def _digest(path: Path, make: Callable[[], Any]) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, make).hexdigest()
 
 
 def hash_bytes(data: bytes, name: str) -> str | None:

@@ -1,19 +1,15 @@
 """Reads objects of a DVC remote by hash, and nothing else: no repository of DVC's is opened.
 
-That takes DVC's configuration and the filesystem of its plug-in for the URL. DVC's own transfer
-would look for what else the remote has, write into the cache, and take most remotes' word for the
-bytes.
+That takes DVC's configuration, and its plug-in for the URL, which knows how to get a file fast.
+DVC's own transfer would look at what else is there, and write into the cache.
 """
 
-import io
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
 from dvc.config import Config
 from dvc.config import ConfigError as DvcConfigError
@@ -21,20 +17,14 @@ from dvc.fs import get_cloud_fs
 from dvc_objects.fs.base import ObjectFileSystem
 
 from modelci.adapters.dvc import faults
-from modelci.adapters.dvc.hashing import LEGACY, Hasher
-from modelci.errors import ConfigError, ModelCIError, PipelineError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from modelci.adapters.dvc.hashing import LEGACY
+from modelci.errors import ConfigError, PipelineError
 
 Pause = Callable[[int], None]
 """Waits before the next try, after so many failures."""
 
-_CHUNK = 1 << 20
-_BLOCK = 8 << 20
-_AHEAD = 8  # blocks of one object on their way at a time
 _ATTEMPTS = 5
-_FOLDER = ".dir"
+_BY_HTTP = frozenset("azure gs http https oss s3 webdav webdavs".split())
 
 
 def pause_briefly(failures: int) -> None:
@@ -74,49 +64,32 @@ class RemoteObjects:
         label = self._open().label
         return f"{label.name}: {label.url.rstrip('/')}/{'/'.join(_parts(hash_, hash_name))}"
 
-    def pour(self, hash_: str, hash_name: str, sink: BinaryIO | None = None) -> Hasher | None:
-        """Read an object into ``sink``, hashed on the way; None where the remote lacks it.
+    def find(self, hash_: str, hash_name: str, scratch: Path) -> Path | None:
+        """Write an object to ``scratch`` as it is, and return that; None where there is none.
 
-        Whether the hash is right is for the caller to see; what is not is read a second time, as
-        an answer that was cut short need not say so. Raises PipelineError for a remote that does
-        not answer or denies access, and ConfigError for one that is not configured rightly.
+        Whether the hash is right is for the caller to see. Where the connection is cut it is made
+        and the object sent again, a few times. Raises PipelineError for a remote that does not
+        answer or denies access, and ConfigError for one that is not configured rightly.
         """
-        hasher = None
-        for _ in range(2):
-            hasher = self._read(_parts(hash_, hash_name), hash_name, sink)
-            if hasher is None or hasher.found == hash_.removesuffix(_FOLDER):
-                break
-        return hasher
-
-    def _read(self, parts: tuple[str, ...], hash_name: str, sink: BinaryIO | None) -> Hasher | None:
-        """Read an object once; where the connection is cut go on from there, a few times."""
         store = self._open()
-        hasher = _begin(hash_name, sink)
         failures = 0
         while True:
             filesystem = None
             try:
                 filesystem = self._connect(store)
-                path = filesystem.join(store.path, *parts)
-                for chunk in _chunks(filesystem, path, hasher.size):
-                    hasher.update(chunk)
-                    if sink is not None:
-                        sink.write(chunk)
+                path = filesystem.join(store.path, *_parts(hash_, hash_name))
+                filesystem.get_file(path, str(scratch))
             except FileNotFoundError:
                 self._require_there(store)
                 return None
-            except _CannotResumeError:
-                hasher = _begin(hash_name, sink)
-            except ModelCIError:
-                raise
-            except Exception as error:
+            except Exception as error:  # every kind of remote has errors of its own
                 failures += 1
                 if failures >= _attempts(store) or _is_final(error):
                     raise faults.remote_failed("fetch from", store.label, error) from error
                 self._forget(filesystem)
                 self._pause(failures)
             else:
-                return hasher
+                return scratch
 
     def _open(self) -> _Store:
         with self._lock:
@@ -132,6 +105,8 @@ class RemoteObjects:
 
     def _forget(self, filesystem: Any) -> None:
         """Let the next try connect anew, if nobody has done so meanwhile."""
+        if filesystem is None or filesystem.protocol in _BY_HTTP:
+            return  # there is none to forget, or it does so by itself
         with self._lock:
             if self._filesystem is filesystem:
                 self._filesystem = None
@@ -149,10 +124,6 @@ class RemoteObjects:
                 hint="Is its URL right? `modelci run --push` (or `dvc push`) brings the bytes "
                 "there.",
             )
-
-
-class _CannotResumeError(Exception):
-    """The remote sends an object from its beginning, or not at all."""
 
 
 def _configure(project: Path, name: str | None) -> _Store:
@@ -184,13 +155,6 @@ def _parts(hash_: str, hash_name: str) -> tuple[str, ...]:
     return (*above, hash_[:2], hash_[2:])
 
 
-def _begin(hash_name: str, sink: BinaryIO | None) -> Hasher:
-    if sink is not None:
-        sink.seek(0)
-        sink.truncate()
-    return Hasher(hash_name)
-
-
 def _attempts(store: _Store) -> int:
     """How often to try: the clients of object stores try each request again by themselves."""
     return 2 if issubclass(store.kind, ObjectFileSystem) else _ATTEMPTS
@@ -203,55 +167,3 @@ def _is_final(error: Exception) -> bool:
         or faults.lacks_plugin(error)
         or faults.is_disk_full(error)
     )
-
-
-def _chunks(filesystem: Any, path: str, start: int) -> Iterator[bytes]:
-    if isinstance(filesystem, ObjectFileSystem):
-        return _blocks(filesystem, path, start)
-    return _stream(filesystem, path, start)
-
-
-def _stream(filesystem: Any, path: str, start: int) -> Iterator[bytes]:
-    """Yield an object's bytes from ``start`` on, from one answer."""
-    # By HTTP a file is read in blocks, a request each, unless it is told not to; then it cannot
-    # be sought in.
-    in_one = filesystem.protocol in {"http", "https"} and not start
-    with filesystem.open(path, "rb", **({"block_size": 0} if in_one else {})) as stream:
-        if start:
-            try:
-                stream.seek(start)
-            except (ValueError, io.UnsupportedOperation) as error:
-                raise _CannotResumeError from error
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-
-
-def _blocks(filesystem: Any, path: str, start: int) -> Iterator[bytes]:
-    """Yield an object's bytes from ``start`` on, in blocks of which several are on their way.
-
-    An object store sends one answer slower than several. What fits into one block takes one
-    request.
-    """
-    try:
-        first: bytes = filesystem.cat_file(path, start, start + _BLOCK)
-    except OSError:
-        if filesystem.info(path)["size"] > start:
-            raise
-        return  # there is no range of nothing
-    yield first
-    if len(first) < _BLOCK:
-        return
-    size = filesystem.info(path)["size"]
-    starts = iter(range(start + _BLOCK, size, _BLOCK))
-    pending: deque[Future[bytes]] = deque()
-    pool = ThreadPoolExecutor(_AHEAD)
-    try:
-        while True:
-            while len(pending) < _AHEAD and (at := next(starts, None)) is not None:
-                end = min(at + _BLOCK, size)
-                pending.append(pool.submit(filesystem.cat_file, path, at, end))
-            if not pending:
-                return
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -6,16 +6,17 @@ knows md5 alone.
 
 import posixpath
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Protocol
 
 from modelci.adapters.dvc.cache import MAX_BYTES, Cache, CacheAt, is_hash, parse_listing
 from modelci.adapters.dvc.files import Files, find_layout
-from modelci.adapters.dvc.hashing import Hasher, hash_bytes, hash_listing
+from modelci.adapters.dvc.hashing import hash_bytes, hash_file, hash_listing
 from modelci.adapters.dvc.paths import locate
 from modelci.adapters.dvc.remote import Pause, RemoteObjects, pause_briefly
 from modelci.adapters.dvc.snapshot import ProjectSettings
@@ -27,7 +28,6 @@ from modelci.ports import FileTree
 FetchInto = Callable[[Sequence[TrackedFile], Path], None]
 """Brings the bytes of tracked files from the DVC remote into a cache folder."""
 
-_CHUNK = 1 << 20
 _FOLDER = ".dir"
 _JOBS = 8
 
@@ -58,13 +58,14 @@ class DvcBytes:
         """Return the files of ``path``, which is ``file`` or lies in it, with what they hash to.
 
         With ``pull`` the bytes are those that the DVC remote has now, whatever the cache holds.
-        They are hashed as they come, and kept nowhere.
         """
         cache, remote = self._places(tree, file)
-        found = _find(tree, file, path, [remote if pull else cache])
-        if isinstance(found, FileBytes):
-            return (found,)
-        return _each(lambda one: _pour(one.places[0], one.file), found)
+        with tempfile.TemporaryDirectory(prefix="modelci-") as name:
+            scratch = Path(name)
+            found = _find(tree, file, path, [remote if pull else cache], scratch)
+            if isinstance(found, FileBytes):
+                return (found,)
+            return _each(lambda one: _look(one.places[0], one.file, _part(scratch)), found)
 
     def fetch(
         self, tree: FileTree, file: TrackedFile, path: str, into: Path
@@ -78,11 +79,19 @@ class DvcBytes:
         remote does not answer or denies access, or a folder's list names a file outside of it.
         """
         above = posixpath.dirname(path)
-        found = _find(tree, file, path, self._places(tree, file))
-        if isinstance(found, FileBytes):
-            return (found,)
+        places = self._places(tree, file)
         try:
-            return _each(lambda one: _bring(one, _target(into, one.file.path, above)), found)
+            into.mkdir(parents=True, exist_ok=True)
+            # Beside what it is for: a file moves into its place at once, and whole.
+            with tempfile.TemporaryDirectory(prefix=".modelci-", dir=into) as name:
+                scratch = Path(name)
+                found = _find(tree, file, path, places, scratch)
+                if isinstance(found, FileBytes):
+                    return (found,)
+                return _each(
+                    lambda one: _bring(one, _target(into, one.file.path, above), _part(scratch)),
+                    found,
+                )
         except OSError as error:
             raise PipelineError(
                 f"{path} cannot be written below {into}: {error}.",
@@ -107,8 +116,11 @@ class _Place(Protocol):
     def place(self, hash_: str, hash_name: str) -> str:
         """Return where an object should lie, for messages."""
 
-    def pour(self, hash_: str, hash_name: str, sink: BinaryIO | None = None) -> Hasher | None:
-        """Read an object into ``sink``, hashed on the way; None where there is none."""
+    def find(self, hash_: str, hash_name: str, scratch: Path) -> Path | None:
+        """Return where an object's bytes lie now, in ``scratch`` if they had to be brought.
+
+        Nobody has looked yet whether they are the right ones.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +132,9 @@ class _Cached:
     def place(self, hash_: str, hash_name: str) -> str:
         return str(self.cache.place(hash_, hash_name))
 
-    def pour(self, hash_: str, hash_name: str, sink: BinaryIO | None = None) -> Hasher | None:
+    def find(self, hash_: str, hash_name: str, scratch: Path) -> Path | None:  # noqa: ARG002
         place = self.cache.place(hash_, hash_name)
-        try:
-            return None if place is None else _copy(place, hash_name, sink)
-        except FileNotFoundError:
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class _OnDisk:
-    """One file of this machine, whatever hash it is asked for."""
-
-    path: Path
-
-    def place(self, hash_: str, hash_name: str) -> str:  # noqa: ARG002
-        return str(self.path)
-
-    def pour(self, hash_: str, hash_name: str, sink: BinaryIO | None = None) -> Hasher | None:  # noqa: ARG002
-        return _copy(self.path, hash_name, sink)
+        return place if place is not None and place.is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +146,11 @@ class _InGit:
     def place(self, hash_: str, hash_name: str) -> str:  # noqa: ARG002
         return "Git"
 
-    def pour(self, hash_: str, hash_name: str, sink: BinaryIO | None = None) -> Hasher | None:  # noqa: ARG002
+    def find(self, hash_: str, hash_name: str, scratch: Path) -> Path | None:  # noqa: ARG002
         if self.data is None:
             return None
-        hasher = Hasher(hash_name)
-        hasher.update(self.data)
-        if sink is not None:
-            sink.write(self.data)
-        return hasher
+        scratch.write_bytes(self.data)
+        return scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +176,13 @@ def bring(files: Sequence[TrackedFile], cache: Path, fetch: FetchInto) -> None:
 
 
 def _find(
-    tree: FileTree, file: TrackedFile, path: str, places: Sequence[_Place]
+    tree: FileTree, file: TrackedFile, path: str, places: Sequence[_Place], scratch: Path
 ) -> list[_Wanted] | FileBytes:
     """Return the files at ``path``, or what is wrong with the list of the folder it is in."""
     if file.in_git:
         found = _in_git(tree, file)
     elif _is_folder(file):
-        found = _listed(file, places)
+        found = _listed(file, places, scratch)
     else:
         found = [_Wanted(file, places)]
     if isinstance(found, FileBytes):
@@ -219,20 +212,25 @@ def _in_git(tree: FileTree, file: TrackedFile) -> list[_Wanted] | FileBytes:
     ]
 
 
-def _listed(folder: TrackedFile, places: Sequence[_Place]) -> list[_Wanted] | FileBytes:
+def _listed(
+    folder: TrackedFile, places: Sequence[_Place], scratch: Path
+) -> list[_Wanted] | FileBytes:
     """Return a folder's files by the first right list that there is, or the last wrong one."""
+    part = _part(scratch)
     for place in places:
-        text = _Bounded()
-        found = _pour(place, folder, text)
+        found = _look(place, folder, part, take=True)
         if found.is_right:
             break
     else:
         return found
-    names = parse_listing(text.getvalue())
+    is_bounded = (found.size or 0) <= MAX_BYTES
+    names = parse_listing(part.read_bytes()) if is_bounded else None
     if names is None:
-        raise PipelineError(f"The list of the files in {folder.path} is none ({found.source}).")
+        raise PipelineError(
+            f"What should list the files in {folder.path} is no list ({found.source})."
+        )
     for name, hash_ in names.items():
-        if locate("", name).path != name or not is_hash(hash_):
+        if not (_lies_below(name) and is_hash(hash_) and not hash_.endswith(_FOLDER)):
             raise PipelineError(
                 f"The list of the files in {folder.path} names {name!r} ({hash_!r}), which cannot "
                 "lie there: nothing of it is fetched.",
@@ -242,6 +240,11 @@ def _listed(folder: TrackedFile, places: Sequence[_Place]) -> list[_Wanted] | Fi
         _Wanted(_member(folder, f"{folder.path}/{name}", hash_), places)
         for name, hash_ in sorted(names.items())
     ]
+
+
+def _lies_below(name: str) -> bool:
+    """Whether a path counted from a folder is written plainly, and lies in it."""
+    return name != "." and locate("", name).path == name
 
 
 def _is_folder(file: TrackedFile) -> bool:
@@ -256,46 +259,43 @@ def _digest(file: TrackedFile) -> str | None:
     return None if file.hash is None else file.hash.removesuffix(_FOLDER)
 
 
-class _Bounded(BytesIO):
-    """Takes a list of files, but not what is far too large for one."""
-
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > MAX_BYTES:
-            raise PipelineError(f"A list of files holds more than {MAX_BYTES:,} bytes.")
-        return super().write(data)
+def _part(scratch: Path) -> Path:
+    return scratch / secrets.token_hex(8)
 
 
-def _pour(place: _Place, file: TrackedFile, sink: BinaryIO | None = None) -> FileBytes:
-    """Read a file's bytes from one place, and say what they are."""
+def _look(place: _Place, file: TrackedFile, part: Path, *, take: bool = False) -> FileBytes:
+    """Say what a file's bytes are in one place; with ``take`` a copy of them is in ``part``."""
     hash_ = file.hash or ""
-    hasher = place.pour(hash_, file.hash_name, sink) if is_hash(hash_) else None
+    lies = place.find(hash_, file.hash_name, part) if is_hash(hash_) else None
+    if take and lies is not None and lies != part:
+        lies = Path(shutil.copyfile(lies, part))
+    return _report(file, lies, place.place(hash_, file.hash_name))
+
+
+def _report(file: TrackedFile, lies: Path | None, source: str) -> FileBytes:
+    hashes = hash_file(lies, file.hash_name) if lies is not None else None
     return FileBytes(
         path=file.path,
         recorded=_digest(file),
         hash_name=file.hash_name,
-        found=hasher.found if hasher else None,
-        sha256=hasher.sha256 if hasher else None,
-        size=hasher.size if hasher else None,
-        source=place.place(hash_, file.hash_name),
+        found=hashes.found if hashes else None,
+        sha256=hashes.sha256 if hashes else None,
+        size=hashes.size if hashes else None,
+        source=source,
     )
 
 
-def _bring(wanted: _Wanted, target: Path) -> FileBytes:
+def _bring(wanted: _Wanted, target: Path, part: Path) -> FileBytes:
     """Let a file lie at ``target`` if its bytes are the right ones, and nothing otherwise."""
     if target.is_file() and not target.is_symlink():
-        found = _pour(_OnDisk(target), wanted.file)
+        found = _report(wanted.file, target, str(target))
         if found.is_right:
             return found
     for place in wanted.places:
-        part = target.with_name(f".modelci-{secrets.token_hex(8)}.part")
-        try:
-            with part.open("xb") as sink:
-                found = _pour(place, wanted.file, sink)
-            if found.is_right:
-                part.replace(target)
-                return found
-        finally:
-            part.unlink(missing_ok=True)
+        found = _look(place, wanted.file, part, take=True)
+        if found.is_right:
+            part.replace(target)
+            return found
     target.unlink(missing_ok=True)
     return found
 
@@ -307,16 +307,6 @@ def _target(into: Path, path: str, above: str) -> Path:
     if not target.parent.resolve().is_relative_to(into.resolve()):
         raise PipelineError(f"{target.parent} leads out of {into}: nothing is written there.")
     return target
-
-
-def _copy(place: Path, hash_name: str, sink: BinaryIO | None) -> Hasher:
-    hasher = Hasher(hash_name)
-    with place.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            hasher.update(chunk)
-            if sink is not None:
-                sink.write(chunk)
-    return hasher
 
 
 def _each(act: Callable[[_Wanted], FileBytes], wanted: Sequence[_Wanted]) -> tuple[FileBytes, ...]:
