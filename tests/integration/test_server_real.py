@@ -17,7 +17,7 @@ from modelci.adapters.targets import connect
 from modelci.adapters.targets.server import ServerTarget
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.switching.switches import find_haproxy
-from modelci.config.model import ServerTargetConfig, TargetConfig, TargetKind
+from modelci.config.model import ServerTargetConfig, SwitchKind, TargetConfig, TargetKind
 from modelci.domain.deployment import Release
 from modelci.domain.golden import Health
 from modelci.serving.settings import LogSettings, Settings
@@ -62,7 +62,9 @@ def real(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Real]:
         config=TargetConfig(
             kind=TargetKind.SERVER,
             path="target",
-            server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=request.param, workers=2),
+            server=ServerTargetConfig(
+                listen=f"127.0.0.1:{port}", switch=SwitchKind(request.param), workers=2
+            ),
             timeout_seconds=90,
         ),
         root=tmp_path,
