@@ -10,6 +10,7 @@ from modelci.documents import codec
 from modelci.domain.checks import Examination
 from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
+from modelci.domain.modelfiles import Scan
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -87,7 +88,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, deployments, provenance, signatures, terminal
+    from modelci.render import changes, deployments, provenance, scans, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -97,6 +98,7 @@ def to_text(document: codec.Document) -> str:
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
         VersionCheck: provenance.render_version_check,
+        Scan: scans.render_scan,
         Examination: terminal.render_examination,
         History: terminal.render_history,
         Deployment: deployments.render_deployment,

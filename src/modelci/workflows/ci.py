@@ -16,6 +16,7 @@ from modelci.errors import ModelCIError
 from modelci.ports import (
     Forge,
     Git,
+    ModelScanner,
     Pipeline,
     Plots,
     Progress,
@@ -73,6 +74,7 @@ def run_ci(
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
     labels: promote.Labels | None = None,
     release: Release | None = None,
 ) -> Done:
@@ -118,6 +120,7 @@ def run_ci(
             tables=tables,
             rescorer=rescorer if run.is_ok else None,
             plots=plots,
+            scanner=scanner,
         )
         if job is Job.PULL_REQUEST and report.is_ok:
             report = _with_outlook(report, git, reader, config, progress, labels=context.labels)
