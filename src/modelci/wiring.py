@@ -247,7 +247,9 @@ class App:
 
         return DvcModelScanner(self.git.root, fetch=self._fetch)
 
-    def trust_in(self, path: Path, *, types: "Sequence[str]" = (), pickle: bool = False) -> "Trust":
+    def trust_in(
+        self, path: "Path", *, types: "Sequence[str]" = (), pickle: bool = False
+    ) -> "Trust":
         """Return what may be loaded of a file: the project's settings, where there is one.
 
         ``types`` and ``pickle`` are what flags allow beyond them.
@@ -257,7 +259,7 @@ class App:
         found = Trust() if self._top is None else self._configured_trust(path)
         return Trust(types=(*found.types, *types), pickle=found.pickle or pickle)
 
-    def _configured_trust(self, path: Path) -> "Trust":
+    def _configured_trust(self, path: "Path") -> "Trust":
         from modelci.workflows.safety import artifacts_by_file, trust_in
 
         safety = self.configuration.config.safety
@@ -286,13 +288,15 @@ class App:
 
         return DvcBytes(self.git.root, remote=self.run_settings.remote)
 
-    def at(self, path: "str | Path") -> Path:
+    def at(self, path: "str | Path") -> "Path":
         """Return a path that was named from where the command was started."""
-        return self._start / path
+        from pathlib import Path
+
+        return Path(self._start, path)
 
     def below_top(self, path: str) -> str:
         """Return a path that the configuration names from the top of the repository."""
-        return str((self._top or self._start) / path)
+        return os.path.join(self._top or self._start, path)
 
     @property
     def serve_config(self) -> "ServeConfig":
@@ -357,7 +361,7 @@ class App:
         locator = Locator(self.git.root, fetch=self._fetch)
         return find_servable(
             name,
-            here=self._start.relative_to(self.git.root).as_posix(),
+            here=self.at(".").relative_to(self.git.root).as_posix(),
             git=self.git,
             reader=self.snapshots,
             bring=FileBringer(locator, self.git.root, self.folder / "served", pull=pull),

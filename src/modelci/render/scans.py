@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from modelci.domain.modelfiles import FileScan, Scan, ScanFinding, advice
+from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.console import console
 from modelci.render.escape import PROSE_LIMIT, terminal
-from modelci.render.quantities import counted
 
 _MOST_SHOWN = 20
 
