@@ -23,7 +23,7 @@ from tests.fakes.progress import RecordedProgress
 from modelci.adapters.targets.server import ServerTarget
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.switching import launch
-from modelci.config.model import ServerTargetConfig, TargetConfig, TargetKind
+from modelci.config.model import ServerTargetConfig, SwitchKind, TargetConfig, TargetKind
 from modelci.documents import codec
 from modelci.domain.deployment import Release, ReleaseFile, Running
 from modelci.domain.golden import Environment, Health
@@ -36,7 +36,8 @@ class FakeProbe:
 
     def check(self, folder: Path, *, python: Path | None, latency_ms: float | None) -> Health:
         del python, latency_ms
-        told = json.loads((folder / "model/behaviour.json").read_text(encoding="utf-8"))
+        release = codec.read(Release, folder / "release.json")
+        told = json.loads((folder / release.model).read_text(encoding="utf-8"))
         problems = () if told["is_healthy"] else ("row 1: score is 0.5, not 0.7",)
         return Health(ok=told["is_healthy"], problems=problems, rows=20, p99_ms=0.2)
 
@@ -63,7 +64,7 @@ class World:
         config = TargetConfig(
             kind=TargetKind.SERVER,
             path=str(tmp_path / "prod"),
-            server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=switch),
+            server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=SwitchKind(switch)),
             timeout_seconds=20,
         )
         return cls(folder=tmp_path, port=port, config=config)

@@ -63,11 +63,11 @@ class Mortal(GitRepository):
         if self.calls == self._dies_at and self._after:
             raise Crash
 
-    def tags(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+    def tags(self, *given: Any, **named: Any) -> Any:
         with self._step():
             return super().tags(*given, **named)
 
-    def push(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+    def push(self, *given: Any, **named: Any) -> None:
         with self._step():
             super().push(*given, **named)
 
