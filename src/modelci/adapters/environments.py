@@ -51,7 +51,7 @@ FindUv = Callable[[Mapping[str, str]], Path | None]
 _VERSION = "import platform; print(platform.python_version())"
 _INSPECT = """\
 import importlib.metadata, json, platform
-import modelci.serving
+import modelci.serving.checking, modelci.serving.launch
 found = {one.metadata["Name"]: one.version for one in importlib.metadata.distributions()}
 print(json.dumps({"python": platform.python_version(), "packages": found}))
 """

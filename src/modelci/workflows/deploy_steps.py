@@ -232,7 +232,7 @@ class _Steps:
         if not health.ok:
             why = "; ".join(health.problems[:_MOST_NAMED]) or "it does not say why"
             raise DeploymentError(
-                f"{self._recipe.id} is not healthy: {why}.",
+                f"{self._recipe.id} is not healthy: {why.rstrip('.')}.",
                 hint="A version's golden requests are to be answered as they were at training.",
             )
         return _describe_health(health)
