@@ -60,10 +60,10 @@ class BytesSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSigning:
-    """The document ``modelci.model-signing/1``: a version whose bytes were signed, and where that is.
+    """The document ``modelci.model-signing/1``: a version whose bytes were signed.
 
-    ``made`` is false where the same signature was there already. ``remote`` is the Git remote that
-    has it, None: only this clone.
+    ``ref`` has the signature. ``made`` is false where the same one was there already. ``remote`` is
+    the Git remote that has it, None: only this clone.
     """
 
     tag: str

@@ -50,11 +50,10 @@ def verify_version(
     With ``remote`` the tag is the Git remote's, with ``pull`` the bytes are the DVC remote's, not
     the cache's. Raises UsageError for a version that does not exist or a commit that is not here.
     """
-    state, version = _find(git, name, remote=remote)
+    state, version = find_version_named(git, name, remote=remote)
     artifact = state.name
     commit = version.commit
-    if not git.has(commit):
-        _fetch(git, version)
+    bring_commit(git, version)
     tree = git.tree(commit)
     snapshot = reader.read(tree)
     path = find_artifact(snapshot, artifact).path
@@ -63,7 +62,7 @@ def verify_version(
     files = read_files(tree, snapshot, path, stored, pull=pull)
     findings = [
         Finding(subject="tag", state=CheckState.OK, found=commit),
-        check_lock(snapshot, path, _hash_in(version.message)),
+        check_lock(snapshot, path, hash_in_message(version.message)),
         *_about_use(state, version),
         *_about_provenance(said, snapshot, version),
         *check_files(files, said),
@@ -86,7 +85,9 @@ def verify_version(
     )
 
 
-def _find(git: Git, name: str, *, remote: bool) -> tuple[ArtifactState, RegisteredVersion]:
+def find_version_named(
+    git: Git, name: str, *, remote: bool
+) -> tuple[ArtifactState, RegisteredVersion]:
     """Return the artifact's state and the version that is meant.
 
     A tag that breaks the registry's rules, as one whose object bears another name, is none.
@@ -111,7 +112,10 @@ def _find(git: Git, name: str, *, remote: bool) -> tuple[ArtifactState, Register
     return state, version
 
 
-def _fetch(git: Git, version: RegisteredVersion) -> None:
+def bring_commit(git: Git, version: RegisteredVersion) -> None:
+    """Fetch a version's commit where it is not here; UsageError where it cannot be had."""
+    if git.has(version.commit):
+        return
     try:
         git.fetch([version.commit], depth=1 if git.is_shallow() else None)
     except ModelCIError as error:
@@ -121,7 +125,8 @@ def _fetch(git: Git, version: RegisteredVersion) -> None:
         ) from error
 
 
-def _hash_in(message: str) -> str | None:
+def hash_in_message(message: str) -> str | None:
+    """Return DVC's hash of the bytes, as a version's tag says it."""
     lines = message.splitlines()
     found = [line.removeprefix(_HASH).strip() for line in lines if line.startswith(_HASH)]
     return found[-1] if found and found[-1] else None
