@@ -30,6 +30,8 @@ OPERATIONS = {
     "/check-runs/{check_run_id}": ("patch",),
     "/commits/{commit_sha}/pulls": ("get",),
     "/commits/{ref}/check-runs": ("get",),
+    "/deployments": ("get", "post"),
+    "/deployments/{deployment_id}/statuses": ("get", "post"),
     "/git/blobs": ("post",),
     "/git/commits": ("post",),
     "/git/commits/{commit_sha}": ("get",),

@@ -308,8 +308,9 @@ class Pipeline(Protocol):
     def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
         """Return those tracked files that the DVC remote lacks, by hash and without download.
 
-        A folder is there if its list is, and every file in it. Returns None where no remote is
-        set. Raises PipelineError where it does not answer.
+        A folder is there if its list is, and every file in it. A remote that is a folder which does
+        not exist lacks everything. Returns None where no remote is set. Raises PipelineError where
+        it does not answer.
         """
 
     def push(self, *, progress: Progress, record: bool = True) -> int:
@@ -501,6 +502,54 @@ class PostedRelease:
     notes: tuple[str, ...] = ()
 
 
+class DeploymentStatus(StrEnum):
+    """How far a deployment has come; an inactive one was replaced, or taken away."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgeDeployment:
+    """What a tag brings to an environment, which several artifacts may share.
+
+    ``version`` is as people write it (v1.2.0), None where only a commit is deployed.
+    ``description`` is a line about the status, which forges cut to their size. ``log_url`` leads
+    to the run that deploys, ``environment_url`` to what is deployed.
+    """
+
+    environment: str
+    artifact: str
+    version: str | None
+    tag: str
+    sha: str
+    status: DeploymentStatus
+    description: str = ""
+    log_url: str | None = None
+    environment_url: str | None = None
+    is_production: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedDeployment:
+    """A deployment as the forge has it; ``kind`` is a deployment or a commit status.
+
+    ``action`` is created, updated or unchanged. ``seconds`` is when it got its status (Unix time),
+    ``creator`` who deployed, where the forge tells.
+    """
+
+    deployment: ForgeDeployment
+    kind: str
+    action: str
+    url: str | None = None
+    seconds: int | None = None
+    creator: str | None = None
+
+
 _NOBODY = Writer()
 _NO_FILES: Mapping[str, bytes] = {}
 
@@ -582,6 +631,22 @@ class Forge(Protocol):
         """Start a workflow by its file's name, as it is at that tag.
 
         Raises ForgeError with what is missing: a permission, the file, or its trigger.
+        """
+
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        """Create the deployment of that tag to that environment, or find it again; set its status.
+
+        Its success makes inactive what the environment had of the same artifact, and of no other.
+        What was replaced and is deployed anew is another deployment. A forge that knows no
+        deployments gets a commit status.
+        """
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        """Return the deployments made last, to one environment or all, the newest first.
+
+        Raises ForgeError where the forge keeps no list of them.
         """
 
 

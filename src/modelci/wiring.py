@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.orders import Wanted
-    from modelci.domain.promotion import PlannedTag, Promotion
+    from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
+    from modelci.domain.rollback import RegistryChange
     from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
@@ -506,9 +507,15 @@ class App:
     @property
     def announce(self) -> "Announce":
         """Tells the forge how a deployment stands, where one is known."""
+        from modelci.render.deployments import headline
+        from modelci.workflows.announce import announce
         from modelci.workflows.deploy_plan import tell_nobody
 
-        return tell_nobody
+        if not self.has_forge():
+            return tell_nobody
+        return lambda deployment: announce(
+            deployment, forge=self.forge, describe=headline, progress=self.progress
+        )
 
     def deploy(self, wanted: "Wanted", name: str) -> "Deployment":
         """Bring what is wanted to a target, and remember what came of it."""
@@ -523,46 +530,56 @@ class App:
         """What ``deploy`` came to in this run."""
         return []
 
-    def deploy_tags(self, tags: "Sequence[PlannedTag]") -> None:
-        """Deploy what was tagged, where that is to be done in the same run."""
+    def deploy_assigned(self, done: "Promotion | RegistryChange") -> None:
+        """Deploy what was assigned, where that is to be done in the same run.
+
+        What stands from a run before is deployed too, if that run was cut short before it.
+        """
         settings = self.configuration.config.promote
-        if not settings.deploys or not tags:
+        names = dict.fromkeys((*(tag.name for tag in done.tags), *done.standing))
+        if not settings.deploys or not names:
             return
         from modelci.workflows.deploy_promoted import deploy_tags
 
         deploy_tags(
-            [tag.name for tag in tags],
+            tuple(names),
             self.stages_of_targets,
             named=settings.deploy_target,
             deploy=self.deploy,
             progress=self.progress,
         )
 
-    def dispatch(self, tags: "Sequence[PlannedTag]") -> None:
+    def dispatch(self, done: "Promotion | RegistryChange") -> None:
         """Start the workflow that deploys what was assigned, where one is named."""
         workflow = self.configuration.config.promote.dispatch
-        if workflow is None or not tags:
+        if workflow is None:
             return
         from modelci.workflows.dispatch import dispatch
 
-        dispatch(tags, workflow, forge=self.forge, progress=self.progress)
+        dispatch(
+            done.tags,
+            workflow,
+            standing=done.standing,
+            forge=self.forge,
+            progress=self.progress,
+        )
 
     def follow_up(self, promotion: "Promotion", report: "Report") -> None:
         """Do what follows the tags; none of it waits for the success of another."""
         try:
-            self.dispatch(promotion.tags)
+            self.dispatch(promotion)
         finally:
             try:
                 self.release(promotion, report)
             finally:
-                self.deploy_tags(promotion.tags)
+                self.deploy_assigned(promotion)
 
-    def follow_change(self, tags: "Sequence[PlannedTag]") -> None:
+    def follow_change(self, done: "Promotion | RegistryChange") -> None:
         """Do what follows tags that register nothing."""
         try:
-            self.dispatch(tags)
+            self.dispatch(done)
         finally:
-            self.deploy_tags(tags)
+            self.deploy_assigned(done)
 
     def release(self, promotion: "Promotion", report: "Report") -> None:
         """Publish the releases of what was promoted, where that is wanted."""

@@ -1,6 +1,8 @@
 """``modelci ci`` and ``modelci promote`` on what was merged."""
 
+import json
 import shutil
+import signal
 
 from tests.e2e.world import (
     BETTER,
@@ -252,11 +254,13 @@ def test_a_label_names_the_version_and_the_workflow_is_started_for_the_stage(
 
     assert tags(site) == sorted([*TAGS, "credit#staging#2", "credit@v0.1.0"])
     assert "credit#staging#2 → deploy.yml" in done.err
+    assert "Nothing to promote" in again.out
+    assert "credit#staging#2 was there before: deploy.yml starts for it again" in again.out
+    assert "credit#staging#2 → deploy.yml (again)" in again.err
     assert github.dispatches == [
         ("deploy.yml", f"credit#staging#{number}", {"tag": f"credit#staging#{number}"})
-        for number in (1, 2)
+        for number in (1, 2, 2)
     ]
-    assert "Nothing to promote" in again.out
 
 
 def test_a_workflow_that_is_not_started_leaves_the_tags_and_says_what_to_run(
@@ -275,6 +279,57 @@ def test_a_workflow_that_is_not_started_leaves_the_tags_and_says_what_to_run(
     assert "Promoted, but deploy.yml was not started for credit#staging#1" in done.err
     assert "Write `actions: write` below the job's `permissions:`" in hint_of(done)
     assert "gh workflow run deploy.yml --ref 'credit#staging#1'" in hint_of(done)
+
+    again = runner.modelci("ci")
+
+    assert tags(site) == TAGS
+    assert [tag for _, tag, _ in github.dispatches] == ["credit#staging#1"]
+    assert "Nothing to promote" in again.out
+
+
+def test_a_promotion_killed_before_it_starts_the_workflow_starts_it_when_run_again(
+    site: World,
+) -> None:
+    local = "forge: {kind: local, path: ../forge}\n"
+    laptop = site.laptop
+    laptop.commit({"modelci.yaml": SETTINGS + "  dispatch: deploy.yml\n" + local})
+    laptop.git("push", "--quiet", "origin", "main")
+    laptop.modelci("report")
+    started = site.root / "forge" / "dispatches" / "deploy.yml"
+    hook = site.remote / "hooks" / "post-receive"
+    # The tags have arrived; Git's answer reaches nobody any more.
+    hook.write_text(f'#!/bin/sh\nkill -KILL "$(cat {site.root}/pid)"\nsleep 0.2\n')
+    hook.chmod(0o755)
+    starter = f"echo $$ > {site.root}/pid; exec modelci promote"
+    killed = laptop.run("sh", "-c", starter)
+    hook.unlink()
+    assert killed.code == -signal.SIGKILL
+    assert tags(site) == TAGS
+    assert not started.exists()
+
+    plan = laptop.modelci("promote", "--dry-run")
+    assert "credit#staging#1 was there before: deploy.yml starts for it again" in plan.out
+    assert not started.exists()
+    again = laptop.modelci("promote", "--json")
+
+    assert json.loads(again.out)["standing"] == ["credit#staging#1"]
+    assert tags(site) == TAGS
+    (run,) = started.iterdir()
+    assert "credit#staging#1" in run.read_text(encoding="utf-8")
+    # Once another version holds the stage, an old job that is run again deploys nothing.
+    old = laptop.git("rev-parse", "HEAD")
+    laptop.put(BETTER)
+    laptop.modelci("run")
+    laptop.commit()
+    laptop.git("push", "--quiet", "origin", "main")
+    laptop.modelci("report")
+    laptop.modelci("promote")
+    run.unlink()
+    laptop.git("checkout", "--quiet", "--detach", old)
+    laptop.modelci("report")
+    late = laptop.modelci("promote", "--allow", "an old job")
+    assert "that would be a rollback" in late.out
+    assert not run.exists()
 
 
 def test_a_bundle_that_changes_code_is_refused(site: World) -> None:

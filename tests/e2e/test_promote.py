@@ -52,10 +52,11 @@ def test_the_stage_before_comes_first_unless_somebody_says_why(site: World) -> N
 
     done = laptop.modelci("promote", "--assign", "prod", "--allow", "staging is down")
 
-    assert "Rules are lifted: staging is down" in done.out
+    assert "Rules are lifted (stage-order): staging is down" in done.out
     said = site.bare("tag", "--list", "--format=%(contents)", "credit#prod#1")
     assert "Modelci-Allowed: staging is down" in said
     assert "Modelci-Allowed-By: " in said
+    assert "Modelci-Allowed-Rules: stage-order" in said.splitlines()
 
 
 def test_a_blocked_model_is_promoted_by_a_reason_alone_and_says_so_for_ever(site: World) -> None:
@@ -63,7 +64,9 @@ def test_a_blocked_model_is_promoted_by_a_reason_alone_and_says_so_for_ever(site
     refused = laptop.modelci("promote", code=6)
     assert "gates block it (roc_auc)" in refused.err
     assert "--allow REASON" in hint_of(refused)
-    laptop.modelci("promote", "--allow", "the law changed")
+    document = json.loads(laptop.modelci("promote", "--allow", "the law changed", "--json").out)
+    assert (document["allowed"], document["allowed_rules"]) == ("the law changed", ["gates"])
+    assert {tuple(tag["allowed_rules"]) for tag in document["tags"]} == {("gates",)}
     refused = laptop.modelci("promote", "credit@v0.0.1", "--assign", "prod", code=6)
     assert "was registered although gates blocked it" in refused.err
 
@@ -99,10 +102,12 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert said in refused.err
 
 
-def test_bytes_that_the_dvc_remote_lacks_are_not_promoted(site: World) -> None:
+@pytest.mark.parametrize("created", [True, False])
+def test_bytes_that_the_dvc_remote_lacks_are_not_promoted(site: World, *, created: bool) -> None:
     laptop = judged(site, BETTER)
     store = laptop.folder.parent / "empty-store"
-    store.mkdir()
+    if created:
+        store.mkdir()
     add = ("dvc", "remote", "add", "--local", "--default", "--force", "store", str(store))
     assert laptop.run(*add).code == 0
 

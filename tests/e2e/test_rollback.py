@@ -113,6 +113,15 @@ def test_a_rollback_and_a_further_stage_start_the_deployment_too(
     job.modelci("rollback", *STAGE, "--reason", "recall fell", "--dry-run")
     job.modelci("rollback", *STAGE, "--reason", "recall fell")
     job.modelci("promote", "credit@v0.0.2", "--assign", "dev")
-    job.modelci("unassign", "credit#dev", "--reason", "nobody looks")
+    stood = ["credit#staging#3", "credit#dev#4"]
+    assert [tag for _, tag, _ in github.dispatches] == stood
 
-    assert [tag for _, tag, _ in github.dispatches] == ["credit#staging#3", "credit#dev#4"]
+    # Run again, in case the first run was cut short before it came to that.
+    again = job.modelci("rollback", *STAGE, "--reason", "recall fell")
+    job.modelci("promote", "credit@v0.0.2", "--assign", "dev")
+    assert "credit#staging#3 was there before: deploy.yml starts for it again" in again.out
+    assert [tag for _, tag, _ in github.dispatches] == [*stood, *stood]
+
+    job.modelci("unassign", "credit#dev", "--reason", "nobody looks")
+    job.modelci("unassign", "credit#dev", "--reason", "nobody looks")
+    assert len(github.dispatches) == 4

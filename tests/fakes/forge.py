@@ -1,8 +1,10 @@
 """A forge in memory, held to the same contract as the real ones."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+from modelci.adapters.forge import deploying
+from modelci.adapters.forge.deploying import Known
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.releasing import NO_FILES
@@ -11,8 +13,10 @@ from modelci.config.model import CommentMode
 from modelci.errors import ForgeDeniedError, ForgeError, UsageError
 from modelci.ports import (
     Check,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
+    PostedDeployment,
     PostedRelease,
     PullRequest,
     Writer,
@@ -36,7 +40,8 @@ class FakeForge:
     Put in what the world has (``pulls`` by number, ``artifacts`` as {path: bytes} by run and
     name, the ``labels`` of merges by sha), name in ``denied`` the methods that a token may not use,
     and look at what was posted: ``checks`` in the order set, ``pictures`` by file name,
-    ``dispatches`` (workflow, tag, inputs). Without ``has_checks`` a commit status is set instead.
+    ``dispatches`` (workflow, tag, inputs), ``deployed`` with the newest first. Without
+    ``has_checks`` a commit status is set instead.
     """
 
     name: str = "the fake forge"
@@ -55,6 +60,7 @@ class FakeForge:
     artifacts: dict[tuple[int, str], dict[str, bytes]] = field(default_factory=dict)
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dispatches: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    deployed: list[Known] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
@@ -145,6 +151,16 @@ class FakeForge:
         self._refuse("dispatch")
         self.dispatches.append((workflow, tag, dict(inputs)))
 
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        self._refuse("set_deployment")
+        return deploying.set_deployment(_Deployments(forge=self), deployment)
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        self._refuse("deployments")
+        return deploying.list_deployments(_Deployments(forge=self), environment, limit)
+
     def _refuse(self, method: str) -> None:
         if method in self.denied:
             raise ForgeDeniedError(
@@ -192,3 +208,32 @@ class _Comments:
 
     def _url(self, index: int) -> str:
         return f"https://forge.example/pull/{self.number}#comment-{index}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Deployments:
+    forge: FakeForge
+    tells_replaced: bool = False
+
+    def history(self, environment: str | None, artifact: str | None) -> Iterator[Known]:
+        for one in list(self.forge.deployed):
+            known = one.deployment
+            if environment in {None, known.environment} and artifact in {None, known.artifact}:
+                yield one
+
+    def keeps(self, wanted: ForgeDeployment) -> ForgeDeployment:
+        return wanted
+
+    def create(self, wanted: ForgeDeployment) -> Known:
+        number = len(self.forge.deployed) + 1
+        url = f"https://forge.example/deployments/{number}"
+        made = Known(key=number, deployment=wanted, url=url, creator=self.forge.login)
+        self.forge.deployed.insert(0, made)
+        return made
+
+    def update(self, known: Known, wanted: ForgeDeployment) -> Known:
+        made = replace(known, deployment=wanted)
+        self.forge.deployed = [made if one == known else one for one in self.forge.deployed]
+        return made
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None: ...

@@ -186,6 +186,12 @@ class FakeGitea(ForgeServer):
         self.statuses.append(status)
         return Reply(status=201, body=status)
 
+    def list_statuses(self, request: Request) -> Reply:
+        end = f"/statuses/{request.arguments[0]}"
+        found = [one for one in self.statuses if one["url"].endswith(end)]
+        found.sort(key=lambda one: one["id"], reverse=request.query.get("sort") == "highestindex")
+        return self._page(request, found)
+
     def get_tag(self, request: Request) -> Reply:
         tag = request.arguments[0]
         return Reply(body={"name": tag, "id": SHA}) if tag in self.tags else _NOT_FOUND
@@ -310,6 +316,7 @@ ROUTES: tuple[Route, ...] = (
     ("GET", f"{_REPOSITORY}/commits/([0-9a-f]+)/pull", FakeGitea.get_pull_of),
     ("POST", f"{_REPOSITORY}/actions/workflows/([^/]+)/dispatches", FakeGitea.dispatch),
     ("POST", f"{_REPOSITORY}/statuses/([0-9a-f]+)", FakeGitea.create_status),
+    ("GET", f"{_REPOSITORY}/statuses/([0-9a-f]+)", FakeGitea.list_statuses),
     ("GET", f"{_REPOSITORY}/tags/([^/]+)", FakeGitea.get_tag),
     ("GET", f"{_REPOSITORY}/releases/tags/([^/]+)", FakeGitea.get_release),
     ("POST", f"{_REPOSITORY}/releases", FakeGitea.create_release),

@@ -16,7 +16,7 @@ from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from tests.fakes.openapi import github as read_description
 
@@ -76,6 +76,7 @@ class FakeGitHub:
     tells the head of a pull request anew at every request; ``before`` comes before each answer.
     ``workflows`` are files' names, and whether they have the trigger ``workflow_dispatch``.
     ``release_files`` are by id; ``immutable`` ones cannot be changed once published.
+    ``deployments`` are the newest first, their statuses by id, in the order set.
     """
 
     prefix: str = ""
@@ -96,6 +97,8 @@ class FakeGitHub:
     release_files: dict[int, bytes] = field(default_factory=dict)
     immutable: bool = False
     latest: str | None = None
+    deployments: list[dict[str, Any]] = field(default_factory=list)
+    deployment_statuses: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     workflows: dict[str, bool] = field(default_factory=lambda: {"deploy.yml": True})
     dispatches: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -163,7 +166,7 @@ class FakeGitHub:
         pull["base"] = {**pull["base"], "ref": base, "repo": make_repository(REPOSITORY)}
         self.pulls[number] = pull
 
-    def add_artifact(self, run_id: int, name: str, data: bytes, **fields: Any) -> Artifact:  # noqa: ANN401
+    def add_artifact(self, run_id: int, name: str, data: bytes, **fields: Any) -> Artifact:
         made = Artifact(run_id=run_id, id=next(self.ids), name=name, data=data, **fields)
         self.artifacts.append(made)
         return made
@@ -572,6 +575,72 @@ class FakeGitHub:
     def assets_of(self, tag: str) -> dict[str, bytes]:
         return {one["name"]: self.release_files[one["id"]] for one in self.releases[tag]["assets"]}
 
+    def list_deployments(self, request: Request) -> Reply:
+        query = {key: value[0] for key, value in parse_qs(request.query).items()}
+        wanted = {key: query[key] for key in ("ref", "sha", "task", "environment") if key in query}
+        found = [one for one in self.deployments if wanted.items() <= one.items()]
+        page, size = int(query.get("page", 1)), int(query.get("per_page", 30))
+        parts = {**query, "page": page + 1}
+        link = f'<{self.url}{request.path}?{urlencode(parts)}>; rel="next"'
+        headers = {"Link": link} if page * size < len(found) else {}
+        return Reply(body=found[(page - 1) * size : page * size], headers=headers)
+
+    def create_deployment(self, request: Request) -> Reply:
+        asked = request.body
+        if asked["ref"] not in self.tags:
+            return _invalid(f"No ref found for: {asked['ref']}")
+        if asked.get("auto_merge", True):
+            return Reply(
+                status=409, body={"message": f"Conflict merging main into {asked['ref']}."}
+            )
+        if asked.get("required_contexts") != []:
+            return Reply(status=409, body={"message": "Conflict: Commit status checks failed"})
+        made = self.add_deployment(asked["ref"], asked.get("environment", "production"))
+        kept = ("task", "payload", "description", "production_environment", "transient_environment")
+        made.update({key: asked[key] for key in kept if key in asked})
+        made["creator"] = make_user(request.login)
+        return Reply(status=201, body=made)
+
+    def add_deployment(self, ref: str, environment: str, task: str = "deploy") -> dict[str, Any]:
+        made = DESCRIPTION.example(
+            "deployment",
+            id=next(self.ids),
+            ref=ref,
+            sha=self.tags[ref],
+            task=task,
+            environment=environment,
+        )
+        self.deployments.insert(0, made)
+        self.deployment_statuses[made["id"]] = []
+        return made
+
+    def list_deployment_statuses(self, request: Request) -> Reply:
+        found = self.deployment_statuses.get(int(request.argument))
+        return NOT_FOUND if found is None else Reply(body=found[::-1])
+
+    def create_deployment_status(self, request: Request) -> Reply:
+        number = int(request.argument)
+        if number not in self.deployment_statuses:
+            return NOT_FOUND
+        (ours,) = [one for one in self.deployments if one["id"] == number]
+        if request.body.get("auto_inactive", True) and request.body["state"] == "success":
+            for one in self.deployments:
+                is_like = one["environment"] == ours["environment"] and one["id"] < number
+                if is_like and not one["production_environment"] and self.state(one) == "success":
+                    self._add_deployment_status(one["id"], state="inactive", description="")
+        fields = {key: one for key, one in request.body.items() if key != "auto_inactive"}
+        return Reply(status=201, body=self._add_deployment_status(number, **fields))
+
+    def _add_deployment_status(self, number: int, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        made = DESCRIPTION.example("deployment-status", id=next(self.ids), **fields)
+        self.deployment_statuses[number].append(made)
+        return made
+
+    def state(self, deployment: Mapping[str, Any]) -> str:
+        """Return what a deployment's newest status says."""
+        statuses = self.deployment_statuses[deployment["id"]]
+        return str(statuses[-1]["state"]) if statuses else "pending"
+
     def _find_release(self, number: int) -> dict[str, Any] | None:
         return next((one for one in self.releases.values() if one["id"] == number), None)
 
@@ -667,6 +736,10 @@ ROUTES: tuple[tuple[str, str, Handle], ...] = (
     ("GET", r"/git/commits/([0-9a-f]+)", FakeGitHub.get_commit),
     ("GET", r"/actions/runs/(\d+)/artifacts", FakeGitHub.list_artifacts),
     ("GET", r"/actions/artifacts/(\d+)/zip", FakeGitHub.send_artifact),
+    ("GET", r"/deployments", FakeGitHub.list_deployments),
+    ("POST", r"/deployments", FakeGitHub.create_deployment),
+    ("GET", r"/deployments/(\d+)/statuses", FakeGitHub.list_deployment_statuses),
+    ("POST", r"/deployments/(\d+)/statuses", FakeGitHub.create_deployment_status),
     ("GET", r"/git/ref/tags/([^/]+)", FakeGitHub.get_tag),
     ("GET", r"/releases/tags/([^/]+)", FakeGitHub.get_release),
     ("POST", r"/releases", FakeGitHub.create_release),

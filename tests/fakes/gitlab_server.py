@@ -1,4 +1,4 @@
-"""A small GitLab on loopback: notes, statuses, uploads, tags and releases of one project.
+"""A small GitLab on loopback: notes, statuses, uploads, releases, deployments of one project.
 
 Shapes, limits and refusals are those that GitLab documents; a field that the API does not name
 is refused, which the real one would only ignore.
@@ -23,6 +23,7 @@ SHA = "a" * 40
 
 _NOT_FOUND = Reply(status=404, body={"message": "404 Not found"})
 _LIMIT = 1_000_000
+_ENDS = frozenset({"success", "failed", "canceled"})
 
 
 @dataclass(kw_only=True)
@@ -37,6 +38,8 @@ class FakeGitLab(ForgeServer):
     tags: set[str] = field(default_factory=set)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
     statuses: list[dict[str, Any]] = field(default_factory=list)
+    deployments: list[dict[str, Any]] = field(default_factory=list)
+    environments: list[str] = field(default_factory=list)
     uploads: list[tuple[str, bytes]] = field(default_factory=list)
     packages: dict[tuple[str, str], list[tuple[int, str, bytes]]] = field(default_factory=dict)
 
@@ -195,6 +198,62 @@ class FakeGitLab(ForgeServer):
         )
         return Reply(status=201, body=latest)
 
+    def list_deployments(self, request: Request) -> Reply:
+        wanted = request.query.get("environment")
+        found = [one for one in self.deployments if wanted in {None, one["environment"]["name"]}]
+        found.sort(key=lambda one: one["id"], reverse=request.query.get("sort") == "desc")
+        return self._page(request, found)
+
+    def create_deployment(self, request: Request) -> Reply:
+        fields = {"environment", "sha", "ref", "tag", "status"}
+        refused = _refuse(request.body, fields, fields)
+        if refused:
+            return refused
+        if request.body["status"] not in _ENDS | {"running"}:
+            return Reply(status=400, body={"error": "status does not have a valid value"})
+        if request.body["ref"] not in self.tags:
+            why = {"ref": ["The branch or tag does not exist"]}
+            return Reply(status=400, body={"message": why})
+        body = self.add_deployment(**request.body, user=self._user(request.user))
+        return Reply(status=201, body=body)
+
+    def add_deployment(self, environment: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Add a deployment; with a ``deployable`` it is that of a job of GitLab's."""
+        if environment not in self.environments:
+            self.environments.append(environment)
+        number = next(self.ids)
+        made = {
+            "id": number,
+            "iid": number - 1000,
+            "created_at": "2026-11-23T19:00:00.000Z",
+            "updated_at": "2026-11-23T19:00:01.000Z",
+            "user": None,
+            "environment": {
+                "id": 1 + self.environments.index(environment),
+                "name": environment,
+                "slug": environment.replace("/", "-"),
+                "external_url": None,
+            },
+            "deployable": None,
+            **fields,
+        }
+        self.deployments.append(made)
+        return made
+
+    def update_deployment(self, request: Request) -> Reply:
+        number = int(request.arguments[1])
+        found = next((one for one in self.deployments if one["id"] == number), None)
+        if found is None:
+            return _NOT_FOUND
+        refused = _refuse(request.body, {"status"}, {"status"})
+        if found["deployable"]:
+            why = "403 Forbidden - Deployments created using GitLab CI can not be updated"
+            return Reply(status=403, body={"message": why})
+        if refused or request.body["status"] not in _ENDS - {found["status"]}:
+            return refused or Reply(status=400, body={"message": {"status": ["cannot transition"]}})
+        found["status"] = request.body["status"]
+        return Reply(body=found)
+
     def upload(self, request: Request) -> Reply:
         name, data = request.body["file"]
         self.uploads.append((name, data))
@@ -349,6 +408,9 @@ ROUTES: tuple[Route, ...] = (
     ("PUT", rf"{_REQUEST}/notes/(\d+)", FakeGitLab.update_note),
     ("DELETE", rf"{_REQUEST}/notes/(\d+)", FakeGitLab.delete_note),
     ("POST", f"{_PROJECT}/statuses/([0-9a-f]+)", FakeGitLab.create_status),
+    ("GET", f"{_PROJECT}/deployments", FakeGitLab.list_deployments),
+    ("POST", f"{_PROJECT}/deployments", FakeGitLab.create_deployment),
+    ("PUT", rf"{_PROJECT}/deployments/(\d+)", FakeGitLab.update_deployment),
     ("POST", f"{_PROJECT}/uploads", FakeGitLab.upload),
     ("GET", f"{_PROJECT}/repository/tags/([^/]+)", FakeGitLab.get_tag),
     ("POST", f"{_PROJECT}/releases", FakeGitLab.create_release),

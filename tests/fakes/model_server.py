@@ -1,7 +1,7 @@
 """Stands in for ``python -m modelci.serving``: loads in no time, and fails as it is told.
 
-``model_server.py run --release DIR --uds SOCK`` and ``… check --release DIR``. The release's
-``model/behaviour.json`` says how it behaves (``Behaviour``).
+``model_server.py run --release DIR --uds SOCK`` and ``… check --release DIR``. The release's model
+says how it behaves: a ``Behaviour`` as JSON.
 """
 
 import argparse
@@ -12,11 +12,16 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +45,11 @@ class App:
     """Answers like the real server, as far as the switch can tell."""
 
     def __init__(self, release: Path) -> None:
-        text = (release / "model/behaviour.json").read_text(encoding="utf-8")
-        self.behaviour = Behaviour(**json.loads(text))
         self.release = json.loads((release / "release.json").read_text(encoding="utf-8"))
+        text = (release / self.release["model"]).read_text(encoding="utf-8")
+        self.behaviour = Behaviour(**json.loads(text))
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return
         body = b""
@@ -59,7 +64,7 @@ class App:
             seen = {name.decode(): value.decode() for name, value in scope["headers"]}
             await answer(send, 200, {"path": scope["path"], "headers": seen, "pid": os.getpid()})
 
-    async def predict(self, body: bytes, send: Any) -> None:
+    async def predict(self, body: bytes, send: Send) -> None:
         is_meant = random.random() < self.behaviour.share
         if is_meant and self.behaviour.delay_ms:
             await asyncio.sleep(self.behaviour.delay_ms / 1000)
@@ -80,7 +85,7 @@ class App:
         await answer(send, 200, document)
 
 
-async def answer(send: Any, status: int, document: object) -> None:
+async def answer(send: Send, status: int, document: object) -> None:
     body = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -90,7 +95,7 @@ async def answer(send: Any, status: int, document: object) -> None:
 def run(release: Path, uds: str) -> None:
     app = App(release)
     if app.behaviour.exit_at_start:
-        print("ValueError: this model cannot be loaded", file=sys.stderr)
+        sys.stderr.write("ValueError: this model cannot be loaded\n")
         sys.exit(3)
     time.sleep(app.behaviour.start_seconds)
     uvicorn.run(app, uds=uds, log_level="warning", access_log=False, timeout_keep_alive=5)
@@ -108,7 +113,7 @@ def check(release: Path) -> int:
         "p50_ms": 0.1,
         "p99_ms": 0.2,
     }
-    print(json.dumps(health))
+    sys.stdout.write(json.dumps(health) + "\n")
     return 0 if behaviour.is_healthy else 1
 
 
@@ -132,9 +137,13 @@ def main() -> int:
 def write_behaviour(folder: Path, behaviour: Behaviour) -> bytes:
     """Write what ``App`` reads, and return it."""
     (folder / "model").mkdir(parents=True, exist_ok=True)
-    data = json.dumps(asdict(behaviour)).encode()
+    data = spell(behaviour).encode()
     (folder / "model/behaviour.json").write_bytes(data)
     return data
+
+
+def spell(behaviour: Behaviour) -> str:
+    return json.dumps(asdict(behaviour))
 
 
 if __name__ == "__main__":

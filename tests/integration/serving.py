@@ -36,7 +36,8 @@ class FakeProbe:
 
     def check(self, folder: Path, *, python: Path | None, latency_ms: float | None) -> Health:
         del python, latency_ms
-        told = json.loads((folder / "model/behaviour.json").read_text(encoding="utf-8"))
+        release = codec.read(Release, folder / "release.json")
+        told = json.loads((folder / release.model).read_text(encoding="utf-8"))
         problems = () if told["is_healthy"] else ("row 1: score is 0.5, not 0.7",)
         return Health(ok=told["is_healthy"], problems=problems, rows=20, p99_ms=0.2)
 

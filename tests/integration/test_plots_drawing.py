@@ -1,6 +1,7 @@
 """Drawing asks nobody for anything: neither vl-convert's process nor a browser under our policy."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import shutil
@@ -16,7 +17,7 @@ from tests.unit.render.test_vega import OWN, TEMPLATES, plot, rows
 
 from modelci.domain.plots import COUNT, Plot
 from modelci.errors import ConfigError
-from modelci.render.pictures import bundle, to_png, to_svg
+from modelci.render.pictures import bundle, to_svg
 from modelci.render.vega import STYLE, vega_lite
 
 BROWSER = next(
@@ -82,11 +83,8 @@ def loading(url: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("place", range(3))
 def test_the_drawing_process_fetches_nothing(server: Asked, place: int) -> None:
     """Also of a specification that nobody has cleaned."""
-    for render in (to_svg, to_png):
-        try:
-            render(loading(f"{server.url}/data.json")[place], seconds=10)
-        except ConfigError:
-            continue
+    with contextlib.suppress(ConfigError):
+        to_svg(loading(f"{server.url}/data.json")[place], seconds=10)
     assert server.paths == []
 
 

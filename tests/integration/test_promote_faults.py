@@ -63,11 +63,11 @@ class Mortal(GitRepository):
         if self.calls == self._dies_at and self._after:
             raise Crash
 
-    def tags(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+    def tags(self, *given: Any, **named: Any) -> Any:
         with self._step():
             return super().tags(*given, **named)
 
-    def push(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+    def push(self, *given: Any, **named: Any) -> None:
         with self._step():
             super().push(*given, **named)
 
@@ -387,7 +387,8 @@ def test_what_is_allowed_is_kept_in_the_tag_with_who(site: Site) -> None:
     site.promote(clone, settings=settings, rules=Rules(allowed="Hotfix #1"))
     said = git(site.bare, "tag", "--list", "--format=%(contents:trailers)", "m#prod#1")
     assert "Modelci-Allowed: Hotfix #1\n" in said + "\n"
-    assert "Modelci-Allowed-By: Test Author <author@example.com>" in said
+    assert "Modelci-Allowed-By: Test Author <author@example.com>\n" in said
+    assert "Modelci-Allowed-Rules: stage-order" in said.splitlines()
 
 
 def test_the_plan_of_a_dry_run_is_what_is_done(site: Site) -> None:

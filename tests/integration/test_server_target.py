@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,34 @@ def test_after_a_switch_nobody_is_answered_by_the_old_release(world: World) -> N
             release = releases[number % 2]
             world.target.switch(running(release, tag=f"credit#prod#{number}"))
             assert {world.answering() for _ in range(5)} == {release.id}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_a_trial_gets_its_share_of_the_requests(world: World, share: float) -> None:
+    first = world.deploy("a")
+    second = world.stage("b")
+    world.target.try_out(second, share=share, shadow=False)
+    answers = Counter(world.answering() for _ in range(400))
+    assert set(answers) == {first.id, second.id}
+    # Five standard deviations of a binomial, so that one run in a million fails by chance.
+    assert abs(answers[second.id] / 400 - share) < 5 * (share * (1 - share) / 400) ** 0.5
+    seen = world.target.observe(second, seconds=60)
+    assert seen is not None
+    assert seen.requests == answers[second.id]
+    world.target.try_out(second, share=0.0, shadow=False)
+    assert {world.answering() for _ in range(50)} == {first.id}
+
+
+def test_what_cannot_be_tried_is_refused(world: World) -> None:
+    release = world.stage("a")
+    with pytest.raises(DeploymentError, match="Nothing of credit runs on prod"):
+        world.target.try_out(release, share=0.1, shadow=False)
+    world.deploy("a")
+    with pytest.raises(DeploymentError, match="answers everything on prod already"):
+        world.target.try_out(release, share=0.1, shadow=False)
+    with pytest.raises(DeploymentError, match="2 is no share"):
+        world.target.try_out(world.stage("b"), share=2, shadow=False)
+    assert world.target.read("credit").trial is None
 
 
 def test_a_release_that_does_not_start_leaves_everything_as_it_was(world: World) -> None:

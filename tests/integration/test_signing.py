@@ -267,6 +267,48 @@ def test_signatures_are_required_of_rollbacks_and_of_what_they_bring_back(
     assert api.show(str(project.clone))["m"]["stage"] == {"prod": "v1.1.0"}
 
 
+def test_a_version_from_before_signatures_is_gone_back_to_by_a_tag_that_is_signed(
+    project: Project,
+) -> None:
+    project.sign_as("anna")
+    for number in range(3):
+        project.commit()
+        project.tag(f"m@v1.{number}.0", seconds=number, signed=number > 0)
+        project.tag(f"m#prod#{number + 1}", seconds=10 + number, signed=number > 0)
+    project.commit(modelci_yaml=RULES.replace("{", "{require_signed: true, ", 1))
+    back = ("rollback", "m", "--stage", "prod", *WHY)
+    refusal = " ".join(project.modelci(*back, "--to", "v1.0.0", code=6).split())
+    assert "refuses m@v1.0.0 (unsigned)" in refusal
+    assert "--to v1.0.0 --reason … --allow REASON` goes back nevertheless" in refusal
+    allow = ("--allow", "prod is down")
+    assert "Name it with --to" in project.modelci(*back, *allow, code=2)
+    for who, wrong in (("ben", "not-allowed, of ben@example.com"), ("eve", "unknown")):
+        project.sign_as(who)
+        refusal = " ".join(project.modelci(*back, *allow, "--to", "v1.0.0", code=6).split())
+        assert f"refuses m#prod#4 ({wrong}" in refusal
+    project.sign_as("anna")
+    done = json.loads(project.modelci(*back, *allow, "--to", "v1.0.0", "--json"))
+    assert (done["allowed"], done["allowed_rules"]) == ("prod is down", ["signature"])
+    assert project.verify("m#prod#4", "--remote", "--require-signed") == {"m#prod#4": ANNA}
+    text = project.git("cat-file", "tag", "refs/tags/m#prod#4", where="origin.git")
+    assert "Modelci-Allowed-Rules: signature\n-----BEGIN SSH SIGNATURE-----\n" in text
+    assert api.show(str(project.clone))["m"]["stage"] == {"prod": "v1.0.0"}
+
+
+def test_a_signature_that_is_wrong_is_lifted_by_no_reason(project: Project) -> None:
+    for number, who in enumerate(("eve", "ben", "anna")):
+        project.sign_as(who)
+        project.commit()
+        project.tag(f"m@v1.{number}.0", seconds=number)
+        project.tag(f"m#prod#{number + 1}", seconds=10 + number)
+    project.commit(modelci_yaml=RULES.replace("{", "{require_signed: true, ", 1))
+    back = ("rollback", "m", "--stage", "prod", *WHY, "--allow", "prod is down", "--to")
+    for version, wrong in (("v1.0.0", "unknown"), ("v1.1.0", "not-allowed, of ben@example.com")):
+        refusal = " ".join(project.modelci(*back, version, code=6).split())
+        assert f"refuses m@{version} ({wrong}" in refusal
+    assert "m#prod#4" not in project.tags("origin.git")
+
+
 def test_keys_that_may_not_sign_push_nothing(project: Project) -> None:
     project.sign_as("anna")
     for number in range(2):

@@ -86,12 +86,6 @@ class Comparison:
         """One-sided p of "worse by at most ``allowed``": small proves that it is worse by more."""
         return self._upper(self.worse - allowed)
 
-    def p_noninferior(self, allowed: float = 0.0) -> float:
-        """One-sided p of "worse by more than ``allowed``": small proves that it is not."""
-        if self.standard_error == 0:
-            return 0.0 if self.worse <= allowed else 1.0
-        return self._upper(allowed - self.worse)
-
     def p_superior(self, gain: float = 0.0) -> float:
         """One-sided p of "better by at most ``gain``": small proves that it is better by more."""
         return self._upper(-self.worse - gain)

@@ -66,6 +66,7 @@ def carry_out(
     stage: str | None = None,
     to: "Version | None" = None,
     force: bool = False,
+    allowed: str | None = None,
 ) -> None:
     """Make the change and print it."""
     from time import time
@@ -86,6 +87,7 @@ def carry_out(
         to=to,
         force=force,
         holder=config.registry.holder,
+        allowed=allowed,
     )
     change = change_registry(
         action,
@@ -105,4 +107,4 @@ def carry_out(
     print_document(change, as_json=as_json)
     with deploying(app, as_json=as_json):
         if change.done:
-            app.follow_change(change.tags)
+            app.follow_change(change)

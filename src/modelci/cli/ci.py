@@ -37,7 +37,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
       modelci ci
       modelci ci --no-write     # then, in a workflow with the write token: modelci comment
     """  # noqa: D301
-    from modelci.cli.deploy import deploy_event, present
+    from modelci.cli.deploy import deploy_event, present_more
     from modelci.cli.output import print_document, publish_promotion
     from modelci.domain.events import Job
     from modelci.workflows.ci import run_ci
@@ -78,7 +78,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
         if not as_json:
             click.echo()
             print_document(done.promotion, as_json=False)
-    present(app, app.deployed, as_json=False, is_done=True, is_shown=not as_json)
+    present_more(app, as_json=as_json)
     if done.refused is not None:
         raise done.refused
     if not done.run.is_ok:

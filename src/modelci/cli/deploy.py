@@ -166,13 +166,20 @@ def present(
             print_document(one, as_json=as_json)
 
 
+def present_more(app: App, *, as_json: bool) -> None:
+    """Do so for what was deployed after something else; JSON is the command's own."""
+    if app.deployed and not as_json:
+        click.echo()
+    present(app, app.deployed, as_json=False, is_done=True, is_shown=not as_json)
+
+
 @contextmanager
 def deploying(app: App, *, as_json: bool) -> "Iterator[None]":
-    """Show what was deployed inside, also where some of it failed; JSON is the command's own."""
+    """Show what was deployed inside, also where some of it failed."""
     try:
         yield
     finally:
-        present(app, app.deployed, as_json=False, is_done=True, is_shown=not as_json)
+        present_more(app, as_json=as_json)
 
 
 def _follow(

@@ -129,7 +129,7 @@ def command(
     print_document(promotion, as_json=as_json)
     with deploying(app, as_json=as_json):
         if promotion.done and versions:
-            app.follow_change(promotion.tags)
+            app.follow_change(promotion)
         elif promotion.done:
             app.follow_up(promotion, read_report(app, report_file))
 

@@ -14,6 +14,12 @@ from modelci.wiring import App
     metavar="VERSION",
     help="The version to go back to (default: the one that held the stage before).",
 )
+@click.option(
+    "--allow",
+    metavar="REASON",
+    help="Go back to the version of --to although it bears no signature, or its bytes are not "
+    "found; the tag keeps why.",
+)
 @change_options
 @click.pass_obj
 def command(
@@ -21,6 +27,7 @@ def command(
     name: str,
     stage: str,
     to: str | None,
+    allow: str | None,
     reason: str,
     by: str | None,
     sign: bool | None,
@@ -31,7 +38,8 @@ def command(
 
     The older version is assigned anew, NAME#STAGE#N, as GTO, DVC and CI's triggers all see it;
     nothing is deleted or moved. Until `modelci release-hold`, promotions leave the stage alone.
-    Asked for twice, it is done once: to go further back, name the version.
+    Asked for twice, it is done once: to go further back, name the version. A version that the rules
+    keep out, such as one from before signatures were required, takes --to and --allow.
 
     \b
     Examples:
@@ -49,4 +57,5 @@ def command(
         sign=sign,
         dry_run=dry_run,
         as_json=as_json,
+        allowed=allow,
     )

@@ -429,11 +429,11 @@ class PromoteConfig:
     @property
     def deploy_target(self) -> str | None:
         """The target to deploy to; None: the one that takes the stage."""
-        return None if isinstance(self.deploy, bool) or self.deploy in _YES else self.deploy
+        is_name = isinstance(self.deploy, str) and self.deploy not in {*_NO, "true"}
+        return str(self.deploy) if is_name else None
 
 
-# A variable of the environment holds a text.
-_NO, _YES = (False, "", "false"), ("true",)
+_NO = (False, "", "false")  # a variable of the environment holds a text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,9 +69,9 @@ def held(tags: Iterable[TagRecord], artifact: str, stage: str) -> Hold | None:
 def find_holds(tags: Iterable[TagRecord]) -> Mapping[tuple[str, str], Hold]:
     """Return every hold that stands, by artifact and stage."""
     found: dict[tuple[str, str], Hold] = {}
-    for tag in sorted(tags, key=lambda tag: (tag.seconds, str(tag.name))):
+    for tag in in_order(tags):
         stage = tag.name.stage
-        if stage is None or tag.flaw or tag.name.action not in {Action.ASSIGN, Action.UNASSIGN}:
+        if stage is None or tag.name.action not in {Action.ASSIGN, Action.UNASSIGN}:
             continue
         said = trailers(tag.message)
         if said.get(HOLD) == HELD:
@@ -87,3 +87,10 @@ def find_holds(tags: Iterable[TagRecord]) -> Mapping[tuple[str, str], Hold]:
         elif said.get(HOLD) == RELEASED:
             found.pop((tag.name.artifact, stage), None)
     return found
+
+
+def in_order(tags: Iterable[TagRecord]) -> list[TagRecord]:
+    """Return the tags that count, oldest first."""
+    good = (tag for tag in tags if tag.flaw is None)
+    # By the counter as a number: of one second #9 came before #10.
+    return sorted(good, key=lambda tag: (tag.seconds, tag.name.counter or 0, str(tag.name)))

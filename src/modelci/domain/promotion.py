@@ -1,9 +1,11 @@
 """Promotion: which versions to register and which stages to assign, decided before it is done."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from modelci.domain.allowance import Liftable, Objection, allowance, in_order, settle
 from modelci.domain.artifacts import Artifact
 from modelci.domain.registry import ArtifactState, RegisteredVersion
 from modelci.domain.tags import Action, TagName
@@ -40,7 +42,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTag:
-    """An annotated tag to create; ``seconds`` is the tagger's instant, so that it is repeatable."""
+    """An annotated tag to create; ``seconds`` is the tagger's instant, so that it is repeatable.
+
+    ``allowed_rules`` would have kept it from its artifact, and were lifted.
+    """
 
     name: str
     artifact: str
@@ -49,6 +54,7 @@ class PlannedTag:
     subject: str
     trailers: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    allowed_rules: tuple[Liftable, ...] = ()
 
     @property
     def message(self) -> str:
@@ -71,7 +77,9 @@ class Unpromoted:
 class Promotion:
     """What a promotion does (or did, once ``done``): tags to create, artifacts left alone.
 
-    ``allowed`` is the reason given for what the rules forbid.
+    ``allowed`` is the reason given for what the rules forbid, ``allowed_rules`` what it lifted:
+    rules that would have kept one of the tags from being made. ``standing`` are the wanted
+    assignments that are there already, by tag, and still hold their stages.
     """
 
     commit: str
@@ -81,6 +89,16 @@ class Promotion:
     done: bool = False
     notes: tuple[str, ...] = ()
     allowed: str | None = None
+    allowed_rules: tuple[Liftable, ...] = ()
+    standing: tuple[str, ...] = ()
+
+    def with_tags(self, tags: Iterable[PlannedTag]) -> "Promotion":
+        """Return the promotion with these tags instead, and the rules lifted for them."""
+        tags = tuple(tags)
+        rules = in_order(rule for tag in tags for rule in tag.allowed_rules)
+        ours = {tag.name for tag in tags}
+        standing = tuple(one for one in self.standing if one not in ours)
+        return replace(self, tags=tags, allowed_rules=rules, standing=standing)
 
     @property
     def pushes(self) -> tuple[tuple[PlannedTag, ...], ...]:
@@ -131,9 +149,11 @@ def plan_promotion(
     tags: list[PlannedTag] = []
     unpromoted: list[Unpromoted] = []
     notes: list[str] = []
+    standing: list[str] = []
     for candidate in candidates:
         name = candidate.artifact.name
         state = registry.get(name, ArtifactState(name=name))
+        standing.extend(_standing(state, state.version_at(commit), candidate.assign))
         named = _name_tags(candidate, state, commit, rules)
         if isinstance(named, str):
             unpromoted.append(Unpromoted(artifact=name, reason=named))
@@ -145,13 +165,14 @@ def plan_promotion(
         tags.extend(_plan(named, commit=commit, seconds=seconds, trailers=(*own, *trailers)))
     if not tags and rules.final:
         _require_commit_of_its_own(candidates, registry, commit)
-    return Promotion(
+    found = Promotion(
         commit=commit,
-        tags=tuple(tags),
         unpromoted=tuple(unpromoted),
         notes=tuple(notes),
         allowed=rules.allowed,
+        standing=tuple(standing),
     )
+    return found.with_tags(tags)
 
 
 def plan_assignment(
@@ -175,12 +196,48 @@ def plan_assignment(
     named = _assignments(state, version.commit, str(version.version), stages, rules)
     seconds = max(now, state.newest_seconds + 1)
     held = Unpromoted(artifact=state.name, reason=f"v{version.version} holds {', '.join(stages)}")
-    return Promotion(
+    found = Promotion(
         commit=version.commit,
-        tags=tuple(_plan(named, commit=version.commit, seconds=seconds, trailers=trailers)),
         unpromoted=() if named else (held,),
         allowed=rules.allowed,
+        standing=tuple(_standing(state, version, stages)),
     )
+    return found.with_tags(_plan(named, commit=version.commit, seconds=seconds, trailers=trailers))
+
+
+def lift(promotion: Promotion, objections: Sequence[Objection]) -> Promotion:
+    """Note on the tags that these objections, which were lifted, would have kept them away."""
+
+    def noted(tag: PlannedTag) -> PlannedTag:
+        rules = (one.rule for one in objections if one.artifact in {None, tag.artifact})
+        return replace(tag, allowed_rules=in_order((*tag.allowed_rules, *rules)))
+
+    return promotion.with_tags(map(noted, promotion.tags))
+
+
+def keep_allowance(promotion: Promotion, *, by: str) -> Promotion:
+    """Write into the tags for which rules were lifted: which, why, and ``by`` whom."""
+
+    def kept(tag: PlannedTag) -> PlannedTag:
+        if promotion.allowed is None or not tag.allowed_rules:
+            return tag
+        said = allowance(promotion.allowed, by, tag.allowed_rules)
+        return replace(tag, trailers=(*tag.trailers, *said))
+
+    return promotion.with_tags(map(kept, promotion.tags))
+
+
+def _standing(
+    state: ArtifactState, version: RegisteredVersion | None, stages: Sequence[str]
+) -> Iterator[str]:
+    """Yield the tags by which the version holds those of the stages that it holds."""
+    if version is None or state.deprecated:
+        return
+    own = (version.commit, version.version)
+    for stage in dict.fromkeys(stages):
+        holder = state.stages.get(stage)
+        if holder is not None and (holder.commit, holder.version) == own:
+            yield holder.tag
 
 
 def greatest_bump(asked: Sequence[str]) -> Part | None:
@@ -223,42 +280,53 @@ def _next_number(newest: Version | None, release: Version, word: str) -> int:
     return int(found["number"]) + 1 if found and is_next and found["word"] == word else 1
 
 
-Named = list[tuple[TagName, str]]
-"""Tags with their subjects."""
+class _Named(NamedTuple):
+    """A tag, its subject, and the rules that were lifted for it."""
+
+    tag: TagName
+    subject: str
+    lifted: tuple[Liftable, ...] = ()
 
 
 def _plan(
-    named: Named, *, commit: str, seconds: int, trailers: Sequence[tuple[str, str]]
+    named: Sequence[_Named], *, commit: str, seconds: int, trailers: Sequence[tuple[str, str]]
 ) -> Iterator[PlannedTag]:
-    for tag, subject in named:
+    # An artifact's tags are one decision: each says all of it.
+    lifted = in_order(rule for one in named for rule in one.lifted)
+    for one in named:
         yield PlannedTag(
-            name=str(tag),
-            artifact=tag.artifact,
+            name=str(one.tag),
+            artifact=one.tag.artifact,
             commit=commit,
             seconds=seconds,
-            subject=subject,
+            subject=one.subject,
             trailers=tuple(trailers),
+            allowed_rules=lifted,
         )
 
 
 def _name_tags(
     candidate: Candidate, state: ArtifactState, commit: str, rules: Rules
-) -> Named | str:
+) -> list[_Named] | str:
     """Return the artifact's missing tags with their subjects, or why there are none."""
     here = state.version_at(commit)
-    reason = _reason_against(candidate, state, here, rules)
+    taken_back = tuple(_taken_back(candidate, state, here))
+    reason = _reason_against(candidate, state, here, rules, taken_back)
     if reason is not None:
         return reason
     version = here.version if here else next_version(state, rules, candidate.bump)
-    names: Named = []
+    named: list[_Named] = []
     if here is None:
         register = TagName(artifact=state.name, action=Action.REGISTER, version=version)
-        names.append((register, f"Register {state.name} v{version}"))
+        named.append(_Named(register, f"Register {state.name} v{version}"))
     earlier = candidate.assigned if here else frozenset()
     passed = earlier | (frozenset() if rules.allowed else candidate.held.keys())
     wanted = tuple(one for one in candidate.assign if one not in passed)
-    names.extend(_assignments(state, commit, str(version), wanted, rules))
-    return names or _nothing_to_do(candidate, state, version, commit)
+    named.extend(_assignments(state, commit, str(version), wanted, rules, held=candidate.held))
+    lifted = tuple(one.rule for one in taken_back)
+    return [one._replace(lifted=(*one.lifted, *lifted)) for one in named] or _nothing_to_do(
+        candidate, state, version, commit
+    )
 
 
 def _require_commit_of_its_own(
@@ -280,21 +348,41 @@ def _holds_met(candidate: Candidate, rules: Rules) -> Iterator[str]:
             yield f"{candidate.held[stage]}; `modelci release-hold` lets it go"
 
 
+def _taken_back(
+    candidate: Candidate, state: ArtifactState, here: RegisteredVersion | None
+) -> Iterator[Objection]:
+    """Yield what was said against the artifact, or these bytes of it, by tags."""
+    if state.deprecated:
+        yield Objection(
+            rule=Liftable.DEPRECATED,
+            message=f"{state.name} is deprecated",
+            hint="--allow REASON promotes it nevertheless",
+        )
+    if here is None and candidate.withdrawn is not None and candidate.last_hash != candidate.hash:
+        yield Objection(
+            rule=Liftable.WITHDRAWN,
+            message=f"these bytes were withdrawn as {candidate.withdrawn}",
+            hint="--allow REASON registers them",
+        )
+
+
 def _reason_against(
-    candidate: Candidate, state: ArtifactState, here: RegisteredVersion | None, rules: Rules
+    candidate: Candidate,
+    state: ArtifactState,
+    here: RegisteredVersion | None,
+    rules: Rules,
+    taken_back: Sequence[Objection],
 ) -> str | None:
     """Return why this artifact is left as it is, if it is."""
     if candidate.hash is None:
         return f"{candidate.artifact.path} is in no dvc.lock: run the pipeline"
-    if state.deprecated and rules.allowed is None:
-        return f"{state.name} is deprecated; --allow REASON promotes it nevertheless"
+    if taken_back and rules.allowed is None:
+        return f"{taken_back[0].message}; {taken_back[0].hint}"
     if here is not None:
         return _reason_against_version(here.version, state, rules)
     latest = state.latest
     if latest is not None and candidate.last_hash == candidate.hash:
         return None if rules.final and latest.version.pre else f"unchanged since v{latest.version}"
-    if candidate.withdrawn is not None and rules.allowed is None:
-        return f"these bytes were withdrawn as {candidate.withdrawn}; --allow REASON registers them"
     return None
 
 
@@ -324,22 +412,32 @@ def _nothing_to_do(
 
 
 def _assignments(
-    state: ArtifactState, commit: str, version: str, stages: Sequence[str], rules: Rules
-) -> Named:
-    """Return the assignments that are missing, those of earlier stages first."""
+    state: ArtifactState,
+    commit: str,
+    version: str,
+    stages: Sequence[str],
+    rules: Rules,
+    *,
+    held: Collection[str] = (),
+) -> list[_Named]:
+    """Return the assignments that are missing, those of earlier stages first.
+
+    A stage among the ``held`` ones is wanted in spite of that.
+    """
     # What a commit held before it bore a version says nothing of the version.
     holders = {
         stage: (one.commit if one.version else "", one.label) for stage, one in state.stages.items()
     }
-    named: Named = []
+    named: list[_Named] = []
     for stage in _in_order(stages, rules.order):
         if holders.get(stage, ("", ""))[0] == commit:
             continue
-        if rules.allowed is None:
-            _require_order(f"{state.name}@v{version}", commit, stage, holders, rules.order)
+        too_early = _too_early(f"{state.name}@v{version}", commit, stage, holders, rules.order)
+        lifted = [one.rule for one in settle(too_early, rules.allowed)]
+        lifted += [Liftable.HOLD] if stage in held else []
         counter = state.counter + len(named) + 1
         tag = TagName(artifact=state.name, action=Action.ASSIGN, stage=stage, counter=counter)
-        named.append((tag, f"Assign {stage} to {state.name} v{version}"))
+        named.append(_Named(tag, f"Assign {stage} to {state.name} v{version}", tuple(lifted)))
         holders[stage] = commit, f"v{version}"
     return named
 
@@ -349,14 +447,14 @@ def _in_order(stages: Sequence[str], order: Sequence[str]) -> list[str]:
     return sorted(dict.fromkeys(stages), key=lambda stage: places.get(stage, len(places)))
 
 
-def _require_order(
+def _too_early(
     version: str,
     commit: str,
     stage: str,
     holders: Mapping[str, tuple[str, str]],
     order: Sequence[str],
-) -> None:
-    """Refuse a version that the stage before this one does not hold."""
+) -> Iterator[Objection]:
+    """Object to a version that the stage before this one does not hold."""
     if stage not in order or stage == order[0]:
         return
     before = order[order.index(stage) - 1]
@@ -364,8 +462,10 @@ def _require_order(
     if holder is not None and holder[0] == commit:
         return
     held = f"{holder[1]} holds {before}" if holder else f"nothing holds {before}"
-    raise PromotionError(
-        f"{version} cannot go to {stage}: {held}, and {stage} accepts only what {before} holds.",
+    yield Objection(
+        rule=Liftable.STAGE_ORDER,
+        message=f"{version} cannot go to {stage}: {held}, and {stage} accepts only what {before} "
+        "holds.",
         hint=f"`modelci promote {version} --assign {before}` first; or --allow REASON.",
     )
 

@@ -6,7 +6,8 @@ Each is decided here from the artifact's tags alone, and is nothing but new tags
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from modelci.domain.holds import BY, HELD, HOLD, REASON, RELEASED, Hold, held, trailers
+from modelci.domain.allowance import Liftable
+from modelci.domain.holds import BY, HELD, HOLD, REASON, RELEASED, Hold, held, in_order, trailers
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import (
     ArtifactState,
@@ -35,7 +36,8 @@ class Wish:
     """Who wants what of an artifact, and why; ``seconds`` is now (Unix time).
 
     ``to`` is the version to roll back to, or to deregister. ``force`` withdraws a version that
-    holds a stage. ``holder`` says which of a stage's versions holds it.
+    holds a stage. ``holder`` says which of a stage's versions holds it. ``allowed`` is why a
+    rollback to the version named may go against the rules.
     """
 
     artifact: str
@@ -46,6 +48,7 @@ class Wish:
     to: Version | None = None
     force: bool = False
     holder: Holder = Holder.NEWEST
+    allowed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,9 @@ class RegistryChange:
 
     ``action`` is rollback, release-hold, deregister, deprecate or unassign. ``before`` and
     ``after`` are what holds ``stage``: versions, commits where none is registered, or None.
-    Without ``tags`` everything is already as it was asked for.
+    Without ``tags`` everything is already as it was asked for. ``allowed`` is the reason given for
+    what the rules forbid, ``allowed_rules`` what it lifted. ``standing`` is the assignment, by tag,
+    of a rollback that was done before.
     """
 
     action: str
@@ -69,6 +74,9 @@ class RegistryChange:
     remote: str | None = None
     done: bool = False
     notes: tuple[str, ...] = ()
+    allowed: str | None = None
+    allowed_rules: tuple[Liftable, ...] = ()
+    standing: tuple[str, ...] = ()
 
 
 Decide = Callable[[Sequence[TagRecord], Wish], RegistryChange]
@@ -84,13 +92,10 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
     holder, hold = state.stages.get(stage), held(tags, wish.artifact, stage)
     if holder is not None and hold is not None and hold.commit == holder.commit:
         if wish.to == holder.version and wish.to is not None:
-            return _nothing(
-                "rollback", wish, holder, f"{holder.label} holds {stage} already, and is held."
-            )
+            return _done_before(wish, holder, f"{holder.label} holds {stage} already, and is held.")
         origin = _rolled_back_from(tags, hold)
         if wish.to is None and origin:
-            return _nothing(
-                "rollback",
+            return _done_before(
                 wish,
                 holder,
                 f"{stage} is already rolled back from {origin} to {holder.label}: {hold.sentence}.",
@@ -116,6 +121,10 @@ def plan_rollback(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
         notes=(*_doubts(state, stage, target), *_revival(state)),
     )
     return _make_way(tags, wish, stage, change)
+
+
+def _done_before(wish: Wish, holder: Assignment, *notes: str) -> RegistryChange:
+    return replace(_nothing("rollback", wish, holder, *notes), standing=(holder.tag,))
 
 
 def _make_way(
@@ -232,7 +241,7 @@ def plan_deprecate(tags: Sequence[TagRecord], wish: Wish) -> RegistryChange:
         state,
         wish,
         Action.DEPRECATE,
-        commit=_in_order(tags)[-1].commit,
+        commit=in_order(tags)[-1].commit,
         subject=f"Deprecate {wish.artifact}",
         notes=tuple(notes),
     )
@@ -253,7 +262,7 @@ def stage_history(tags: Sequence[TagRecord], stage: str) -> tuple[TagRecord, ...
     A rollback takes off what it went back from: a second one goes on from there, not forth again.
     """
     way: list[TagRecord] = []
-    for tag in _in_order(tags):
+    for tag in in_order(tags):
         if tag.name.stage != stage or tag.name.action is not Action.ASSIGN:
             continue
         commits = [one.commit for one in way]
@@ -264,13 +273,6 @@ def stage_history(tags: Sequence[TagRecord], stage: str) -> tuple[TagRecord, ...
         else:
             way.append(tag)
     return tuple(way)
-
-
-def _in_order(tags: Sequence[TagRecord]) -> list[TagRecord]:
-    """Return the tags that count, oldest first."""
-    good = (tag for tag in tags if tag.flaw is None)
-    # By the counter as a number: of one second #9 came before #10.
-    return sorted(good, key=lambda tag: (tag.seconds, tag.name.counter or 0, str(tag.name)))
 
 
 def _target(
@@ -368,7 +370,7 @@ def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
     state = next(
         (one for one in fold_registry(tags, holder=wish.holder) if one.name == wish.artifact), None
     )
-    if state is None or not _in_order(tags):
+    if state is None or not in_order(tags):
         raise UsageError(
             f"No tag speaks of an artifact {wish.artifact!r}.",
             hint="`modelci registry --remote` lists what there is.",
@@ -378,7 +380,7 @@ def _state(tags: Sequence[TagRecord], wish: Wish) -> ArtifactState:
 
 def _stage(tags: Sequence[TagRecord], wish: Wish) -> str:
     """Return the stage that is meant; UsageError where no tag ever named it."""
-    known = sorted({tag.name.stage for tag in _in_order(tags) if tag.name.stage})
+    known = sorted({tag.name.stage for tag in in_order(tags) if tag.name.stage})
     if wish.stage is None or wish.stage not in known:
         raise UsageError(
             f"No tag of {wish.artifact} speaks of a stage {wish.stage!r}.",
@@ -416,17 +418,8 @@ def _change(
         subject=subject,
         trailers=((REASON, wish.reason), (BY, wish.by), *extra),
     )
-    return RegistryChange(
-        action=action,
-        artifact=wish.artifact,
-        reason=wish.reason,
-        by=wish.by,
-        stage=wish.stage,
-        before=before,
-        after=after,
-        commit=commit,
-        tags=(tag,),
-        notes=notes,
+    return replace(
+        _blank(action, wish), before=before, after=after, commit=commit, tags=(tag,), notes=notes
     )
 
 
@@ -466,15 +459,17 @@ def _with_fallback(
 
 def _nothing(action: str, wish: Wish, holder: Assignment | None, *notes: str) -> RegistryChange:
     """Return the change that everything is as it was asked for, and why."""
-    label = holder.label if holder else None
+    label, commit = (holder.label, holder.commit) if holder else (None, None)
+    return replace(_blank(action, wish), before=label, after=label, commit=commit, notes=notes)
+
+
+def _blank(action: str, wish: Wish) -> RegistryChange:
+    """Return the change that is asked for, before anything of it is decided."""
     return RegistryChange(
         action=action,
         artifact=wish.artifact,
         reason=wish.reason,
         by=wish.by,
         stage=wish.stage,
-        before=label,
-        after=label,
-        commit=holder.commit if holder else None,
-        notes=notes,
+        allowed=wish.allowed,
     )

@@ -11,6 +11,7 @@ from yaml import YAMLError
 from modelci.domain.changes import ValueKey
 from modelci.domain.pipeline import StageRun
 from modelci.domain.report import Report
+from modelci.domain.wording import counted
 from modelci.errors import ConfigError
 from modelci.formats import locate_yaml, parse
 from modelci.render import quantities
@@ -139,7 +140,7 @@ def _lines(
     for annotation in islice(annotations, _MOST if whole else _MOST - 1):
         yield _command(kind, annotation)
     if not whole:
-        rest = quantities.counted(len(annotations) - _MOST + 1, f"more {kind}")
+        rest = counted(len(annotations) - _MOST + 1, f"more {kind}")
         message = f"{rest}: see the report in the job's summary."
         yield _command(kind, _Annotation(title=rest, message=message))
 

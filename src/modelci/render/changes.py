@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from modelci.domain.allowance import sentence
 from modelci.domain.rollback import RegistryChange
 from modelci.render.escape import PROSE_LIMIT, terminal
 
@@ -24,5 +25,8 @@ def _lines(change: RegistryChange) -> Iterator[str]:
     if change.stage and change.tags:
         before, after = (one or "nothing" for one in (change.before, change.after))
         yield f"  {terminal(change.stage)}: {terminal(before)} → {terminal(after)}"
+    if change.allowed and change.tags:
+        said = sentence(change.allowed, change.allowed_rules)
+        yield f"! {terminal(said, PROSE_LIMIT)}"
     for note in change.notes:
         yield f"! {terminal(note, PROSE_LIMIT)}"

@@ -14,8 +14,9 @@ from modelci.domain.deployment import (
     StepState,
 )
 from modelci.domain.provenance import CheckState
+from modelci.domain.wording import counted
 from modelci.render.escape import PROSE_LIMIT, code, prose, table_row, terminal, web_address
-from modelci.render.quantities import ABSENT, counted, duration
+from modelci.render.quantities import ABSENT, duration
 from modelci.render.registry import BOLD, paint, plain_lines, table
 
 _MOST_HISTORY = 5
@@ -114,7 +115,7 @@ def _row(one: Deployed) -> list[str]:
         terminal(one.artifact),
         terminal(running.label),
         running.since,
-        terminal(running.by or ABSENT),
+        _name(running.by) or ABSENT,
         terminal(running.tag),
         terminal(previous.label if previous else ABSENT),
     ]
@@ -122,12 +123,17 @@ def _row(one: Deployed) -> list[str]:
 
 def _history(one: Deployed, *, colour: bool) -> str:
     rows = [
-        [run.since, terminal(run.label), terminal(run.tag), terminal(run.by), _why(run)]
+        [run.since, terminal(run.label), terminal(run.tag), _name(run.by), _why(run)]
         for run in one.state.history[:_MOST_HISTORY]
     ]
     more = len(one.state.history) - len(rows)
     drawn = table(["When", "Version", "Tag", "By", "Why"], rows, colour=colour)
     return drawn + (f"… and {more:,} more: see --json\n" if more > 0 else "")
+
+
+def _name(who: str) -> str:
+    """Return who deployed without the address that Git has of them."""
+    return terminal(who.partition(" <")[0])
 
 
 def _why(run: Running) -> str:

@@ -10,7 +10,8 @@ from modelci.domain.metrics import MetricDelta, MetricKey
 from modelci.domain.pipeline import Run, StageRun, StageStatus
 from modelci.domain.report import Report, Revision
 from modelci.domain.slices import SliceResult
-from modelci.render.quantities import counted, size_of_change
+from modelci.domain.wording import counted
+from modelci.render.quantities import size_of_change
 from modelci.render.rows import metric_of, reason_of, smallest_shown, worst_first
 
 FROM_FORK = "These figures come from a fork's own run; nobody here has checked them."

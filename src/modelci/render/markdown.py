@@ -12,6 +12,7 @@ from modelci.domain.metrics import MetricDelta
 from modelci.domain.pipeline import StageChange, StageRun
 from modelci.domain.report import GateChange, Report, Revision, SettingChange
 from modelci.domain.slices import FairnessResult, SliceResult
+from modelci.domain.wording import counted
 from modelci.render import mermaid, quantities
 from modelci.render.blocks import Block, fit_parts
 from modelci.render.digest import (
@@ -36,7 +37,7 @@ from modelci.render.escape import (
     unmark,
     web_address,
 )
-from modelci.render.quantities import ABSENT, counted
+from modelci.render.quantities import ABSENT
 from modelci.render.rows import (
     Mood,
     WaiverRow,

@@ -10,10 +10,10 @@ from modelci.domain.changes import DataChange, TrackedFile
 from modelci.domain.gates import GateResult
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.notes import MergedPull, ModelCard, ReleaseNotes
+from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.blocks import Block, fit
 from modelci.render.escape import code, prose, table_row, web_address
-from modelci.render.quantities import counted
 from modelci.render.rows import gate_row, metric_row, relative_change, value_pair
 
 T = TypeVar("T")

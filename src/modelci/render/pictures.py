@@ -42,11 +42,6 @@ def to_svg(spec: Spec, *, seconds: float = SECONDS) -> bytes:
     return _one({"kind": "svg", "spec": spec}, seconds)
 
 
-def to_png(spec: Spec, *, scale: float = 2.0, seconds: float = SECONDS) -> bytes:
-    """Return the drawing, ``scale`` pixels to a point; raises what ``to_svg`` raises."""
-    return _one({"kind": "png", "spec": spec, "scale": scale}, seconds)
-
-
 def draw(
     report: Report, *, only: Collection[str] | None = None, seconds: float = SECONDS
 ) -> Mapping[str, bytes]:

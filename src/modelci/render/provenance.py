@@ -16,9 +16,10 @@ from modelci.domain.provenance import (
     Reproduction,
     VersionCheck,
 )
+from modelci.domain.wording import counted
 from modelci.render.console import console
 from modelci.render.escape import PROSE_LIMIT, terminal
-from modelci.render.quantities import ABSENT, counted
+from modelci.render.quantities import ABSENT
 
 _SIGNS = {
     CheckState.OK: ("✓", "green"),

@@ -147,11 +147,6 @@ def instant(seconds: int) -> str:
         return ABSENT
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 gate``, ``2,940 gates``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _shared_place(base: float, head: float) -> int:
     # Two finite numbers that differ: gradual underflow keeps their difference above zero.
     if _is_whole(base) and _is_whole(head):

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from modelci.domain.signatures import TagSignature, Verification
+from modelci.domain.wording import counted
 from modelci.render.console import console
 from modelci.render.escape import PROSE_LIMIT, terminal
-from modelci.render.quantities import counted
 
 
 def render_verification(found: Verification, *, width: int = 100, colour: bool = False) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from modelci import __version__
 from modelci.documents import codec
 from modelci.documents.registry import registry_document
+from modelci.domain.allowance import ALLOWED, ALLOWED_RULES
 from modelci.domain.history import HistoryPoint, MetricHistory
 from modelci.domain.holds import BY, HOLD, REASON, find_holds
 from modelci.domain.metrics import MetricDelta, MetricKey, MetricValue
@@ -50,7 +51,7 @@ _OWN_SUBJECT = re.compile(
 )
 _QUIET = frozenset(
     {REASON, BY, HOLD, "Modelci-Metric", "Modelci-Hash", "Modelci-Path", "Modelci-Previous"}
-    | {"Modelci-Version", "Modelci-Run", "Modelci-Report", "Modelci-Allowed"}
+    | {"Modelci-Version", "Modelci-Run", "Modelci-Report", ALLOWED, ALLOWED_RULES}
 )
 _LINKS = (("Modelci-Run", "run"), ("Modelci-Report", "report"))
 
@@ -141,10 +142,11 @@ class Instant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a tag's message says: why, what the gates were overridden for, where it ran."""
+    """What a tag's message says: why, what ``rules`` were overridden for, where it ran."""
 
     why: str = ""
     allowed: str = ""
+    rules: str = ""
     links: tuple[tuple[str, str], ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -394,7 +396,8 @@ def _said(message: Message) -> Said:
     links = ((word, web_address(message.first(key))) for key, word in _LINKS)
     return Said(
         why=why,
-        allowed=message.first("Modelci-Allowed"),
+        allowed=message.first(ALLOWED),
+        rules=message.first(ALLOWED_RULES) or "rules",
         links=tuple((word, address) for word, address in links if address),
         facts=tuple(
             (key.removeprefix("Modelci-").replace("-", " ").lower(), value)

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from modelci.domain.allowance import sentence
 from modelci.domain.checks import Examination, Health
 from modelci.domain.gates import GateResult
 from modelci.domain.history import History, MetricHistory
@@ -20,6 +21,7 @@ from modelci.domain.pipeline import Plan, PlannedState, Run, StageRun
 from modelci.domain.promotion import Promotion
 from modelci.domain.report import Report, Revision
 from modelci.domain.slices import FairnessResult, SliceResult
+from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.console import console
 from modelci.render.digest import (
@@ -35,7 +37,6 @@ from modelci.render.digest import (
     short_sha,
 )
 from modelci.render.escape import PROSE_LIMIT, log_lines, terminal
-from modelci.render.quantities import counted
 from modelci.render.rows import (
     GateRow,
     Mood,
@@ -412,8 +413,8 @@ def _promotion(promotion: Promotion) -> Iterator[RenderableType]:
         yield Text(f"Nothing to promote at {commit}.")
     left = [f"{one.artifact}: {one.reason}" for one in promotion.unpromoted]
     yield from _remarks(left, sign="·")
-    if promotion.allowed:
-        yield from _remarks([f"Rules are lifted: {promotion.allowed}"])
+    if promotion.allowed and promotion.tags:
+        yield from _remarks([sentence(promotion.allowed, promotion.allowed_rules)])
     yield from _remarks(promotion.notes)
 
 

@@ -23,6 +23,7 @@ from modelci.serving.exchange import (
     JSON,
     Head,
     Reply,
+    linger,
     read_body,
     read_head,
     send_early,
@@ -150,30 +151,30 @@ class ServingApp:
         head = read_head(scope["headers"])
         self._waiting += 1
         self.metrics.add(IN_FLIGHT)
+        body: bytes | None = None
         try:
-            body: bytes | None = b""
-            has_come_in = False
             try:
                 self._admit(head)
                 body = await read_body(receive, head, self.settings.max_body)
-                if body is None:
+                if body is None:  # the client is gone
                     return
-                has_come_in = True
                 reply = await endpoint.answer(self, live, head, body)
             except Refusal as refusal:
                 reply = self._refuse(refusal, head.request_id)
             except Exception as error:  # noqa: BLE001 - no client shall see what went wrong in here
                 reply = self._refuse(_our_bug(error), head.request_id)
-            if has_come_in:
-                await send_reply(send, reply, head.request_id)
+            # Counted first: who has the answer finds it in the metrics.
+            self.metrics.answered(endpoint.name, reply.status)
+            self.metrics.observe(LATENCY, time.perf_counter() - began, endpoint.name)
+            if body is None:
+                await send_early(send, reply, head.request_id)
             else:
-                most = self.settings.max_body
-                await send_early(send, receive, reply, head.request_id, most=most)
+                await send_reply(send, reply, head.request_id)
         finally:
             self._waiting -= 1
             self.metrics.add(IN_FLIGHT, amount=-1)
-        self.metrics.answered(endpoint.name, reply.status)
-        self.metrics.observe(LATENCY, time.perf_counter() - began, endpoint.name)
+        if body is None:
+            await linger(send, receive, most=self.settings.max_body)
 
     def _admit(self, head: Head) -> None:
         self._check_token(head)
@@ -222,6 +223,7 @@ class ServingApp:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-request-id", head.request_id.encode()))
+                self.metrics.answered(OTHER, status)
             await send(message)
 
         try:
@@ -233,11 +235,10 @@ class ServingApp:
         except Exception as error:  # noqa: BLE001 - no client shall see what went wrong in here
             reply = self._refuse(_our_bug(error), head.request_id)
         else:
-            self.metrics.answered(OTHER, status)
             return
         if not status:
+            self.metrics.answered(OTHER, reply.status)
             await send_reply(send, reply, head.request_id)
-        self.metrics.answered(OTHER, reply.status)
 
 
 async def _answer_records(app: ServingApp, live: Live, head: Head, body: bytes) -> Reply:

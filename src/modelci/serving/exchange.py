@@ -1,6 +1,8 @@
 """One request and its answer as bytes: what is read of the head, the body, what is sent."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ JSON: Header = (b"content-type", b"application/json")
 BINARY: Header = (b"content-type", b"application/octet-stream")
 
 _LINGER_FACTOR = 10
+_LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +104,24 @@ async def send_reply(send: Send, reply: Reply, request_id: str) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def send_early(
-    send: Send, receive: Receive, reply: Reply, request_id: str, *, most: int
-) -> None:
-    """Send an answer before the request has come in, and hear some more of it.
+async def send_early(send: Send, reply: Reply, request_id: str) -> None:
+    """Send an answer before the request has come in; ``linger`` ends it."""
+    await send(_start(reply, request_id))
+    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
+
+
+async def linger(send: Send, receive: Receive, *, most: int) -> None:
+    """Hear some more of a request that was answered early, and end.
 
     A connection that is closed while the client still sends is reset, and the client may then
     never see the answer.
     """
-    await send(_start(reply, request_id))
-    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
-    heard, message = 0, await receive()
-    while message.get("more_body", False) and heard < most * _LINGER_FACTOR:
-        heard += len(message.get("body", b""))
-        message = await receive()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            heard, message = 0, await receive()
+            while message.get("more_body", False) and heard < most * _LINGER_FACTOR:
+                heard += len(message.get("body", b""))
+                message = await receive()
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -160,6 +161,9 @@ class DrainingServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Listen to signals in the event loop, and end with success."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # whoever runs a server in a thread ends it
+            return
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.end)
         # A terminal sends these to all processes: the supervisor says what workers do about them.

@@ -60,7 +60,7 @@ ERRORS = _family("errors_total", "counter", "Requests refused, by why.", kind=tu
 LATENCY = _family(
     "request_seconds",
     "histogram",
-    "Time from a request's head to the end of its answer.",
+    "Time from a request's head to its answer.",
     endpoint=(INFER, RECORDS),
 )
 PREDICTION = _family("prediction_seconds", "histogram", "Time that the model took for a batch.")

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from modelci.config.model import PromoteConfig, RegistryConfig
+from modelci.domain.allowance import Liftable, Objection, settle
 from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.holds import find_holds, trailers
-from modelci.domain.promotion import Promotion, Rules, plan_assignment
+from modelci.domain.promotion import Promotion, Rules, lift, plan_assignment
 from modelci.domain.registry import (
     ArtifactState,
     Assignment,
@@ -22,14 +23,13 @@ from modelci.workflows.promote import (
     HASH,
     PATH,
     VERDICT,
-    allowance,
-    put_through,
     reason_for,
     remote_notes,
     require_free,
     require_listed,
 )
 from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
+from modelci.workflows.registrar import Registrar
 
 _ANYBODY = RegistryConfig()
 
@@ -69,45 +69,52 @@ def assign(
     require_listed(wanted.stages, settings.stages)
     git = git.with_remote(settings.remote) if settings.remote else git
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
-    remote, by = git.remote(), wanted.by or git.tagger()
+    remote = git.remote()
 
     def plan(tags: Tags) -> Promotion:
         state, version = _find(tags, wanted.query, registry.holder)
-        if rules.allowed is None:
-            _require_passed(version)
-            _require_no_hold(tags, state.name, version, wanted.stages)
+        objections = (
+            *_unjudged(version),
+            *_on_hold(tags, state.name, version, wanted.stages),
+        )
+        lifted = settle(objections, rules.allowed)
         found = plan_assignment(
             state,
             version,
             wanted.stages,
             now=wanted.seconds,
             rules=rules,
-            trailers=(*_kept(version), *allowance(rules.allowed, by)),
+            trailers=_kept(version),
         )
+        found = lift(found, lifted)
         require_free(found, tags)
         if registry.holder is Holder.SEMVER:
             _require_greatest(state, version, found)
         notes = (*remote_notes(git), *_steps_back(state, version, found))
         return replace(found, remote=remote, notes=notes)
 
-    task = Task(read=lambda: git.tags([wanted.query.artifact], remote=remote), plan=plan)
-    return put_through(
-        git,
-        task,
-        files=lambda promotion, tags: (
-            _files(_find(tags, wanted.query, registry.holder)[1]) if promotion.tags else []
-        ),
-        pipeline=pipeline,
+    def judge(promotion: Promotion, tags: Tags) -> Promotion:
+        _, version = _find(tags, wanted.query, registry.holder)
+        return registrar.judge(promotion, tags, _files(wanted.query.artifact, version))
+
+    registrar = Registrar(
+        git=git,
         settings=settings,
         registry=registry,
-        allowed=rules.allowed,
+        progress=progress,
+        by=wanted.by or git.tagger(),
+        pipeline=pipeline,
+        forge=forge,
         default_branch=default_branch,
         on_github=on_github,
-        forge=forge,
-        progress=progress,
         pause=pause,
-        dry_run=dry_run,
     )
+    task = Task(
+        read=lambda: git.tags([wanted.query.artifact], remote=remote),
+        plan=plan,
+        judge=judge,
+    )
+    return registrar.put_through(task, dry_run=dry_run)
 
 
 def _require_stages(wanted: Wanted) -> None:
@@ -141,29 +148,31 @@ def _find(tags: Tags, query: Query, holder: Holder) -> tuple[ArtifactState, Regi
     return state, found
 
 
-def _require_passed(version: RegisteredVersion) -> None:
-    """Refuse a version whose own tag does not say that its gates let it through."""
+def _unjudged(version: RegisteredVersion) -> Iterator[Objection]:
+    """Object to a version whose own tag does not say that its gates let it through."""
     said = trailers(version.message)
     verdict = said.get(VERDICT, "passed" if HASH in said else None)
     if verdict == "passed":
         return
     what = "was registered although gates blocked it" if verdict else "bears no verdict of gates"
-    raise PromotionError(
-        f"{version.tag} {what}.",
+    yield Objection(
+        rule=Liftable.GATES if verdict else Liftable.VERDICT,
+        message=f"{version.tag} {what}.",
         hint="Promote a commit that was judged (`modelci report`, `modelci promote`); or give "
         "--allow REASON.",
     )
 
 
-def _require_no_hold(
+def _on_hold(
     tags: Tags, name: str, version: RegisteredVersion, stages: Sequence[str]
-) -> None:
+) -> Iterator[Objection]:
     holds = find_holds(tags)
     for stage in stages:
         hold = holds.get((name, stage))
         if hold is not None and hold.commit != version.commit:
-            raise PromotionError(
-                f"{hold.sentence}.",
+            yield Objection(
+                rule=Liftable.HOLD,
+                message=f"{hold.sentence}.",
                 hint=f"`modelci release-hold {name} --stage {stage}` first; or --allow REASON.",
             )
 
@@ -205,11 +214,12 @@ def _kept(version: RegisteredVersion) -> list[tuple[str, str]]:
     return [(key, said[key]) for key in (PATH, HASH, VERDICT) if key in said]
 
 
-def _files(version: RegisteredVersion) -> list[TrackedFile]:
+def _files(artifact: str, version: RegisteredVersion) -> dict[str, TrackedFile]:
     """Return the bytes that the version's tag names."""
     said = trailers(version.message)
     hash_name, _, hash_ = said.get(HASH, "").partition(":")
     if not hash_:
-        return []
+        return {}
     path = said.get(PATH, version.tag)
-    return [TrackedFile(path=path, kind=DataKind.MODEL, hash=hash_, hash_name=hash_name)]
+    file = TrackedFile(path=path, kind=DataKind.MODEL, hash=hash_, hash_name=hash_name)
+    return {artifact: file}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from modelci.domain.deployment import Deployment
 from modelci.errors import DeploymentError, TargetBusyError
 from modelci.workflows.deploy_plan import Gathered, Job, Tools, describe, gather, plan
-from modelci.workflows.deploy_steps import take
+from modelci.workflows.deploy_steps import forget_work, take
 from modelci.workflows.promote import reason_for
 
 _BETWEEN_TRIES = 0.5
@@ -24,6 +24,8 @@ def deploy(job: Job, *, dry_run: bool = False) -> Deployment:
     _require_sense(job)
     gathered = gather(job)
     steps = plan(job, gathered)
+    if not steps:
+        forget_work(job, gathered)  # of a run that was killed at its very end
     if dry_run or not steps:
         return describe(job, gathered, steps)
     with _hold(job.tools, job.config.deploy.wait_seconds):

@@ -56,7 +56,7 @@ def take(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
             steps.end_trial()
         raise
     else:
-        steps.clean_up()
+        forget_work(job, gathered)
     return replace(
         document,
         outcome=outcome,
@@ -69,6 +69,17 @@ def take(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
         hint=error.hint if error else None,
         notes=(*document.notes, *steps.notes),
     )
+
+
+def forget_work(job: Job, gathered: Gathered) -> None:
+    """Remove what was fetched: the target has it."""
+    shutil.rmtree(_work(job, gathered), ignore_errors=True)
+
+
+def _work(job: Job, gathered: Gathered) -> Path:
+    """Return where a release is put together; a run that was killed there is gone on with."""
+    folder = job.tools.folder / "deploy" / job.tools.target.name
+    return folder / quote(gathered.order.artifact, safe="") / gathered.recipe.id
 
 
 class _SkippedError(Exception):
@@ -108,6 +119,7 @@ class _Steps:
     def take(self, step: DeployStep) -> None:
         """Take one step and write down what came of it."""
         self._tools.checkpoint()
+        self._tools.progress.note(f"{self._target.name}: {step.kind}")
         began = self._tools.clock()
         record = partial(self._record, step, began)
         try:
@@ -123,18 +135,15 @@ class _Steps:
     def _record(self, step: DeployStep, began: float, state: StepState, detail: str) -> None:
         seconds = round(self._tools.clock() - began, 3)
         self.records.append(StepRecord(kind=step.kind, state=state, detail=detail, seconds=seconds))
-        self._tools.progress.note(f"{self._target.name}: {step.kind} {state}: {detail}")
 
     # -- the way to a staged release ---------------------------------------------------------------
 
-    @property
-    def _work(self) -> Path:
-        folder = self._tools.folder / "deploy" / self._target.name
-        return folder / quote(self._order.artifact, safe="") / self._recipe.id
-
     def _fetch(self, _step: DeployStep) -> str:
-        self._clear(besides=self._work.name)
-        self._fetched = fetch_release(self._recipe, self._work, self._tools.source)
+        work = _work(self._job, self._gathered)
+        for left in work.parent.glob("*"):
+            if left != work:  # of another release, whose deployment was given up
+                shutil.rmtree(left, ignore_errors=True)
+        self._fetched = fetch_release(self._recipe, work, self._tools.source)
         size = sum(one.size or 0 for one in self._fetched.files)
         return f"{self._recipe.model.path}, {size:,} bytes"
 
@@ -360,15 +369,6 @@ class _Steps:
             self._target.try_out(self._release, share=0.0, shadow=False)
             self._is_tried = False
 
-    def clean_up(self) -> None:
-        """Remove what was fetched: the target has it."""
-        self._clear(besides=None)
-
-    def _clear(self, *, besides: str | None) -> None:
-        for left in self._work.parent.glob("*"):
-            if left.name != besides:
-                shutil.rmtree(left, ignore_errors=True)
-
     # -- what earlier steps, or runs, have made ----------------------------------------------------
 
     def _need_fetched(self) -> Fetched:
@@ -399,7 +399,8 @@ def _say_danger(scan: FileScan) -> str:
 
 
 def _describe_health(health: Health) -> str:
-    words = [f"{health.rows:,} golden requests"]
+    golden = f"{health.rows:,} golden requests answered as at training"
+    words = [golden if health.rows else "it loads; there are no golden requests"]
     if health.worst is not None:
         words.append(f"off by at most {health.worst:.3g}")
     if health.p99_ms is not None:

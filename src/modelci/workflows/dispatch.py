@@ -13,22 +13,26 @@ def dispatch(
     tags: Sequence[PlannedTag],
     workflow: str,
     *,
+    standing: Sequence[str] = (),
     forge: Callable[[], Forge],
     progress: Progress,
 ) -> None:
     """Start ``workflow`` once for each assignment among ``tags``, at that tag.
 
-    Every one is tried; raises ForgeError with what to run where one was refused. The tags stand.
+    So too for those ``standing`` from a run before, which may have been cut short before it came to
+    this. Every one is tried; raises ForgeError with what to run where one was refused. The tags
+    stand.
     """
     refused: list[tuple[str, ModelCIError]] = []
-    for name in filter(_is_assignment, (tag.name for tag in tags)):
+    names = (*(tag.name for tag in tags), *standing)
+    for name in filter(_is_assignment, dict.fromkeys(names)):
         try:
             forge().dispatch(workflow, tag=name, inputs={"tag": name})
         except ModelCIError as error:
             progress.warn(f"{name} is tagged, but {workflow} was not started: {error}")
             refused.append((name, error))
         else:
-            progress.note(f"{name} → {workflow}")
+            progress.note(f"{name} → {workflow}{' (again)' if name in standing else ''}")
     if refused:
         raise _explain(refused, workflow)
 
@@ -47,6 +51,6 @@ def _explain(refused: Sequence[tuple[str, ModelCIError]], workflow: str) -> Forg
     )
     return ForgeError(
         f"Promoted, but {workflow} was not started for {names}: {error}",
-        hint=f"{error.hint or ''} To promote again starts nothing, as nothing is left to tag; on "
-        f"GitHub run {by_hand}.".strip(),
+        hint=f"{error.hint or ''} Then run the same again: it tags nothing twice, and starts what "
+        f"stands. Or on GitHub {by_hand}.".strip(),
     )

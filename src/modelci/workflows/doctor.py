@@ -20,6 +20,7 @@ from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.snapshot import Snapshot
+from modelci.domain.wording import counted
 from modelci.errors import ConfigError, ModelCIError
 from modelci.formats import parse_yaml
 from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
@@ -176,7 +177,7 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
             "metric": snapshot.metrics,
             "tracked file": snapshot.tracked,
         }
-        told = ", ".join(_counted(len(found), name) for name, found in counts.items())
+        told = ", ".join(counted(len(found), name) for name, found in counts.items())
         yield _ok("pipeline", told)
     for stage, reasons in list(snapshot.stale.items())[:5]:
         yield _warning(
@@ -223,7 +224,7 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
         make = _problem if one.blocks else _warning
         yield make("gates", f"{one.gate}: {one.reason}", "Mend the gate in modelci.yaml.")
     if not troubled:
-        yield _ok("gates", f"{_counted(len(gates), 'gate')}, all hold for what is here")
+        yield _ok("gates", f"{counted(len(gates), 'gate')}, all hold for what is here")
 
 
 def _check_evaluation(world: _World) -> Iterator[Check]:
@@ -284,14 +285,14 @@ def _check_odd_tags(
     for one in problems[:_MOST_TAGS]:
         yield _problem(f"tag {one.ref}", f"{one.rule}: {one.message}", _removal(one.ref, remote))
     if len(problems) > _MOST_TAGS:
-        rest = _counted(len(problems) - _MOST_TAGS, "more tag")
+        rest = counted(len(problems) - _MOST_TAGS, "more tag")
         yield _problem("tags", f"{rest} like these", "`modelci registry --json` lists them all.")
     light = list(dict.fromkeys(tag.tag for tag in (*tags, *ours) if tag.flaw is Rule.LIGHTWEIGHT))
     if light:
         name = shlex.quote(light[0])
         yield _warning(
             "tags",
-            f"{_counted(len(light), 'lightweight tag')} of a registry's name: {_listed(light)}",
+            f"{counted(len(light), 'lightweight tag')} of a registry's name: {_listed(light)}",
             "Only annotated tags count. If it is meant to: "
             f"`git tag -f -a -m Register {name} {name}`, and push it with --force.",
         )
@@ -511,8 +512,3 @@ def _problem(name: str, detail: str, fix: str | None) -> Check:
 
 def _failed(name: str, error: ModelCIError) -> Check:
     return _problem(name, str(error), error.hint)
-
-
-def _counted(number: int, noun: str) -> str:
-    """Return ``1 gate``, ``2 gates``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,19 +7,20 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from modelci.config.model import PromoteConfig, RegistryConfig
+from modelci.domain.allowance import Liftable, Objection, settle
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import TrackedFile
 from modelci.domain.holds import find_holds, trailers
 from modelci.domain.metrics import MetricDelta
 from modelci.domain.notes import short_notes
 from modelci.domain.promotion import (
-    MOST_TAGS,
     Candidate,
     PlannedTag,
     Promotion,
     Rules,
     greatest_bump,
     is_part,
+    lift,
     plan_promotion,
 )
 from modelci.domain.registry import ArtifactState, RegisteredVersion, fold_registry
@@ -28,15 +29,14 @@ from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
 from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
 from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
-from modelci.workflows.pushing import Pause, Tags, Task, carry_out, pause_briefly
+from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
+from modelci.workflows.registrar import Registrar
 from modelci.workflows.results import results_commit
 from modelci.workflows.revisions import (
     is_results,
     last_promoted,
     promoted_artifacts,
 )
-from modelci.workflows.signing import require_signatures
-from modelci.workflows.stored import require_bytes
 
 Labels = Callable[[str], tuple[str, ...]]
 """Tells the labels of the merged pull requests that a commit belongs to."""
@@ -45,16 +45,10 @@ BUMP = "Modelci-Bump"
 LABEL = "modelci:"
 PATH, HASH = "Modelci-Path", "Modelci-Hash"
 VERDICT = "Modelci-Verdict"
-ALLOWED, ALLOWED_BY = "Modelci-Allowed", "Modelci-Allowed-By"
 
 _USUAL = Rules()
 _ANYBODY = RegistryConfig()
 _STEPS = (50, 500)
-_NO_EVENT = (
-    "GitHub starts no workflow for a tag that a job's own GITHUB_TOKEN pushed: deploy in this run, "
-    "let promote.dispatch name the workflow to start, or push with an app's token and set "
-    "promote.starts_workflows: true."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +107,17 @@ def promote(
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     checkout = _look_at(git, reader, settings, results)
     _require_known(only, checkout)
-    report = _require_verdict(report, checkout, rules.allowed)
+    report = _require_verdict(report, checkout)
+    blocked = settle(_blocked(report), rules.allowed)
     if not any_branch:
         _require_merged(git, default_branch)
-    said = _trailers(report, rules.allowed, allowed_by or git.tagger())
+    said = _trailers(report)
     wishes = _Wishes(checkout.commit, labels)
 
     def plan(tags: Tags) -> Promotion:
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
         gathered = _gather(git, reader, checkout, tags, states)
-        if rules.allowed is None:
-            _require_newest_base(report, gathered)
+        stale = settle(_stale_base(report, gathered), rules.allowed)
         asked = {} if rules.bump else _ask_commits(git, gathered, progress, wishes)
         found = plan_promotion(
             [
@@ -137,62 +131,31 @@ def promote(
             rules=rules,
             trailers=said,
         )
+        found = lift(found, (*blocked, *stale))
         found = replace(found, tags=tuple(_noted(tag, report) for tag in found.tags))
         require_free(found, tags)
         notes = (*found.notes, *_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
         return replace(found, remote=checkout.remote, notes=notes)
 
+    registrar = Registrar(
+        git=git,
+        settings=settings,
+        registry=registry,
+        progress=progress,
+        by=allowed_by or git.tagger(),
+        pipeline=pipeline,
+        forge=forge,
+        default_branch=default_branch,
+        on_github=on_github,
+        pause=pause,
+    )
     task = Task(
         read=lambda: _read_tags(git, checkout),
         plan=plan,
+        judge=lambda found, tags: registrar.judge(found, tags, _planned_files(checkout, found)),
         commit_to=lambda: _brought(git, checkout, branch),
     )
-    return put_through(
-        git,
-        task,
-        files=lambda promotion, _: _planned_files(checkout, promotion),
-        pipeline=pipeline,
-        settings=settings,
-        registry=registry,
-        allowed=rules.allowed,
-        default_branch=default_branch,
-        on_github=on_github,
-        forge=forge,
-        progress=progress,
-        pause=pause,
-        dry_run=dry_run,
-    )
-
-
-def put_through(
-    git: Git,
-    task: Task,
-    *,
-    files: Callable[[Promotion, Tags], Sequence[TrackedFile]],
-    pipeline: Callable[[], Pipeline] | None,
-    settings: PromoteConfig,
-    registry: RegistryConfig,
-    allowed: str | None,
-    default_branch: str | None,
-    on_github: bool,
-    forge: Forge | None,
-    progress: Progress,
-    pause: Pause,
-    dry_run: bool,
-) -> Promotion:
-    """Plan by the tags as they are, ask whether it may be, and do it; ``files`` must be stored."""
-    tags = task.read()
-    promotion = task.plan(tags)
-    require_signatures(git, promotion.tags, tags, registry, default_branch=default_branch)
-    notes = require_bytes(
-        files(promotion, tags), pipeline, is_required=settings.require_remote, allowed=allowed
-    )
-    starts = settings.starts_workflows or settings.dispatch is not None
-    notes += event_notes(promotion, on_github=on_github, starts=starts)
-    if not dry_run:
-        promotion = carry_out(git, task, promotion, tags, progress=progress, pause=pause)
-        notes += record(promotion, forge, progress=progress)
-    return replace(promotion, notes=(*promotion.notes, *notes))
+    return registrar.put_through(task, dry_run=dry_run)
 
 
 def foresee(
@@ -427,23 +390,11 @@ def _brought(git: Git, checkout: Checkout, branch: str | None) -> tuple[str, str
     return None if git.is_on_branch(commit.sha, branch) else (commit.sha, branch)
 
 
-def _planned_files(checkout: Checkout, promotion: Promotion) -> list[TrackedFile]:
+def _planned_files(checkout: Checkout, promotion: Promotion) -> dict[str, TrackedFile]:
     planned = {tag.artifact for tag in promotion.tags}
-    paths = (one.path for one in checkout.artifacts if one.name in planned)
-    found = (_tracked(checkout.snapshot, path) for path in paths)
-    return [file for file in found if file is not None]
-
-
-def event_notes(promotion: Promotion, *, on_github: bool, starts: bool) -> tuple[str, ...]:
-    """Say which of the planned tags no workflow will hear of."""
-    if not on_github or not promotion.tags:
-        return ()
-    many = [group[0].artifact for group in promotion.pushes if len(group) > MOST_TAGS]
-    crowded = (
-        f"GitHub starts no workflow for a push of more than {MOST_TAGS} tags: that of {one}."
-        for one in many
-    )
-    return (*crowded, *(() if starts else (_NO_EVENT,)))
+    wanted = (one for one in checkout.artifacts if one.name in planned)
+    found = ((one.name, _tracked(checkout.snapshot, one.path)) for one in wanted)
+    return {name: file for name, file in found if file is not None}
 
 
 def _require_merged(git: Git, configured: str | None) -> None:
@@ -480,11 +431,8 @@ def remote_notes(git: Git) -> Iterator[str]:
         )
 
 
-def _require_verdict(report: Report | None, checkout: Checkout, allowed: str | None) -> Report:
-    """Refuse to tag what was not tested: the report must be of this commit and this lock.
-
-    ``allowed`` lifts what the gates say, and nothing else.
-    """
+def _require_verdict(report: Report | None, checkout: Checkout) -> Report:
+    """Refuse to tag what was not tested: the report must be of this commit and this lock."""
     if report is None:
         raise PromotionError(
             "There is no verdict for this commit.",
@@ -509,22 +457,27 @@ def _require_verdict(report: Report | None, checkout: Checkout, allowed: str | N
         raise PromotionError(
             "Not promoted: the pipeline failed.", hint="`modelci run` shows where it fails."
         )
-    if not report.is_ok and allowed is None:
-        blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
-        raise PromotionError(
-            f"Not promoted: gates block it ({', '.join(blocking)}).",
-            hint="`modelci gate` shows which; --allow REASON promotes it nevertheless.",
-        )
     return report
 
 
-def _require_newest_base(report: Report, gathered: Gathered) -> None:
-    """Refuse a verdict that compares with anything but what was promoted last."""
+def _blocked(report: Report) -> Iterator[Objection]:
+    if not report.is_ok:
+        blocking = sorted({result.gate.metric for result in report.gates if result.blocks})
+        yield Objection(
+            rule=Liftable.GATES,
+            message=f"Not promoted: gates block it ({', '.join(blocking)}).",
+            hint="`modelci gate` shows which; --allow REASON promotes it nevertheless.",
+        )
+
+
+def _stale_base(report: Report, gathered: Gathered) -> Iterator[Objection]:
+    """Object to a verdict that compares with anything but what was promoted last."""
     version = last_promoted(gathered.registry.values(), gathered.commit)
     base = report.base.sha if report.base else None
     if version is not None and base != version.commit:
-        raise PromotionError(
-            f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "
+        yield Objection(
+            rule=Liftable.NEWEST_BASE,
+            message=f"The report compares with {(base or 'nothing')[:7]}, not with {version.tag}, "
             "what was promoted last: a model that was blocked could slip through.",
             hint=f"`git fetch origin tag '{version.tag}'`, then `modelci report` on the default "
             "branch.",
@@ -601,7 +554,7 @@ def _tracked(snapshot: Snapshot, path: str) -> TrackedFile | None:
     return next((snapshot.tracked[one] for one in (path, *above) if one in snapshot.tracked), None)
 
 
-def _trailers(report: Report, allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
+def _trailers(report: Report) -> tuple[tuple[str, str], ...]:
     judged = {result.key for result in report.gates if result.key}
     metrics = [delta for delta in report.metrics if delta.key in judged and delta.head is not None]
     return (
@@ -609,34 +562,9 @@ def _trailers(report: Report, allowed: str | None, by: str) -> tuple[tuple[str, 
         *((("Modelci-Run", report.run_url),) if report.run_url else ()),
         ("Modelci-Version", report.version),
         (VERDICT, "passed" if report.is_ok else "blocked"),
-        *allowance(allowed, by),
     )
-
-
-def allowance(allowed: str | None, by: str) -> tuple[tuple[str, str], ...]:
-    """Return the trailers that keep why a rule was lifted, and by whom."""
-    return () if allowed is None else ((ALLOWED, allowed), (ALLOWED_BY, by))
 
 
 def _metric(delta: MetricDelta) -> str:
     name = str(delta.key).replace("\n", " ").replace("\r", " ")
     return f"{name}={delta.head}"
-
-
-def record(promotion: Promotion, forge: Forge | None, *, progress: Progress) -> tuple[str, ...]:
-    """Tell people and the forge of the tags that there are now; return what went wrong.
-
-    Releases come afterwards (``workflows.release``).
-    """
-    where = promotion.remote or "this clone (there is no remote)"
-    notes = []
-    for tag in promotion.tags:
-        progress.note(f"{tag.name} → {where}")
-        try:
-            if forge is not None:
-                forge.record_tag(tag.name, commit=tag.commit, message=tag.message)
-        except ForgeError as error:
-            # The tags are what counts, and they are there.
-            notes.append(f"{tag.name} is tagged, but the forge was not told: {error}")
-            progress.warn(notes[-1])
-    return tuple(notes)

@@ -28,12 +28,14 @@ def pause_briefly(attempt: int) -> None:
 class Task:
     """A promotion that can be planned as often as need be.
 
-    ``read`` asks the remote for its tags, ``plan`` decides from them, ``commit_to`` says which
-    commit the first push brings to which branch.
+    ``read`` asks the remote for its tags, ``plan`` decides from them, ``judge`` returns the plan as
+    it may be pushed, or refuses it by a PromotionError. ``commit_to`` says which commit the first
+    push brings to which branch.
     """
 
     read: Callable[[], Tags]
     plan: Callable[[Tags], Promotion]
+    judge: Callable[[Promotion, Tags], Promotion]
     commit_to: Callable[[], tuple[str, str] | None] = lambda: None
 
 
@@ -46,17 +48,17 @@ def carry_out(
     progress: Progress,
     pause: Pause = pause_briefly,
 ) -> Promotion:
-    """Push what ``promotion``, decided from ``tags``, lacks; return what has been done.
+    """Push what ``promotion``, decided from ``tags`` and judged, lacks; return what has been done.
 
     Every push is atomic. One that is refused, or whose answer is lost, is followed by a look at the
-    remote: what is there as planned is done, what is left is planned anew. Raises PromotionError
-    naming the winner where somebody else's outcome stands instead.
+    remote: what is there as planned is done, what is left is planned and judged anew. Raises
+    PromotionError naming the winner where somebody else's outcome stands instead.
     """
     made: list[PlannedTag] = []
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _push(git, promotion, task.commit_to(), made)
-            return replace(promotion, tags=tuple(made), done=True)
+            return replace(promotion.with_tags(made), done=True)
         except ForgeDeniedError:
             raise
         except (TagTakenError, ForgeError) as error:
@@ -66,11 +68,17 @@ def carry_out(
             made.extend(_arrived(promotion.tags, made, after))
             following = _plan_again(task, promotion, made, change=(tags, after), error=error)
             if not following.tags and task.commit_to() is None:
-                return replace(following, tags=tuple(made), done=True)
+                return _finished(promotion, following, made)
             if attempt == ATTEMPTS:
                 raise
-            promotion, tags = following, after
+            promotion, tags = _judge_again(task, following, after, made), after
     raise AssertionError  # the last attempt returns or raises
+
+
+def _finished(promotion: Promotion, following: Promotion, made: Sequence[PlannedTag]) -> Promotion:
+    """Return what was done where nothing is left to do: by us, or by others who wanted the same."""
+    notes = dict.fromkeys((*(promotion.notes if made else ()), *following.notes))
+    return replace(following.with_tags(made), notes=tuple(notes), done=True)
 
 
 def _push(
@@ -90,11 +98,26 @@ def _push(
         except PromotionError as error:
             if not made:
                 raise
-            names = ", ".join(tag.name for tag in made)
-            text = f"{error} But {names} had been tagged."
-            raise PromotionError(text, hint=error.hint) from error
+            raise _told(error, made) from error
         made.extend(group)
         commit_to = None
+
+
+def _judge_again(
+    task: Task, promotion: Promotion, tags: Tags, made: Sequence[PlannedTag]
+) -> Promotion:
+    try:
+        return task.judge(promotion, tags)
+    except PromotionError as error:
+        if not made:
+            raise
+        raise _told(error, made) from error
+
+
+def _told(error: PromotionError, made: Sequence[PlannedTag]) -> PromotionError:
+    """Return the refusal of the rest, which says what of it all had been tagged before."""
+    names = ", ".join(tag.name for tag in made)
+    return PromotionError(f"{error} But {names} had been tagged.", hint=error.hint)
 
 
 def _look(task: Task, error: PromotionError | ForgeError) -> Tags:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from modelci.config.load import FILE, load
 from modelci.config.model import Config, RegistryConfig
+from modelci.domain.allowance import Liftable, Objection
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
-from modelci.domain.signatures import TagSignature, Verification, allowed, judge
+from modelci.domain.signatures import Standing, TagSignature, Verification, allowed, judge
 from modelci.domain.tags import Action, TagName, is_artifact_name
 from modelci.errors import ConfigError, PromotionError, UsageError
 from modelci.ports import FileTree, Git
@@ -64,27 +65,25 @@ def require_signed(
     default_branch: str | None = None,
 ) -> None:
     """Refuse, where signatures are required, tags that nobody signed who may: PromotionError."""
-    policy = _policy_in_force(git, settings, default_branch)
+    policy = policy_in_force(git, settings, default_branch=default_branch)
     if policy is not None:
         _refuse([one for one in _check(git, tags, policy) if not one.ok])
 
 
-def require_signatures(
+def require_signed_versions(
     git: Git,
     planned: Sequence[PlannedTag],
     tags: Sequence[TagRecord],
-    settings: RegistryConfig,
+    policy: Policy,
     *,
-    default_branch: str | None = None,
-) -> None:
-    """Refuse, where signatures are required, to tag without a good one, or assign what lacks it.
+    vouch: str | None = None,
+) -> tuple[Objection, ...]:
+    """Refuse to assign a version whose registration nobody signed who may: PromotionError.
 
-    What is ``planned`` is signed here, and pushed as it is. ``tags`` are the registry's before
-    ``planned`` are added. Raises PromotionError.
+    ``tags`` are the registry's before ``planned`` are added. With ``vouch``, which says what else
+    one can do, a version without any signature is an objection that a reason lifts: it may be from
+    before there were any, and who signs its assignment answers for it.
     """
-    policy = _policy_in_force(git, settings, default_branch) if planned else None
-    if policy is None:
-        return
     if not git.signs_tags:
         raise PromotionError(
             "registry.require_signed is true, and this Git signs no tags.",
@@ -99,12 +98,25 @@ def require_signatures(
         for tag in tags
         if tag.name.action is Action.REGISTER and (tag.name.artifact, tag.commit) in assigned
     ]
-    _refuse([one for one in _check(git, versions, policy) if not one.ok])
-    _require_good(git, planned, policy)
+    bad = [one for one in _check(git, versions, policy) if not one.ok]
+    unsigned = [one for one in bad if vouch and one.standing is Standing.UNSIGNED]
+    _refuse([one for one in bad if one not in unsigned])
+    return tuple(
+        Objection(
+            rule=Liftable.SIGNATURE,
+            message=f"registry.require_signed refuses {describe(one)}.",
+            hint=vouch,
+            artifact=one.artifact,
+        )
+        for one in unsigned
+    )
 
 
-def _require_good(git: Git, planned: Sequence[PlannedTag], policy: Policy) -> None:
-    """Refuse to push what ``registry verify`` would not find good afterwards."""
+def require_good(git: Git, planned: Sequence[PlannedTag], policy: Policy) -> None:
+    """Refuse to push what ``registry verify`` would not find good afterwards: PromotionError.
+
+    What is ``planned`` is signed here, and pushed as it is.
+    """
     made = git.try_signing(planned, allowed_signers=policy.allowed_signers)
     bad = [one for one in judge(made, policy.signers) if not one.ok]
     if bad:
@@ -123,8 +135,8 @@ def _who_may(artifact: str, policy: Policy) -> str:
     return f"{artifact}'s tags may be signed by {names}, with a key that {policy.source} knows."
 
 
-def _policy_in_force(
-    git: Git, settings: RegistryConfig, default_branch: str | None
+def policy_in_force(
+    git: Git, settings: RegistryConfig, *, default_branch: str | None = None
 ) -> Policy | None:
     """Return who may sign, as the remote has it now; None where nobody has to."""
     # Where it is not wanted nobody shall wait for the remote.

@@ -11,7 +11,7 @@ import pytest
 from modelci.adapters.targets.layout import Layout
 from modelci.documents import codec
 from modelci.domain.deployment import Release, ReleaseFile, Running, TargetState, Trial
-from modelci.errors import DeploymentError
+from modelci.errors import DeploymentError, TargetBusyError
 
 
 @pytest.fixture
@@ -135,6 +135,26 @@ def test_switching_again_changes_nothing(layout: Layout) -> None:
     assert layout.read("credit") == before
 
 
+def test_a_switch_that_settles_stays_one_switch(layout: Layout) -> None:
+    layout.switch(running("a"))
+    layout.switch(running("b", tag="2"))
+    layout.switch(running("b", tag="2", settled=True))
+    state = layout.read("credit")
+    assert state.running is not None
+    assert state.running.settled
+    assert (state.previous and state.previous.release) == "a"
+    assert [(one.release, one.settled) for one in state.history] == [("b", True), ("a", False)]
+
+
+def test_a_release_is_whole_while_every_byte_is_as_it_was_staged(
+    layout: Layout, tmp_path: Path
+) -> None:
+    release = stage(layout, tmp_path, "a")
+    assert layout.is_whole(release)
+    (layout.path(release.id) / "model/credit.skops").write_text("b")
+    assert not layout.is_whole(release)
+
+
 def test_a_switch_ends_a_trial(layout: Layout) -> None:
     layout.switch(running("a"))
     layout.set_trial("credit", Trial(release="b", share=0.05))
@@ -227,7 +247,7 @@ def test_the_lock_names_who_holds_it_and_dies_with_them(layout: Layout) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with (
-            pytest.raises(DeploymentError, match=rf"process {holder.pid}\) since 2") as caught,
+            pytest.raises(TargetBusyError, match=rf"process {holder.pid}\) since 2") as caught,
             layout.lock(),
         ):
             pass

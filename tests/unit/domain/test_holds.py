@@ -52,6 +52,13 @@ def test_an_unassignment_may_release_where_nothing_holds_the_stage() -> None:
     assert held(tags, "m", "prod") is None
 
 
+def test_tags_of_one_second_hold_and_release_by_their_counter() -> None:
+    assert held([released("m#prod#10", 2), hold("m#prod#9", 2)], "m", "prod") is None
+    found = held([hold("m#prod#10", 2), released("m#prod#9", 2)], "m", "prod")
+    assert found is not None
+    assert found.tag == "m#prod#10"
+
+
 def test_a_tag_that_breaks_a_rule_holds_nothing() -> None:
     flawed = hold("m#prod#2", 2)._replace(flaw=Rule.RENAMED)
     assert find_holds([flawed]) == {}

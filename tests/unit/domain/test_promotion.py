@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelci.domain.allowance import Liftable, Objection
 from modelci.domain.artifacts import Artifact
 from modelci.domain.promotion import (
     MOST_TAGS,
@@ -14,6 +15,8 @@ from modelci.domain.promotion import (
     Promotion,
     Rules,
     greatest_bump,
+    keep_allowance,
+    lift,
     plan_assignment,
     plan_promotion,
 )
@@ -157,6 +160,30 @@ def test_an_older_commits_job_run_again_rolls_nothing_back() -> None:
     again = plan(wanted, *pushed(first), *pushed(second), commit=OLD)
     assert again.tags == ()
     assert "rollback" in again.unpromoted[0].reason
+
+
+def test_assignments_of_this_commit_that_hold_their_stages_stand() -> None:
+    wanted = [candidate(assign=("dev", "prod")), candidate("n", assign=("prod",))]
+    first = plan(wanted)
+    assert first.standing == ()
+    again = plan(wanted, *pushed(first))
+    assert again.standing == ("m#dev#1", "m#prod#2", "n#prod#1")
+    cut = plan(wanted, *pushed(first)[:2])
+    assert (names(cut), cut.standing) == (["m#prod#2", "n@v0.0.1", "n#prod#1"], ("m#dev#1",))
+    # Another version has dev now, and prod was taken away: nobody deploys there what had it.
+    later = [tag("m@v0.0.2", OLD, NOW + 1), tag("m#dev#3", OLD, NOW + 2)]
+    gone = [*later, tag("m#prod!#4", NEW, NOW + 3)]
+    assert plan(wanted, *pushed(first), *gone).standing == ("n#prod#1",)
+    deprecated = tag("n@deprecated", NEW, NOW + 4)
+    assert plan(wanted, *pushed(first), *gone, deprecated).standing == ()
+    elsewhere = plan(wanted, *pushed(first), commit="c" * 40)
+    assert elsewhere.standing == ()
+
+
+def test_what_is_made_does_not_stand_from_before() -> None:
+    first = plan([candidate(assign=("dev", "prod"))])
+    found = replace(first, standing=("m#dev#1", "n#prod#7")).with_tags(first.tags)
+    assert found.standing == ("n#prod#7",)
 
 
 def test_several_artifacts_have_versions_and_counters_of_their_own() -> None:
@@ -320,25 +347,51 @@ def test_a_flag_counts_for_more_than_what_commits_ask_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "tags", "reason"),
+    ("wanted", "tags", "reason", "rule"),
     [
         (
             replace(candidate(), withdrawn="m@v1.0.0"),
             [tag("m@v1.0.0"), tag("m@v1.0.0!", seconds=2)],
-            "these bytes were withdrawn as m@v1.0.0",
+            "these bytes were withdrawn as m@v1.0.0; --allow REASON registers them",
+            Liftable.WITHDRAWN,
         ),
-        (candidate(), [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)], "m is deprecated"),
+        (
+            candidate(),
+            [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)],
+            "m is deprecated; --allow REASON promotes it nevertheless",
+            Liftable.DEPRECATED,
+        ),
     ],
 )
 def test_what_was_taken_back_is_brought_back_only_for_a_reason(
-    wanted: Candidate, tags: list[TagRecord], reason: str
+    wanted: Candidate, tags: list[TagRecord], reason: str, rule: Liftable
 ) -> None:
     left = plan_promotion([wanted], registry(*tags), **AT)
     assert names(left) == []
-    assert reason in left.unpromoted[0].reason
+    assert left.unpromoted[0].reason == reason
     forced = plan_promotion([wanted], registry(*tags), rules=Rules(allowed="because"), **AT)
     assert names(forced) == ["m@v1.0.1"]
-    assert forced.allowed == "because"
+    assert (forced.allowed, forced.allowed_rules) == ("because", (rule,))
+
+
+def test_a_deprecated_artifact_of_unchanged_bytes_has_nothing_lifted() -> None:
+    tags = [tag("m@v1.0.0"), tag("m@deprecated", seconds=2)]
+    same = candidate(hash_="md5:one", last="md5:one")
+    found = plan_promotion([same], registry(*tags), rules=Rules(allowed="because"), **AT)
+    assert (names(found), found.allowed_rules) == ([], ())
+    assert found.unpromoted[0].reason == "unchanged since v1.0.0"
+
+
+def test_what_was_lifted_is_written_into_the_tags_that_it_was_lifted_for() -> None:
+    found = plan_promotion([candidate("a"), candidate("b")], {}, rules=Rules(allowed="x"), **AT)
+    stored = Objection(rule=Liftable.STORED_BYTES, message="gone", artifact="b")
+    gates = Objection(rule=Liftable.GATES, message="blocked")
+    kept = keep_allowance(lift(found, [stored, gates]), by="ada")
+    said = [dict(one.trailers) for one in kept.tags]
+    assert [one["Modelci-Allowed-Rules"] for one in said] == ["gates", "gates, stored-bytes"]
+    assert {one["Modelci-Allowed-By"] for one in said} == {"ada"}
+    assert kept.allowed_rules == (Liftable.GATES, Liftable.STORED_BYTES)
+    assert keep_allowance(found, by="ada") == found
 
 
 def test_a_stage_that_was_given_away_is_not_taken_back_by_a_run_again() -> None:
@@ -366,6 +419,10 @@ def test_a_stage_on_hold_is_left_and_the_version_is_registered() -> None:
     allowed = plan_promotion([wanted], {}, rules=Rules(allowed="x"), **AT)
     assert names(allowed) == ["m@v0.0.1", "m#dev#1", "m#prod#2"]
     assert allowed.notes == ()
+    assert allowed.allowed_rules == (Liftable.HOLD,)
+    elsewhere = replace(wanted, assign=("dev",))
+    unaffected = plan_promotion([elsewhere], {}, rules=Rules(allowed="x"), **AT)
+    assert unaffected.allowed_rules == ()
 
 
 # -- stages in order -------------------------------------------------------------------------
@@ -412,7 +469,10 @@ def test_a_registered_version_goes_on_to_the_next_stage() -> None:
     found = plan_assignment(state, state.versions[0], ["staging"], now=9, rules=rules)
     (one,) = found.tags
     assert (one.name, one.commit, one.seconds) == ("m#staging#8", OLD, 51)
-    assert names(plan_assignment(state, state.versions[0], ["dev"], now=99, rules=rules)) == []
+    there = plan_assignment(state, state.versions[0], ["dev"], now=99, rules=rules)
+    assert (names(there), there.standing) == ([], ("m#dev#7",))
+    both = plan_assignment(state, state.versions[0], ["dev", "staging"], now=99, rules=rules)
+    assert (names(both), both.standing) == (["m#staging#8"], ("m#dev#7",))
     with pytest.raises(PromotionError, match="nothing holds staging"):
         plan_assignment(state, state.versions[0], ["prod"], now=9, rules=rules)
 

@@ -126,9 +126,12 @@ def test_a_rollback_may_go_further_back() -> None:
 def test_asked_for_twice_it_is_done_once() -> None:
     after = made(THREE, plan_rollback(THREE, wish()))
     again = plan_rollback(after, wish())
-    assert again.tags == ()
+    assert (again.tags, again.standing) == ((), ("m#prod#4",))
     assert "already rolled back from v1.2.0 to v1.1.0" in again.notes[0]
-    assert plan_rollback(after, wish("1.1.0")).tags == ()
+    named = plan_rollback(after, wish("1.1.0"))
+    assert (named.tags, named.standing) == ((), ("m#prod#4",))
+    released = made(after, plan_release(after, wish()))
+    assert plan_release(released, wish()).standing == ()
     assert holder(made(after, plan_rollback(after, wish("1.0.0")))) == "v1.0.0"
 
 

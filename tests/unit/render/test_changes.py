@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from modelci.domain.allowance import Liftable
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.rollback import RegistryChange
 from modelci.domain.signatures import Standing, TagSignature, Verification
@@ -31,6 +34,12 @@ def test_a_change_says_what_moved_who_why_and_what_follows() -> None:
         "  prod: v1.2.0 → v1.1.0",
         "! A note.",
     ]
+
+
+def test_a_change_says_which_rules_were_lifted_and_why() -> None:
+    allowed = replace(CHANGE, allowed="prod is down", allowed_rules=(Liftable.SIGNATURE,))
+    assert "! Rules are lifted (signature): prod is down" in render_change(allowed).splitlines()
+    assert "No rule had to be lifted" in render_change(replace(allowed, allowed_rules=()))
 
 
 def test_without_a_tag_there_was_nothing_to_do() -> None:

@@ -85,6 +85,18 @@ def test_a_page_tells_versions_stages_and_why() -> None:
     assert "Register credit" not in page  # the row says it already
 
 
+def test_a_page_tells_which_rules_were_overridden_and_for_what() -> None:
+    said = "Assign prod to m v1\n\nModelci-Allowed: Hotfix\nModelci-Allowed-By: Ada\n"
+    tags = (
+        record("m@v1.0.0", 0),
+        record("m#prod#1", 1, f"{said}Modelci-Allowed-Rules: gates, stage-order"),
+        record("m#dev#2", 2, said.replace("Hotfix", "Of old")),
+    )
+    page = text(pages(model(*tags))["models/m.html"])
+    assert "gates, stage-order overridden: Hotfix" in page
+    assert "rules overridden: Of old" in page
+
+
 def test_the_same_registry_makes_the_same_bytes() -> None:
     site = Site(title="Our models", models=(CREDIT,), web=GITHUB)
     assert render_site(site) == render_site(site)

@@ -7,6 +7,7 @@ import pytest
 from rich.cells import cell_len
 from tests.golden import samples
 
+from modelci.domain.allowance import Liftable
 from modelci.domain.artifacts import Artifact
 from modelci.domain.history import History
 from modelci.domain.metrics import MetricKey
@@ -91,6 +92,12 @@ def test_a_promotion_lists_its_tags_and_what_it_leaves() -> None:
     assert terminal.render_promotion(nothing) == (
         "Nothing to promote at aaaaaaa.\n\n· hgb: unchanged\n"
     )
+    reasoned = replace(promotion, allowed="Hotfix #1", allowed_rules=tuple(Liftable)[:2])
+    assert "! Rules are lifted (gates, newest-base): Hotfix #1" in terminal.render_promotion(
+        reasoned
+    )
+    needless = terminal.render_promotion(replace(reasoned, allowed_rules=()))
+    assert "! No rule had to be lifted" in needless
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])

@@ -10,6 +10,7 @@ from tests.fakes.pipeline import FakePipeline
 from tests.fakes.progress import RecordedProgress
 
 from modelci.config.model import PromoteConfig, RegistryConfig
+from modelci.domain.allowance import Liftable
 from modelci.domain.promotion import PlannedTag, Promotion, Rules
 from modelci.domain.registry import Holder
 from modelci.domain.tags import Query
@@ -129,20 +130,28 @@ def test_what_does_not_exist_is_a_usage_error(
 
 
 @pytest.mark.parametrize(
-    ("trailers", "message"),
+    ("trailers", "message", "rule"),
     [
-        ((("Modelci-Hash", "md5:abc"), ("Modelci-Verdict", "blocked")), "although gates blocked"),
-        ((), "bears no verdict"),
+        (
+            (("Modelci-Hash", "md5:abc"), ("Modelci-Verdict", "blocked")),
+            "although gates blocked",
+            "gates",
+        ),
+        ((), "bears no verdict", "verdict"),
     ],
 )
 def test_a_version_that_no_gate_let_through_needs_a_reason(
-    world: World, trailers: tuple[tuple[str, str], ...], message: str
+    world: World, trailers: tuple[tuple[str, str], ...], message: str, rule: str
 ) -> None:
     world.tag("m@v1.0.0", world.commit("m@v1.0.0"), 1, trailers)
     with pytest.raises(PromotionError, match=message):
         world.assign("m@v1.0.0", "prod")
     (made,) = world.assign("m@v1.0.0", "prod", allowed="as before", by="ada").tags
-    assert made.trailers[-2:] == (("Modelci-Allowed", "as before"), ("Modelci-Allowed-By", "ada"))
+    assert made.trailers[-3:] == (
+        ("Modelci-Allowed", "as before"),
+        ("Modelci-Allowed-By", "ada"),
+        ("Modelci-Allowed-Rules", rule),
+    )
 
 
 def test_a_version_of_before_there_were_verdicts_passed(world: World) -> None:
@@ -163,7 +172,8 @@ def test_the_stage_before_must_hold_the_version(world: World) -> None:
     assert world.assign("m@v1.0.0", "prod", settings=settings).done
     with pytest.raises(PromotionError, match=r"v1\.0\.0 holds dev"):
         world.assign("m@v2.0.0", "prod", settings=settings)
-    assert world.assign("m@v2.0.0", "prod", settings=settings, allowed="hotfix").done
+    done = world.assign("m@v2.0.0", "prod", settings=settings, allowed="hotfix")
+    assert done.allowed_rules == (Liftable.STAGE_ORDER,)
 
 
 def test_a_hold_stops_another_version_until_it_is_released(world: World) -> None:
@@ -176,7 +186,7 @@ def test_a_hold_stops_another_version_until_it_is_released(world: World) -> None
     with pytest.raises(PromotionError, match=r"held by m#prod#1 \(by ada\): worse in EU") as raised:
         world.assign("m@v2.0.0", "prod")
     assert "modelci release-hold m --stage prod" in (raised.value.hint or "")
-    assert world.assign("m@v2.0.0", "prod", allowed="fixed").done
+    assert world.assign("m@v2.0.0", "prod", allowed="fixed").allowed_rules == (Liftable.HOLD,)
 
 
 def test_bytes_that_the_remote_lacks_stop_it(world: World) -> None:
@@ -184,6 +194,16 @@ def test_bytes_that_the_remote_lacks_stop_it(world: World) -> None:
     with pytest.raises(PromotionError, match=r"lacks m\.skops \(md5 abc\)"):
         world.assign("m@v1.0.0", "prod")
     assert "m#prod#1" not in world.remote.tags
+    done = world.assign("m@v1.0.0", "prod", allowed="they are on their way")
+    assert done.allowed_rules == (Liftable.STORED_BYTES,)
+    assert "The DVC remote lacks m.skops (md5 abc)." in done.notes
+
+
+def test_a_reason_that_lifts_nothing_is_in_no_tag(world: World) -> None:
+    done = world.assign("m@v1.0.0", "prod", allowed="to be sure", by="ada")
+    assert done.allowed == "to be sure"
+    assert done.allowed_rules == ()
+    assert done.tags[0].trailers == PASSED
 
 
 def test_a_step_back_is_done_and_said(world: World) -> None:

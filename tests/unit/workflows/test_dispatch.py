@@ -26,6 +26,19 @@ def test_each_assignment_starts_the_workflow_once_and_nothing_else_does() -> Non
     assert progress.notes == ["m#prod#1 → deploy.yml", "eu=n#dev#2 → deploy.yml"]
 
 
+def test_what_stands_from_before_is_started_again_and_said() -> None:
+    forge, progress = FakeForge(), RecordedProgress()
+    dispatch(
+        tags("m#dev#2"),
+        "deploy.yml",
+        standing=("m#prod#1", "m#dev#2"),
+        forge=lambda: forge,
+        progress=progress,
+    )
+    assert [tag for _, tag, _ in forge.dispatches] == ["m#dev#2", "m#prod#1"]
+    assert progress.notes[1] == "m#prod#1 → deploy.yml (again)"
+
+
 def test_without_an_assignment_no_forge_is_needed() -> None:
     def refuse() -> Forge:
         raise AssertionError
@@ -50,7 +63,7 @@ def test_a_refusal_keeps_no_other_back_and_says_what_to_run() -> None:
     assert [ref for _, ref, _ in forge.dispatches] == ["m#prod#2"]
     assert raised.value.exit_code == 4
     hint = raised.value.hint or ""
-    assert hint.startswith("Is it on the default branch? ")
+    assert hint.startswith("Is it on the default branch? Then run the same again")
     assert "`gh workflow run deploy.yml --ref 'm#dev#1' -f tag='m#dev#1'`" in hint
     assert "prod" not in hint
     assert len(progress.warnings) == 1

@@ -10,6 +10,7 @@ from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock, metrics
 
 from modelci.config.model import PromoteConfig
+from modelci.domain.allowance import Liftable
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.gates import Gate, Rule, Threshold, judge_all
@@ -408,6 +409,8 @@ def test_a_verdict_that_passes_over_the_newest_version_is_none(world: World) -> 
     with pytest.raises(PromotionError, match=r"not with m@v0\.0\.1, what was promoted last"):
         world.promote(git, unaware)
     assert world.tags == ["m@v0.0.1", "m#prod#1"]
+    lifting = world.promote(git, unaware, rules=Rules(allowed="it is known"), dry_run=True)
+    assert lifting.allowed_rules == (Liftable.NEWEST_BASE,)
     assert world.promote(git, world.report(git)).tags[0].name == "m@v0.0.2"
 
 
@@ -472,7 +475,68 @@ def test_a_gate_that_blocks_is_lifted_by_a_reason_that_stays_in_the_tags(world: 
         assert said["Modelci-Verdict"] == "blocked"
         assert said["Modelci-Allowed"] == "the metric's file is late"
         assert said["Modelci-Allowed-By"] == "ada"
+        assert said["Modelci-Allowed-Rules"] == "gates"
     assert promotion.allowed == "the metric's file is late"
+    assert promotion.allowed_rules == (Liftable.GATES,)
+
+
+def lifted(promotion: Promotion) -> dict[str, str | None]:
+    """Return what each tag says that was lifted for it."""
+    return {tag.name: dict(tag.trailers).get("Modelci-Allowed-Rules") for tag in promotion.tags}
+
+
+def test_a_reason_that_lifts_nothing_makes_the_tags_that_none_would_make(world: World) -> None:
+    world.merge()
+    git = world.clone()
+    plain = world.promote(git, world.report(git), dry_run=True)
+    found = world.promote(git, world.report(git), rules=Rules(allowed="to be sure"), dry_run=True)
+    assert found.tags == plain.tags
+    assert (found.allowed, found.allowed_rules) == ("to be sure", ())
+
+
+def test_the_tags_say_which_rules_were_lifted_and_no_others(world: World) -> None:
+    world.merge("one")
+    git = world.clone()
+    settings = PromoteConfig(assign=("dev", "prod"), stages=("dev", "staging", "prod"))
+    rules = Rules(allowed="hotfix")
+    found = world.promote(git, world.report(git), settings=settings, rules=rules, dry_run=True)
+    assert set(lifted(found).values()) == {"stage-order"}
+    blocked = world.report(git, gates=judge_all(GATES, ()))
+    found = world.promote(git, blocked, settings=settings, rules=rules, dry_run=True)
+    assert set(lifted(found).values()) == {"gates, stage-order"}
+    assert found.allowed_rules == (Liftable.GATES, Liftable.STAGE_ORDER)
+    lacking = FakePipeline(lacks=frozenset({"one"}))
+    found = world.promote(
+        git,
+        world.report(git),
+        settings=PromoteConfig(assign=("dev",)),
+        rules=rules,
+        pipeline=lambda: lacking,
+    )
+    assert lifted(found) == {"m@v0.0.1": "stored-bytes", "m#dev#1": "stored-bytes"}
+    assert "The DVC remote lacks models/m.skops (md5 one)." in found.notes
+    assert world.remote.tags["m#dev#1"].message.endswith("Modelci-Allowed-Rules: stored-bytes\n")
+
+
+def test_an_artifact_says_what_was_lifted_for_it_and_not_for_another(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge("one")
+    git = world.clone()
+    world.promote(git, world.report(git))
+    held = world.remote.tags["a#prod#1"]
+    world.remote.tags["a#prod#2"] = replace(
+        held, name="a#prod#2", seconds=2000, trailers=(("Modelci-Hold", "true"),)
+    )
+    world.merge("two", seconds=3000)
+    git = world.clone()
+    found = world.promote(git, world.report(git), rules=Rules(allowed="fixed"))
+    assert lifted(found) == {
+        "a@v0.0.2": "hold",
+        "a#prod#3": "hold",
+        "b@v0.0.2": None,
+        "b#prod#2": None,
+    }
+    assert found.allowed_rules == (Liftable.HOLD,)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +588,7 @@ def test_withdrawn_bytes_come_back_only_for_a_reason(world: World) -> None:
     assert left.tags == ()
     assert "these bytes were withdrawn as m@v0.0.1" in left.unpromoted[0].reason
     done = world.promote(git, world.report(git), rules=Rules(allowed="it was the data"))
-    assert [one.name for one in done.tags] == ["m@v0.0.2", "m#prod#2"]
+    assert lifted(done) == {"m@v0.0.2": "withdrawn", "m#prod#2": "withdrawn"}
 
 
 def test_a_hold_keeps_a_merge_out_of_the_stage(world: World) -> None:
@@ -697,6 +761,50 @@ def test_on_github_it_is_said_that_a_jobs_token_starts_nothing(
     assert len([one for one in promotion.notes if "GITHUB_TOKEN" in one]) == notes
 
 
+def test_run_again_it_says_what_it_starts_again(world: World) -> None:
+    settings = PromoteConfig(assign=("dev", "prod"), dispatch="deploy.yml")
+    world.merge()
+    git = world.clone()
+    first = world.promote(git, world.report(git), settings=settings)
+    assert (first.standing, first.notes) == ((), ())
+    for dry_run in (True, False):
+        again = world.promote(git, world.report(git), settings=settings, dry_run=dry_run)
+        assert (again.tags, again.standing) == ((), ("m#dev#1", "m#prod#2"))
+        assert again.notes == (
+            "m#dev#1 was there before: deploy.yml starts for it again, in case it never did.",
+            "m#prod#2 was there before: deploy.yml starts for it again, in case it never did.",
+        )
+    silent = world.promote(git, world.report(git), settings=PromoteConfig(assign=("prod",)))
+    assert (silent.standing, silent.notes) == (("m#prod#2",), ())
+
+
+class Unheard(FakeGit):
+    """Its first push arrives, and the answer is lost."""
+
+    lost = False
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        super().push(tags, remote=remote, commit_to=commit_to)
+        if not self.lost:
+            self.lost = True
+            raise ForgeError("The line is dead.")
+
+
+def test_tags_whose_push_was_not_answered_are_started_once(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge()
+    git = Unheard(world.folder, world.remote)
+    done = world.promote(git, world.report(git))
+    assert [tag.name for tag in done.tags] == ["a@v0.0.1", "a#prod#1", "b@v0.0.1", "b#prod#1"]
+    assert done.standing == ()
+
+
 def test_more_tags_than_github_hears_of_are_still_one_push_and_said(world: World) -> None:
     world.merge()
     git = world.clone()
@@ -778,6 +886,69 @@ def test_a_push_that_did_not_arrive_is_made_again_with_the_branch(
     promotion = world.promote(git, report, results=path, settings=settings)
     assert world.remote.branches["main"] == promotion.commit
     assert len(world.tags) == (2 if tagged else 0)
+
+
+class Revoked(FakeGit):
+    """Its first push is lost, and meanwhile Anna's key is taken off the list."""
+
+    push_lost = False
+
+    def push(
+        self,
+        tags: Sequence[PlannedTag],
+        *,
+        remote: str | None,
+        commit_to: tuple[str, str] | None = None,
+    ) -> None:
+        if not self.push_lost:
+            self.push_lost = True
+            assert self.origin is not None
+            self.origin.commit({**SIGNED, ".s": b"ben@example.com"}, seconds=2000)
+            raise ForgeError("The line is dead.")
+        super().push(tags, remote=remote, commit_to=commit_to)
+
+
+SIGNED = {
+    **files(),
+    "modelci.yaml": b"registry: {require_signed: true, allowed_signers: .s}",
+    ".s": b"anna@example.com",
+}
+
+
+def test_who_may_sign_no_longer_pushes_nothing_when_the_push_is_made_again(world: World) -> None:
+    world.remote.commit(SIGNED, seconds=1000)
+    git = Revoked(world.folder, world.remote)
+    git.signs_tags = True
+    with pytest.raises(PromotionError, match=r"refuses m@v0\.0\.1 \(unknown"):
+        world.promote(git, world.report(git))
+    assert git.push_lost
+    assert world.tags == []
+
+
+def test_a_later_artifact_that_is_refused_says_which_was_tagged(world: World) -> None:
+    world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
+    world.merge()
+    lacking = FakePipeline()
+
+    class Halfway(FakeGit):
+        def push(
+            self,
+            tags: Sequence[PlannedTag],
+            *,
+            remote: str | None,
+            commit_to: tuple[str, str] | None = None,
+        ) -> None:
+            if tags[0].artifact == "b":
+                lacking.lacks = frozenset({"one"})
+                raise ForgeError("The line is dead.")
+            super().push(tags, remote=remote, commit_to=commit_to)
+
+    git = Halfway(world.folder, world.remote)
+    with pytest.raises(
+        PromotionError, match=r"lacks .* But a@v0\.0\.1, a#prod#1 had been tagged\."
+    ):
+        world.promote(git, world.report(git), pipeline=lambda: lacking)
+    assert world.tags == ["a@v0.0.1", "a#prod#1"]
 
 
 def test_a_remote_that_stays_away_is_a_forge_error(world: World) -> None:

@@ -10,6 +10,8 @@ from tests.fakes.progress import RecordedProgress
 from tests.fakes.snapshots import FakeSnapshots, lock
 
 from modelci.config.model import Config, PromoteConfig, RegistryConfig
+from modelci.domain.allowance import Liftable
+from modelci.domain.holds import trailers
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.rollback import RegistryChange, Wish
 from modelci.domain.versions import Version
@@ -116,6 +118,39 @@ def test_two_who_roll_back_at_once_roll_back_once(world: World) -> None:
     assert [name for name in world.remote.tags if "#prod" in name][3:] == ["m#prod#4"]
 
 
+def test_another_version_than_it_was_planned_for_is_not_gone_back_to(world: World) -> None:
+    git = world.clone()
+    second = world.remote.tags["m@v1.1.0"].commit
+    git.meanwhile = lambda: world.tag("m#prod#4", second, 900)  # as `gto assign` does, no rollback
+    with pytest.raises(PromotionError, match=r"m#prod#4 by .* came first\. ") as caught:
+        world.change(git=git)
+    assert "to go back to v1.1.0, and would now go to v1.2.0" in str(caught.value)
+    assert "m#prod#5" not in world.remote.tags
+
+
+def test_bytes_that_go_while_a_push_is_tried_again_are_not_gone_back_to(world: World) -> None:
+    git = world.clone()
+
+    def cut() -> None:
+        world.pipeline.lacks = frozenset({"bytes1"})
+        raise ForgeError("The line is dead.")
+
+    git.meanwhile = cut
+    with pytest.raises(PromotionError, match="The DVC remote lacks"):
+        world.change(git=git)
+    assert "m#prod#4" not in world.remote.tags
+
+
+def test_a_rollback_run_again_says_what_it_starts_again(world: World) -> None:
+    config = Config(promote=PromoteConfig(dispatch="deploy.yml"))
+    first = world.change(config=config)
+    assert first.standing == ()
+    again = world.change(config=config)
+    assert (again.tags, again.standing) == ((), ("m#prod#4",))
+    assert again.notes[-1].startswith("m#prod#4 was there before: deploy.yml starts for it again")
+    assert world.change().notes[-1].startswith("Name an older version")
+
+
 def test_a_promotion_that_came_first_is_named_and_nothing_is_tagged(world: World) -> None:
     git = world.clone()
     newest = world.remote.commit({"dvc.lock": lock("newest")})
@@ -187,9 +222,67 @@ def test_unsigned_versions_are_not_gone_back_to_where_signatures_are_required(
     assert world.change("release-hold", git=git, config=config).done
 
 
+STRICT = Config(registry=RegistryConfig(require_signed=True))
+
+
+def test_a_version_from_before_signatures_is_gone_back_to_by_name_and_for_a_reason(
+    world: World,
+) -> None:
+    git = world.clone()
+    git.signs_tags = True
+    with pytest.raises(PromotionError, match=r"refuses m@v1\.1\.0 \(unsigned\)") as caught:
+        world.change(git=git, config=STRICT)
+    hint = "`modelci rollback m --stage prod --to v1.1.0 --reason … --allow REASON` goes back"
+    assert (caught.value.hint or "").startswith(hint)
+    allowed: dict[str, Any] = {"to": Version(1, 1, 0), "allowed": "prod is down"}
+    planned = world.change(git=git, config=STRICT, dry_run=True, **allowed)
+    assert planned.allowed_rules == (Liftable.SIGNATURE,)
+    assert "m#prod#4" not in world.remote.tags
+    change = world.change(git=git, config=STRICT, **allowed)
+    assert (change.after, change.allowed_rules) == ("v1.1.0", (Liftable.SIGNATURE,))
+    said = trailers(world.remote.tags["m#prod#4"].message)
+    assert said["Modelci-Allowed"] == "prod is down"
+    assert said["Modelci-Allowed-By"] == "Ben"
+    assert said["Modelci-Allowed-Rules"] == "signature"
+    assert said["Modelci-Hold"] == "true"
+    assert git.signers["m#prod#4"] == "anna@example.com"
+
+
+def test_who_may_not_sign_goes_back_for_no_reason(world: World) -> None:
+    git = world.clone()
+    allowed: dict[str, Any] = {"to": Version(1, 1, 0), "allowed": "prod is down"}
+    with pytest.raises(PromotionError, match="this Git signs no tags"):
+        world.change(git=git, config=STRICT, **allowed)
+    listed = {"modelci.yaml": b"registry: {allowed_signers: .s}", ".s": b"anna@example.com"}
+    world.remote.commit(listed, seconds=900)
+    git.signs_tags, git.signs_as = True, "eve"
+    with pytest.raises(PromotionError, match=r"refuses m#prod#4 \(unknown"):
+        world.change(git=git, config=STRICT, **allowed)
+    git.signs_as, git.signers = "anna@example.com", {"m@v1.1.0": "eve"}
+    with pytest.raises(PromotionError, match=r"refuses m@v1\.1\.0 \(unknown"):
+        world.change(git=git, config=STRICT, **allowed)
+    assert "m#prod#4" not in world.remote.tags
+
+
+def test_missing_bytes_are_gone_back_to_for_a_reason_that_is_kept(world: World) -> None:
+    world.pipeline.lacks = frozenset({"bytes1"})
+    change = world.change(to=Version(1, 1, 0), allowed="they are on the servers")
+    assert change.allowed_rules == (Liftable.STORED_BYTES,)
+    assert "lacks models/m.skops" in change.notes[-1]
+    assert "Modelci-Allowed-Rules: stored-bytes\n" in world.remote.tags["m#prod#4"].message
+
+
+def test_a_reason_that_lifts_nothing_is_in_no_tag(world: World) -> None:
+    change = world.change(to=Version(1, 1, 0), allowed="to be sure")
+    assert (change.allowed, change.allowed_rules) == ("to be sure", ())
+    assert "Modelci-Allowed" not in world.remote.tags["m#prod#4"].message
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
+        ({"allowed": "prod is down"}, "for a version that is named"),
+        ({"allowed": " ", "to": Version(1, 1, 0)}, "--allow needs a reason"),
         ({"artifact": "m!"}, "cannot be an artifact's name"),
         ({"stage": "-"}, "cannot be a stage's name"),
         ({"reason": " \n"}, "The reason is empty"),

@@ -4,13 +4,17 @@ import pytest
 from tests.fakes.git import FakeGit, FakeRemote
 
 from modelci.config.model import RegistryConfig
+from modelci.domain.allowance import Liftable
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.signatures import Standing
 from modelci.errors import ConfigError, PromotionError, UsageError
 from modelci.workflows.signing import (
+    Policy,
+    policy_in_force,
     read_policy,
-    require_signatures,
+    require_good,
     require_signed,
+    require_signed_versions,
     verify_registry,
 )
 
@@ -132,20 +136,47 @@ def test_unsigned_tags_are_refused_where_signatures_are_required(
     require_signed(free, tags, FREE)
 
 
+def policy(git: FakeGit) -> Policy:
+    return read_policy(git, FREE, fresh=True)
+
+
+def test_where_nobody_has_to_sign_there_is_no_policy_in_force(
+    git: FakeGit, remote: FakeRemote
+) -> None:
+    assert policy_in_force(git, FREE) == policy(git)
+    remote.commit({"modelci.yaml": b"registry: {}"})
+    assert policy_in_force(FakeGit(git.root, remote), FREE) is None
+    assert policy_in_force(FakeGit(git.root, remote), STRICT) is not None
+
+
 def test_what_is_assigned_must_be_signed_and_our_tags_too(git: FakeGit) -> None:
     tags, commit = git.tags(["m"]), git.tag_objects["m@v1.0.0"].commit
     assign = [planned("m#prod#2", commit)]
     with pytest.raises(PromotionError, match="this Git signs no tags"):
-        require_signatures(git, assign, tags, FREE)
+        require_signed_versions(git, assign, tags, policy(git))
     git.signs_tags = True
-    require_signatures(git, assign, tags, FREE)
+    assert require_signed_versions(git, assign, tags, policy(git)) == ()
     git.signers = {}
     with pytest.raises(PromotionError, match=r"refuses m@v1\.0\.0 \(unsigned\)"):
-        require_signatures(git, assign, tags, FREE)
+        require_signed_versions(git, assign, tags, policy(git))
     # A new version, and a withdrawal, bring no unsigned version anywhere.
-    require_signatures(git, [planned("m@v1.1.0", "new"), planned("m#prod#2", "new")], tags, FREE)
-    require_signatures(git, [planned("m@v1.0.0!#2", commit)], tags, FREE)
-    require_signatures(git, [], tags, FREE)
+    new = [planned("m@v1.1.0", "new"), planned("m#prod#2", "new")]
+    assert require_signed_versions(git, new, tags, policy(git)) == ()
+    withdrawal = [planned("m@v1.0.0!#2", commit)]
+    assert require_signed_versions(git, withdrawal, tags, policy(git)) == ()
+
+
+def test_only_a_version_without_any_signature_can_be_vouched_for(git: FakeGit) -> None:
+    tags, commit = git.tags(["m"]), git.tag_objects["m@v1.0.0"].commit
+    assign, git.signs_tags = [planned("m#prod#2", commit)], True
+    git.signers = {}
+    (found,) = require_signed_versions(git, assign, tags, policy(git), vouch="Name it.")
+    assert (found.rule, found.artifact, found.hint) == (Liftable.SIGNATURE, "m", "Name it.")
+    assert found.message == "registry.require_signed refuses m@v1.0.0 (unsigned)."
+    for who, standing in ((BEN, "not-allowed"), ("eve", "unknown")):
+        git.signers = {"m@v1.0.0": who}
+        with pytest.raises(PromotionError, match=rf"m@v1\.0\.0 \({standing}"):
+            require_signed_versions(git, assign, tags, policy(git), vouch="Name it.")
 
 
 @pytest.mark.parametrize(
@@ -154,18 +185,18 @@ def test_what_is_assigned_must_be_signed_and_our_tags_too(git: FakeGit) -> None:
 def test_who_may_not_sign_tags_nothing_and_reads_who_may(
     git: FakeGit, who: str, wrong: str
 ) -> None:
-    git.signs_tags, git.signs_as = True, who
+    git.signs_as = who
     with pytest.raises(PromotionError, match=rf"refuses m@v1\.1\.0 \({wrong}") as caught:
-        require_signatures(git, [planned("m@v1.1.0", "new")], git.tags(["m"]), FREE)
+        require_good(git, [planned("m@v1.1.0", "new")], policy(git))
     hint = "m's tags may be signed by anna@example.com, with a key that .s of the default branch"
     assert str(caught.value.hint).startswith(hint)
 
 
 def test_without_names_for_an_artifact_whoever_is_listed_may_sign(git: FakeGit) -> None:
-    git.signs_tags, git.signs_as = True, BEN
+    git.signs_as = BEN
     wanted = [planned("n@v1.1.0", "new")]
-    require_signatures(git, wanted, git.tags(["n"]), FREE)
+    require_good(git, wanted, policy(git))
     git.signs_as = "eve"
     with pytest.raises(PromotionError, match="unknown") as caught:
-        require_signatures(git, wanted, git.tags(["n"]), FREE)
+        require_good(git, wanted, policy(git))
     assert "signed by a key that .s of the default branch knows" in str(caught.value.hint)

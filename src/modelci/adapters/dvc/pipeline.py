@@ -41,6 +41,7 @@ from modelci.ports import Progress, StageExecutor
 _LOGGER = logging.getLogger(__name__)
 _WAITING = "Waiting for another process that has locked the DVC repository ..."
 
+_WEB = frozenset({"http", "https"})
 _NOT_ANYWHERE = "Some of the cache files do not exist"
 
 
@@ -206,8 +207,9 @@ class DvcPipeline:
     def missing(self, files: Sequence[TrackedFile]) -> tuple[TrackedFile, ...] | None:
         """Return those tracked files that the remote lacks; of a folder those files, by hash.
 
-        Nothing but a folder's list is downloaded. Returns None where no remote is set. Raises
-        PipelineError where it does not answer, or is not there at all.
+        Nothing but a folder's list is downloaded. A remote that is a folder of this machine, and
+        does not exist (yet), lacks everything. Returns None where no remote is set. Raises
+        PipelineError where it does not answer.
         """
         wanted = [file for file in files if file.hash and not file.in_git]
         with self._open(_LOGGER.debug) as (repo, heard):
@@ -215,7 +217,7 @@ class DvcPipeline:
             if remote is None:
                 return None
             with _talking_to(remote, "ask", heard):
-                return tuple(one for file in wanted for one in _lacking(repo, file))
+                return tuple(_lacking(repo, wanted))
 
     def version(self) -> str:
         """Return DVC's version."""
@@ -301,23 +303,37 @@ class DvcPipeline:
         return True
 
 
-def _lacking(repo: Any, file: TrackedFile) -> Iterator[TrackedFile]:
-    """Yield the file if the remote lacks it, and those of a folder that it lacks."""
+def _lacking(repo: Any, files: Sequence[TrackedFile]) -> Iterator[TrackedFile]:
+    """Yield the files that the remote lacks, and those of folders that it lacks."""
     # Never by DVC's index of the remote: it takes for there what was there once.
-    remote = repo.cloud.get_remote(command="status")
-    if remote.fs.protocol == "local" and not remote.fs.exists(remote.path):
-        raise FileNotFoundError(f"{remote.path} is not there")  # and not: it lacks everything
-    odb = repo.cloud.get_remote_odb(command="status", hash_name=file.hash_name)
-    if not set(odb.oids_exist([file.hash])):
+    stores = {
+        name: repo.cloud.get_remote_odb(command="status", hash_name=name)
+        for name in dict.fromkeys(file.hash_name for file in files)
+    }
+    for file in files:
+        yield from _lacking_of(repo, stores[file.hash_name], file)
+
+
+def _lacking_of(repo: Any, odb: Any, file: TrackedFile) -> Iterator[TrackedFile]:
+    if _absent(odb, [str(file.hash)]):
         yield file
         return
     if not str(file.hash).endswith(".dir"):
         return
     listed = {entry.value: "/".join(key) for key, _, entry in _load_tree(repo, odb, file)}
-    there = set(odb.oids_exist(list(listed)))
+    absent = _absent(odb, list(listed))
     for oid, path in sorted(listed.items(), key=lambda one: one[1]):
-        if oid not in there:
+        if oid in absent:
             yield replace(file, path=f"{file.path}/{path}", hash=oid, bytes=None, files=None)
+
+
+def _absent(odb: Any, oids: Sequence[str]) -> set[str]:
+    """Return those of the hashes that a store has nothing for."""
+    absent = set(oids) - set(odb.oids_exist(oids))
+    if absent and odb.fs.protocol in _WEB:
+        # There every answer but a good one means "no", and none at all too. This one raises it.
+        odb.fs.fs.exists(odb.oid_to_path(min(absent)), strict=True)
+    return absent
 
 
 def _load_tree(repo: Any, odb: Any, file: TrackedFile) -> Any:
@@ -394,7 +410,7 @@ def _push_run_cache(repo: Any) -> int:
     """Push the records of past runs; DVC sends all of them each time, we count the new ones."""
     try:
         remote = repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
-        if remote.fs.protocol in {"http", "https"}:
+        if remote.fs.protocol in _WEB:
             return 0  # cannot be listed
         known = set(remote.fs.find(remote.fs.join(remote.path, "runs")))
         sent = repo.stage_cache.push(None, odb=remote)

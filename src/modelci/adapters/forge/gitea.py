@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from modelci.adapters.forge import dispatching, github_artifacts
+from modelci.adapters.forge import dispatching, gitea_deployments, github_artifacts
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitea_releases import GiteaReleases
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
@@ -27,8 +27,10 @@ from modelci.errors import ConfigError, ForgeDeniedError, ForgeError, UsageError
 from modelci.ports import (
     Check,
     CheckStatus,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
+    PostedDeployment,
     PostedRelease,
     Progress,
     PullRequest,
@@ -252,6 +254,22 @@ class GiteaForge:
         """Start a workflow that has the trigger ``workflow_dispatch`` (Gitea 1.24 and later)."""
         ref = f"refs/tags/{tag}"  # a plain name is a branch's
         dispatching.dispatch(self._client, self._root, workflow, ref=ref, inputs=inputs)
+
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        """Set a commit status: there are no deployments."""
+        return gitea_deployments.set_deployment(self._client, self._root, deployment)
+
+    def deployments(
+        self,
+        environment: str | None = None,  # noqa: ARG002
+        *,
+        limit: int,  # noqa: ARG002
+    ) -> tuple[PostedDeployment, ...]:
+        """Refuse: statuses are listed by commit alone."""
+        raise ForgeError(
+            "Gitea keeps no list of deployments: each is a status of the commit that was deployed.",
+            hint="`modelci registry show` tells which commits hold a stage.",
+        )
 
     def is_us(self, user: _User | None) -> bool:
         """Whether a user is the token's."""

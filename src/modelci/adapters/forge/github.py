@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
-from modelci.adapters.forge import dispatching, github_artifacts
+from modelci.adapters.forge import deploying, dispatching, github_artifacts
 from modelci.adapters.forge.github_checks import GitHubChecks
 from modelci.adapters.forge.github_comments import GitHubComments
+from modelci.adapters.forge.github_deployments import READ, GitHubDeployments
 from modelci.adapters.forge.github_identity import Identity
 from modelci.adapters.forge.github_pictures import GitHubPictures
 from modelci.adapters.forge.github_pulls import GitHubPulls
@@ -22,8 +23,10 @@ from modelci.config.model import CommentMode
 from modelci.errors import ConfigError, ForgeDeniedError
 from modelci.ports import (
     Check,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
+    PostedDeployment,
     PostedRelease,
     PullRequest,
     Writer,
@@ -105,7 +108,8 @@ class GitHubForge:
         self._pulls = GitHubPulls(client, root, self._identity)
         self._checks = GitHubChecks(client, root)
         self._releases = GitHubReleases(client, root)
-        self._pictures = GitHubPictures(client, root, pages=f"{server}/{repository}", clock=clock)
+        self._pages = pages = f"{server}/{repository}"
+        self._pictures = GitHubPictures(client, root, pages=pages, clock=clock)
 
     def upsert_comment(
         self,
@@ -177,3 +181,15 @@ class GitHubForge:
     def dispatch(self, workflow: str, *, tag: str, inputs: Mapping[str, str]) -> None:
         """Start a workflow that has the trigger ``workflow_dispatch``."""
         dispatching.dispatch(self._client, self._root, workflow, ref=tag, inputs=inputs)
+
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        """Keep the rules of ``deploying``, with GitHub's deployments and their statuses."""
+        store = GitHubDeployments(self._client, self._root, pages=self._pages)
+        return deploying.set_deployment(store, deployment)
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        """Return our newest deployments; each takes a request for its status."""
+        store = GitHubDeployments(self._client, self._root, pages=self._pages, needs=READ)
+        return deploying.list_deployments(store, environment, limit)

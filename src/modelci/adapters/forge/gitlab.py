@@ -21,8 +21,10 @@ except ImportError as error:
         hint="pip install 'modelci[gitlab]'",
     ) from error
 
+from modelci.adapters.forge import deploying
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitlab_carrier import Carrier
+from modelci.adapters.forge.gitlab_deployments import GitLabDeployments
 from modelci.adapters.forge.gitlab_releases import GitLabReleases
 from modelci.adapters.forge.gitlab_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
@@ -33,8 +35,10 @@ from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, pos
 from modelci.ports import (
     Check,
     CheckStatus,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
+    PostedDeployment,
     PostedRelease,
     Progress,
     PullRequest,
@@ -152,6 +156,7 @@ class GitLabForge:
             root=self._root,
             page=f"{self._site}/{project}/-/releases",
         )
+        self._deployments = GitLabDeployments(self, self._root, page=f"{self._site}/{project}")
         self._user: int | None = None
         self._uploaded: dict[str, str] = {}
 
@@ -295,6 +300,16 @@ class GitLabForge:
             hint="Leave `promote.dispatch` out, and let the job that deploys have "
             "`rules: [{if: $CI_COMMIT_TAG}]`.",
         )
+
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        """Keep the rules of ``deploying``, as far as GitLab's deployments go."""
+        return deploying.set_deployment(self._deployments, deployment)
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        """Return the newest deployments of tags that no job of GitLab's own made."""
+        return deploying.list_deployments(self._deployments, environment, limit)
 
     def ask(self, verb: str, path: str, kind: type[T], body: object = None) -> T:
         """Send a request below the API's URL and return its reply as ``kind``."""

@@ -17,6 +17,10 @@ _ROLES = (
     (re.compile(r"/statuses/[^/]+$"), "set commit statuses: the role Developer"),
     (re.compile(r"/releases(?:/.*)?$"), "publish releases: the role Developer"),
     (re.compile(r"/packages(?:/.*)?$"), "keep packages: the role Developer, and packages enabled"),
+    (
+        re.compile(r"/deployments(?:/\d+)?$"),
+        "deploy: in a protected environment the right to, else the role Developer",
+    ),
     (re.compile(r"/uploads$"), "upload pictures: the role Reporter"),
 )
 

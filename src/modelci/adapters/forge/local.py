@@ -1,10 +1,10 @@
 """A forge that is a folder, for demos and for work without a network.
 
 It holds, to be read by people, ``comments/pr-7-SLUG.md``, ``checks/SHA/NAME.md``,
-``pictures/HASH.png``, ``releases/TAG.md``, ``releases/TAG/FILE``, ``tags/TAG.md`` and
-``dispatches/WORKFLOW/TAG.json``. A pull request and a run's artifact exist where somebody puts
-them: ``pulls/7.json`` (``{"head_sha": …, "head_branch": …, "labels": […]}``)
-and ``artifacts/RUN/NAME/PATH``.
+``pictures/HASH.png``, ``releases/TAG.md``, ``releases/TAG/FILE``, ``tags/TAG.md``,
+``dispatches/WORKFLOW/TAG.json`` and ``deployments/ENVIRONMENT.json``. A pull request and a run's
+artifact exist where somebody puts them: ``pulls/7.json`` (``{"head_sha": …, "head_branch": …,
+"labels": […]}``) and ``artifacts/RUN/NAME/PATH``.
 """
 
 import os
@@ -19,7 +19,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from modelci.adapters.forge import deploying
 from modelci.adapters.forge.failures import LookAgainError
+from modelci.adapters.forge.local_deployments import LocalDeployments
 from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.releasing import NO_FILES
 from modelci.adapters.forge.settings import ForgeSettings
@@ -35,8 +37,10 @@ from modelci.config.model import CommentMode
 from modelci.errors import ConfigError, ForgeError, UsageError
 from modelci.ports import (
     Check,
+    ForgeDeployment,
     PostedCheck,
     PostedComment,
+    PostedDeployment,
     PostedRelease,
     Progress,
     PullRequest,
@@ -68,7 +72,7 @@ class _PullRequest(msgspec.Struct, forbid_unknown_fields=True):
 class LocalForge:
     """A folder of files; a file's path is its URL. Files are replaced whole.
 
-    ``clock`` gives Unix time, by which old pictures are removed.
+    ``clock`` gives Unix time: deployments bear it, and old pictures are removed by it.
     """
 
     name = "the local forge"
@@ -83,6 +87,13 @@ class LocalForge:
         self._folder = folder.absolute()
         self._progress = progress
         self._clock = clock
+        deployments = self._folder / "deployments"
+        self._deployments = LocalDeployments(
+            self,
+            deployments,
+            path=lambda environment: deployments / f"{_file_name(environment)}.json",
+            clock=clock,
+        )
 
     def upsert_comment(
         self,
@@ -250,6 +261,16 @@ class LocalForge:
         path = self._folder / "dispatches" / _file_name(workflow) / f"{_file_name(tag)}.json"
         text = msgspec.json.encode({"workflow": workflow, "tag": tag, "inputs": dict(inputs)})
         self.write(path, msgspec.json.format(text) + b"\n")
+
+    def set_deployment(self, deployment: ForgeDeployment) -> PostedDeployment:
+        """Write ``deployments/ENVIRONMENT.json``, by the rules of ``deploying``."""
+        return deploying.set_deployment(self._deployments, deployment)
+
+    def deployments(
+        self, environment: str | None = None, *, limit: int
+    ) -> tuple[PostedDeployment, ...]:
+        """Read ``deployments/ENVIRONMENT.json``, or those of all environments."""
+        return deploying.list_deployments(self._deployments, environment, limit)
 
     def read(self, path: Path) -> str | None:
         """Return a file's text, or None where there is none."""

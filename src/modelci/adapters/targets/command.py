@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from codecs import getincrementaldecoder
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from modelci.domain.pipeline import StageRun, StageStatus
 from modelci.errors import ConfigError, DeploymentError
 
 PREFIX = "MODELCI_DEPLOY_"
+_OBSERVE = "observe"
 _KEPT_BYTES = 16 * 1024
 _MOST_ANSWER = 16 * 1024 * 1024
 
@@ -131,7 +132,7 @@ class CommandTarget:
 
     def observe(self, release: Release, *, seconds: float) -> Observation | None:
         """Return what the command wrote of the release's traffic; None where it wrote nothing."""
-        said = self._require("observe", release, {"SECONDS": f"{seconds:g}"})
+        said = self._require(_OBSERVE, release, {"SECONDS": f"{seconds:g}"})
         if not said.answer.strip():
             return None
         try:
@@ -196,20 +197,17 @@ class CommandTarget:
 
     def _follow(self, step: str, variables: Mapping[str, str]) -> tuple[int, str]:
         """Run the command; return its exit code and the end of what it said."""
-        name, progress = f"{self.name}: {step}", self._settings.progress
-        said, decoder = bytearray(), getincrementaldecoder("utf-8")("replace")
-        began = time.monotonic()
+        said, hear = bytearray(), self._listener(step)
 
-        def hear(data: bytes) -> None:
+        def keep(data: bytes) -> None:
             said.extend(data)
             del said[:-_KEPT_BYTES]
-            progress.stage_output(name, decoder.decode(data))
+            hear(data)
 
-        progress.stage_started(name, [self._command], 0, 1)
-        code = -1
+        began, code = time.monotonic(), -1
         try:
             with ProcessGroups(
-                hear,
+                keep,
                 cwd=str(self._settings.root),
                 environment={**self._settings.environment, **variables},
                 timeout=self._settings.config.timeout_seconds,
@@ -222,8 +220,24 @@ class CommandTarget:
                 hint="timeout_seconds of the target says how long a step may take.",
             ) from error
         finally:
-            status = StageStatus.FAILED if code else StageStatus.RAN
-            seconds = round(time.monotonic() - began, 3)
-            run = StageRun(name=name, status=status, seconds=seconds, exit_code=code)
-            progress.stage_ended(run, 1, 1)
+            self._end(step, code, time.monotonic() - began)
         return code, clean_tail(os.fsdecode(bytes(said)))
+
+    def _listener(self, step: str) -> Callable[[bytes], None]:
+        """Say that a step starts, and return what passes its output on."""
+        if step == _OBSERVE:  # again and again: nobody wants to read that
+            return lambda _: None
+        name, decoder = f"{self.name}: {step}", getincrementaldecoder("utf-8")("replace")
+        self._settings.progress.stage_started(name, [self._command], 0, 1)
+        return lambda data: self._settings.progress.stage_output(name, decoder.decode(data))
+
+    def _end(self, step: str, code: int, seconds: float) -> None:
+        if step == _OBSERVE:
+            return
+        run = StageRun(
+            name=f"{self.name}: {step}",
+            status=StageStatus.FAILED if code else StageStatus.RAN,
+            seconds=round(seconds, 3),
+            exit_code=code,
+        )
+        self._settings.progress.stage_ended(run, 1, 1)

@@ -70,10 +70,16 @@ class _Artifact:
         return self.trial if random.random() < trial.share else self.running  # noqa: S311
 
     def other(self, asked: Backend) -> Backend | None:
-        """Return who answers a copy of the request, to compare: None outside a trial."""
-        if self.trial is None:
+        """Return who gets a copy of what ``asked`` has answered, to compare; None: nobody.
+
+        A shadow gets copies of all. A canary's answers are held against the running release's.
+        """
+        trial = self.route.trial
+        if trial is None or self.trial is None:
             return None
-        return self.trial if asked is self.running else self.running
+        if asked is self.running:
+            return self.trial if trial.shadow else None
+        return self.running
 
 
 class Proxy:
