@@ -401,7 +401,9 @@ def _backend(route: Route, held: Slots) -> list[str]:
 
 
 def _quote(text: str) -> str:
-    """Quote a word so that HAProxy takes it as it is."""
+    """Quote a word so that HAProxy takes it as it is; DeploymentError for one of several lines."""
+    if not text.isprintable():
+        raise DeploymentError(f"{text!r} cannot be written into HAProxy's configuration.")
     return "'" + text.replace("'", "'\\''") + "'"
 
 

@@ -42,7 +42,6 @@ from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, pat
 from modelci.domain.deployment import Observation
 
 _MOST_COPIES = 32  # requests that are compared at a time; further ones are not
-_LEAST_COMPARED = 2  # bytes of a JSON answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +263,7 @@ def _note(trial: Backend, *, running: Answer, tried: Answer) -> None:
         # An error of the server is counted already. But the request is fine, as the other says.
         trial.traffic.disagreed(int(tried.status < 500))
         return
-    if not (running.is_whole and tried.is_whole) or len(running.body) < _LEAST_COMPARED:
+    if not (running.is_json and tried.is_whole):  # of other kinds we know nothing
         return
     difference = compare(running.body, tried.body)
     if difference is None:
@@ -353,12 +352,12 @@ async def serve(listener: socket.socket, path: str, settings: Settings) -> None:
         backlog=_BACKLOG,
     )
     controls = await control.listen(path, _handlers(proxy))
-    sweeping = loop.create_task(_sweep(proxy))
+    sweeping = loop.create_task(sweep(proxy))
     gc.freeze()
     lingers = await ended
     server.close()
     controls.close()  # which says that clients are taken no longer
-    await _drain(proxy, _LINGER if lingers else 0.0, settings.drain_seconds)
+    await drain(proxy, linger=_LINGER if lingers else 0.0, seconds=settings.drain_seconds)
     sweeping.cancel()
 
 
@@ -371,7 +370,7 @@ def _end(ended: asyncio.Future[bool], lingers: bool) -> None:  # noqa: FBT001 - 
         ended.set_result(lingers)
 
 
-async def _drain(proxy: Proxy, linger: float, seconds: float) -> None:
+async def drain(proxy: Proxy, *, linger: float, seconds: float) -> None:
     """Answer what is asked, and end; idle connections are closed after ``linger`` seconds."""
     began = time.monotonic()
     while proxy.clients and time.monotonic() - began < seconds:
@@ -382,11 +381,11 @@ async def _drain(proxy: Proxy, linger: float, seconds: float) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _sweep(proxy: Proxy) -> None:
-    """Look every second for clients who take too long; a timer for each request costs more."""
+async def sweep(proxy: Proxy, *, every: float = 1.0) -> None:
+    """Look now and then for clients who take too long; a timer for each request costs more."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(every)
         now = loop.time()
         for client in list(proxy.clients):
             client.check_deadline(now)
