@@ -15,6 +15,7 @@ from modelci.adapters.git import GitRepository
 from modelci.config.model import PromoteConfig
 from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.errors import ModelCIError, PromotionError
+from modelci.ports import NO_BLOBS, Blobs
 
 Outcome = Promotion | ModelCIError
 
@@ -45,11 +46,12 @@ class LinedUp(GitRepository):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         line, self._line = self._line, None
         if line is not None:
             line.wait(timeout=20)
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
 
 @pytest.fixture(params=["file", "http", "ssh"])

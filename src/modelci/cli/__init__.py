@@ -35,6 +35,7 @@ _COMMANDS = {
     "rollback": "Assign an older version to a stage again, and hold it there.",
     "run": "Run the pipeline: only what is out of date, and say why.",
     "serve": "Answer requests with a model, over HTTP.",
+    "sign": "Sign a version's bytes.",
     "site": "Make the registry a static site of plain files.",
     "unassign": "Take a stage from the version that holds it.",
     "verify": "Check that a version's bytes and origin are what was said of them.",

@@ -69,6 +69,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             plots=lambda: app.plots,
             rescorer=lambda: app.rescorer,
             labels=app.labels_of,
+            sign=app.sign_planned,
             release=app.follow_up,
         )
     _publish(app, done)

@@ -10,6 +10,7 @@ from modelci.documents import codec
 from modelci.domain.checks import Examination
 from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -87,6 +88,7 @@ def to_text(document: codec.Document) -> str:
         Promotion: terminal.render_promotion,
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
+        ModelSigning: signatures.render_model_signing,
         VersionCheck: provenance.render_version_check,
         Examination: terminal.render_examination,
         History: terminal.render_history,

@@ -14,6 +14,9 @@ from modelci.domain.tags import TagName
 UNDER = "refs/modelci/signatures/"
 """Where the signatures of a version lie: a ref each, below the version's tag."""
 
+SIGNATURE = "signature"
+"""What a check of it is called."""
+
 Files = Mapping[str, str]
 """The sha256 of each of a version's files, by its path from the folder that the model lies in."""
 
@@ -162,10 +165,10 @@ def as_finding(best: BytesSignature, *, is_required: bool) -> Finding:
     """
     said = f"{best.method} of {', '.join(best.signers)}" if best.signers else None
     if best.is_good:
-        return Finding(subject="signature", state=CheckState.OK, found=said)
+        return Finding(subject=SIGNATURE, state=CheckState.OK, found=said)
     fails = is_required or best.standing is Standing.BAD
     return Finding(
-        subject="signature",
+        subject=SIGNATURE,
         state=CheckState.FAILED if fails else CheckState.UNCHECKED,
         detail=describe(best),
         found=said,

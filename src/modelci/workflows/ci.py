@@ -69,6 +69,7 @@ def run_ci(
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
     labels: promote.Labels | None = None,
+    sign: promote.SignPlanned = promote.sign_nothing,
     release: Release | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
@@ -142,6 +143,7 @@ def run_ci(
             context=context,
             records=records,
             labels=labels,
+            sign=sign,
             release=release,
             progress=progress,
             folder=folder,
@@ -209,6 +211,7 @@ def _promote(
     context: CIContext,
     records: Callable[[], Forge | None],
     labels: promote.Labels | None,
+    sign: promote.SignPlanned,
     release: Release | None,
     progress: Progress,
     folder: Path,
@@ -230,6 +233,7 @@ def _promote(
             on_github=context.provider == "github",
             forge=records(),
             labels=labels,
+            sign=sign,
         )
     except ModelCIError as error:
         return replace(done, refused=error)

@@ -5,14 +5,16 @@ needed, a shallow clone fetches those of one version, and what was signed once i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from modelci.config.model import Config, SigningConfig, TrustedSignerConfig
 from modelci.domain.modelsignatures import (
+    SIGNATURE,
     BytesSignature,
     Files,
     ModelSigning,
     TrustedSigner,
+    as_finding,
     describe,
     hold_against,
     judge_claims,
@@ -20,10 +22,10 @@ from modelci.domain.modelsignatures import (
     place,
 )
 from modelci.domain.promotion import PlannedTag
-from modelci.domain.provenance import CheckState, check_lock
-from modelci.domain.signatures import allowed
+from modelci.domain.provenance import CheckState, FileBytes, Finding, check_lock
+from modelci.domain.signatures import Standing, allowed
 from modelci.domain.tags import Action, TagName
-from modelci.errors import ConfigError, PromotionError
+from modelci.errors import ConfigError, ForgeError, PromotionError
 from modelci.ports import (
     NO_BLOBS,
     Blobs,
@@ -56,6 +58,11 @@ def read_signing_policy(git: Git, config: Config, *, fresh: bool) -> SigningPoli
     requires is required in any case.
     """
     default = read_default_branch(git, fresh=fresh, configured=config.default_branch)
+    return signing_policy_of(default, config)
+
+
+def signing_policy_of(default: DefaultBranch, config: Config) -> SigningPolicy:
+    """Return whose signatures count, as that branch has it."""
     theirs = default.config or config
     return SigningPolicy(
         required=config.deploy.require_signature or theirs.deploy.require_signature,
@@ -101,8 +108,55 @@ def find_claims(
     They are the Git ``remote``'s, fetched now, or (None) those that are here.
     """
     kept = git.kept(place(tag), remote=remote)
-    found = [replace(reader.read(data, policy.trusted), ref=ref) for ref, data in kept.items()]
+    read = reader.read if policy.trusted else _believe_nobody
+    found = [replace(read(data, policy.trusted), ref=ref) for ref, data in kept.items()]
     return judge_claims(found, tag=tag, signers=policy.signers)
+
+
+def _believe_nobody(_data: bytes, _trusted: Sequence[TrustedSigner]) -> BytesSignature:
+    return BytesSignature(standing=Standing.UNKNOWN, reason="signing.trusted names nobody")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureCheck:
+    """Checks the signature of a version's bytes, by the remote's refs (``remote``) or those here.
+
+    For ``modelci verify``: what cannot be read of a signature that nobody requires is a finding.
+    """
+
+    git: Git
+    reader: SignatureReader
+    config: Config
+    remote: bool
+
+    def __call__(self, tag: str, files: Sequence[FileBytes], path: str) -> Finding | None:
+        """Return what was found; None where no signature is wanted, and there is none."""
+        remote = self.git.remote() if self.remote else None
+        policy = read_signing_policy(self.git, self.config, fresh=self.remote)
+        try:
+            claims = find_claims(self.git, self.reader, tag, policy, remote=remote)
+        except (ConfigError, ForgeError) as error:
+            if policy.required:
+                raise
+            return Finding(subject=SIGNATURE, state=CheckState.UNCHECKED, detail=str(error))
+        is_wanted = policy.required or policy.trusted
+        if not is_wanted and claims[0].standing is Standing.UNSIGNED:
+            return None
+        return about_signature(claims, files, path, is_required=policy.required)
+
+
+def about_signature(
+    claims: Sequence[BytesSignature], files: Sequence[FileBytes], path: str, *, is_required: bool
+) -> Finding:
+    """Return what a version's signatures are worth for its files; ``path`` is the artifact's."""
+    try:
+        best = hold_against(claims, name_files(files, path))
+    except ValueError as error:
+        said = "it could not be held against the bytes" if claims[0].is_good else ""
+        why = said or describe(claims[0])
+        state = CheckState.FAILED if is_required else CheckState.UNCHECKED
+        return Finding(subject=SIGNATURE, state=state, detail=f"{why} ({error})")
+    return as_finding(best, is_required=is_required)
 
 
 # -- signing ---------------------------------------------------------------------------------------
@@ -126,6 +180,7 @@ class VersionSigner:
     signer: ModelSigner
     reader: SignatureReader
     config: Config
+    _signed: dict[tuple[str, str], bytes] = field(default_factory=dict, init=False, compare=False)
 
     def sign(self, name: str, *, progress: Progress, pull: bool = False) -> ModelSigning:
         """Sign the bytes of a version that there is, and keep the signature beside its tag.
@@ -165,19 +220,20 @@ class VersionSigner:
         """Return signatures of the versions among planned tags, to be kept by the tags' own push.
 
         The bytes are the cache's, or else the DVC remote's. Raises PromotionError where they cannot
-        be had, or whoever signs may not.
+        be had, or whoever signs may not. The same tag is signed once.
         """
         names = [(tag, TagName.parse(tag.name)) for tag in planned]
         versions = [(tag, name) for tag, name in names if name and name.action is Action.REGISTER]
         if not versions:
             return NO_BLOBS
-        fresh = self.git.remote() is not None
-        policy = read_signing_policy(self.git, self.config, fresh=fresh)
-        found = {}
-        for tag, name in versions:
-            files = self._read_files(tag.name, tag.commit, name.artifact, said=None, pull=None)
-            found[place(tag.name)] = [self._make(tag.name, files, policy).data]
-        return found
+        unsigned = [one for one in versions if (one[0].name, one[0].commit) not in self._signed]
+        if unsigned:
+            fresh = self.git.remote() is not None
+            policy = read_signing_policy(self.git, self.config, fresh=fresh)
+            for tag, name in unsigned:
+                files = self._read_files(tag.name, tag.commit, name.artifact, said=None, pull=None)
+                self._signed[tag.name, tag.commit] = self._make(tag.name, files, policy).data
+        return {place(tag.name): [self._signed[tag.name, tag.commit]] for tag, _ in versions}
 
     def _read_files(
         self, tag: str, commit: str, artifact: str, *, said: str | None, pull: bool | None

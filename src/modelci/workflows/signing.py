@@ -57,16 +57,9 @@ def verify_registry(
     )
 
 
-def require_signed(
-    git: Git,
-    tags: Sequence[TagRecord],
-    settings: RegistryConfig,
-    *,
-    default_branch: str | None = None,
-) -> None:
+def require_signed(git: Git, tags: Sequence[TagRecord], policy: Policy) -> None:
     """Refuse, where signatures are required, tags that nobody signed who may: PromotionError."""
-    policy = policy_in_force(git, settings, default_branch=default_branch)
-    if policy is not None:
+    if policy.required:
         _refuse([one for one in _check(git, tags, policy) if not one.ok])
 
 
@@ -170,6 +163,11 @@ def read_policy(
     require is required in any case.
     """
     default = read_default_branch(git, fresh=fresh, configured=default_branch)
+    return policy_of(default, settings)
+
+
+def policy_of(default: "DefaultBranch", settings: RegistryConfig) -> Policy:
+    """Return who may sign, as that branch has it; ``settings`` are the caller's own."""
     source, theirs = default.name, default.config.registry if default.config else settings
     path = theirs.allowed_signers
     listed = default.read(path) if path else None

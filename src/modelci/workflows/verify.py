@@ -1,10 +1,11 @@
 """``modelci verify``: whether a version is what its tag, its provenance and DVC say that it is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from modelci.domain.gates import Threshold
 from modelci.domain.provenance import (
     CheckState,
+    FileBytes,
     Finding,
     Provenance,
     Reproduction,
@@ -32,6 +33,10 @@ ReadProvenance = Callable[[str], Provenance]
 """Takes a tag's name and returns the provenance that its release has."""
 
 
+AboutSignature = Callable[[str, Sequence[FileBytes], str], Finding | None]
+"""Takes a version's tag, its files and the artifact's path; None where nobody signs bytes."""
+
+
 def verify_version(
     name: str,
     *,
@@ -40,15 +45,17 @@ def verify_version(
     stored: StoredBytes,
     progress: Progress,
     provenance: ReadProvenance | None = None,
+    signature: AboutSignature | None = None,
     remote: bool = False,
     pull: bool = False,
     reproducer: Reproducer | None = None,
     tolerance: Threshold | None = None,
 ) -> VersionCheck:
-    """Check a version's tag, provenance and bytes; with a ``reproducer`` run its pipeline again.
+    """Check a version's tag, provenance, bytes and their signature.
 
-    With ``remote`` the tag is the Git remote's, with ``pull`` the bytes are the DVC remote's, not
-    the cache's. Raises UsageError for a version that does not exist or a commit that is not here.
+    With a ``reproducer`` its pipeline is run again. With ``remote`` the tag is the Git remote's,
+    with ``pull`` the bytes are the DVC remote's, not the cache's. Raises UsageError for a version
+    that does not exist or a commit that is not here.
     """
     state, version = find_version_named(git, name, remote=remote)
     artifact = state.name
@@ -67,6 +74,8 @@ def verify_version(
         *_about_provenance(said, snapshot, version),
         *check_files(files, said),
     ]
+    signed = signature(version.tag, files, path) if signature else None
+    findings += [signed] if signed else []
     if pull:
         findings = [require_fetched(finding) for finding in findings]
     again = None
