@@ -96,7 +96,8 @@ class OpenSsfSigner:
             return Config().use_certificate_signer(
                 private_key=key,
                 signing_certificate=settings.certificate,
-                certificate_chain=settings.chain,
+                # It does not take an empty chain; the certificate itself does no harm there.
+                certificate_chain=settings.chain or (settings.certificate,),
             )
 
     def _plain_key(self, folder: Path) -> Path:
