@@ -8,6 +8,7 @@ import base64
 import binascii
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from model_signing.verifying import Config as Verifying
 
 EXTRA = "signing"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PREDICATE = "https://model_signing/signature/v1.0"
 _MAKE_KEY = (
     "openssl ecparam -name prime256v1 -genkey -noout -out model.pem makes one, and "
@@ -299,7 +301,8 @@ def _claims(bundle: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         raise ValueError("it is not of whole files")
     files: dict[str, str] = {}
     for one in predicate["resources"]:
-        if one["algorithm"] != "sha256" or one["name"] in files:
+        is_digest = one["algorithm"] == "sha256" and _SHA256.fullmatch(one["digest"])
+        if not is_digest or one["name"] in files:
             raise ValueError("it does not name each file once, by its sha256")
         files[str(one["name"])] = str(one["digest"])
     return str(subject["name"]), files
