@@ -16,9 +16,10 @@ import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelci.adapters.targets.switching.client import Client, Limits
-from modelci.adapters.targets.switching.proxy import Proxy, Settings, drain, sweep
+from modelci.adapters.targets.switching.client import Client
+from modelci.adapters.targets.switching.proxy import Proxy, drain, sweep
 from modelci.adapters.targets.switching.routes import Route, Routes
+from modelci.adapters.targets.switching.settings import Limits, ProxySettings
 from modelci.domain.deployment import Trial
 
 Run = Callable[[Coroutine[Any, Any, None]], object]
@@ -193,7 +194,7 @@ async def front(
     limits: Limits | None = None,
     answer_seconds: float = 5.0,
 ) -> AsyncIterator[Front]:
-    given = Settings(limits=limits or Limits(), answer_seconds=answer_seconds)
+    given = ProxySettings(limits=limits or Limits(), answer_seconds=answer_seconds)
     proxy = Proxy(given)
     loop = asyncio.get_running_loop()
     releases = [Release(str(folder / name), does) for name, does in (("a", script), ("b", other))]

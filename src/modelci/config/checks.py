@@ -20,6 +20,7 @@ from modelci.config.model import (
     TargetKind,
     TrustedSignerConfig,
     parse_bytes,
+    split_address,
 )
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
@@ -244,9 +245,14 @@ def _check_target(name: str, target: TargetConfig) -> None:
     _refuse(not 0 < target.timeout_seconds < float("inf"), "timeout_seconds must be above 0")
     for stage in target.stages:
         _refuse(not is_stage_name(stage), f"stages has {stage!r}, which cannot be a stage's name")
-    on_disk = target.kind in {TargetKind.DIRECTORY, TargetKind.COMMAND}
+    on_disk = target.kind in {TargetKind.DIRECTORY, TargetKind.COMMAND, TargetKind.SERVER}
     _refuse(on_disk and not target.path, f"path is missing: a {target.kind} keeps releases there")
     _refuse(target.kind is TargetKind.COMMAND and not target.cmd, "cmd is missing: what deploys")
+    _refuse(target.server.workers < 1, "server.workers must be 1 or more")
+    try:
+        split_address(target.server.listen)
+    except ValueError as error:
+        raise ValueError(f"server.listen: {error}") from error
     divided = target.strategy is not None and target.strategy.kind is not Strategy.ALL
     _refuse(
         divided and not target.kind.divides_traffic,

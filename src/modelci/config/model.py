@@ -225,6 +225,15 @@ def parse_bytes(size: float | str) -> float:
     return float(found["number"]) * (1024.0 if found["binary"] else 1000.0) ** power
 
 
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of ``127.0.0.1:8080`` or ``[::1]:8080``; ValueError for others."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError(f"{listen!r} is no address such as 127.0.0.1:8080")
+    return host, int(port)
+
+
 _SIZE = re.compile(
     r"(?P<number>\d+(?:\.\d+)?) *(?:(?P<unit>[kmgt])(?P<binary>i)?)?(?:b|bytes)?", re.IGNORECASE
 )
@@ -661,12 +670,23 @@ def _share(text: str) -> float:
     return share
 
 
+class SwitchKind(StrEnum):
+    """What stands in front of releases' servers; auto: HAProxy where it is installed."""
+
+    AUTO = "auto"
+    BUILTIN = "builtin"
+    HAPROXY = "haproxy"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTargetConfig:
-    """``switch`` is haproxy, builtin, or auto: HAProxy where it is installed."""
+    """Where a target's ``switch`` listens, and how many ``workers`` each release's server has.
+
+    HAProxy makes no copies of requests: where releases are tried as shadows, auto is builtin.
+    """
 
     listen: str = "127.0.0.1:8080"
-    switch: str = "auto"
+    switch: SwitchKind = SwitchKind.AUTO
     workers: int = 1
 
 

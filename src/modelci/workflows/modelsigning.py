@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from modelci.config.model import Config, SigningConfig, TrustedSignerConfig
+from modelci.domain.holds import trailers
 from modelci.domain.modelsignatures import (
     SIGNATURE,
     BytesSignature,
@@ -22,7 +23,13 @@ from modelci.domain.modelsignatures import (
     place,
 )
 from modelci.domain.promotion import PlannedTag
-from modelci.domain.provenance import CheckState, FileBytes, Finding, check_lock
+from modelci.domain.provenance import (
+    CheckState,
+    FileBytes,
+    Finding,
+    check_digest,
+    check_lock,
+)
 from modelci.domain.signatures import Standing, allowed
 from modelci.domain.tags import Action, TagName
 from modelci.errors import ConfigError, ForgeError, PromotionError
@@ -38,7 +45,7 @@ from modelci.ports import (
 )
 from modelci.workflows.provenance import find_artifact, read_files
 from modelci.workflows.signing import DefaultBranch, read_default_branch
-from modelci.workflows.verify import bring_commit, find_version_named, hash_in_message
+from modelci.workflows.verify import HASH, SHA256, bring_commit, find_version_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +201,7 @@ class VersionSigner:
         state, version = find_version_named(self.git, name, remote=remote is not None)
         bring_commit(self.git, version)
         progress.note(f"Reading the bytes of {version.tag}")
-        said = hash_in_message(version.message)
+        said = trailers(version.message)
         files = self._read_files(version.tag, version.commit, state.name, said=said, pull=pull)
         policy = read_signing_policy(self.git, self.config, fresh=remote is not None)
         made = self._make(version.tag, files, policy)
@@ -231,26 +238,34 @@ class VersionSigner:
             fresh = self.git.remote() is not None
             policy = read_signing_policy(self.git, self.config, fresh=fresh)
             for tag, name in unsigned:
-                files = self._read_files(tag.name, tag.commit, name.artifact, said=None, pull=None)
+                files = self._read_files(tag.name, tag.commit, name.artifact, said={}, pull=None)
                 self._signed[tag.name, tag.commit] = self._make(tag.name, files, policy).data
         return {place(tag.name): [self._signed[tag.name, tag.commit]] for tag, _ in versions}
 
     def _read_files(
-        self, tag: str, commit: str, artifact: str, *, said: str | None, pull: bool | None
+        self, tag: str, commit: str, artifact: str, *, said: Mapping[str, str], pull: bool | None
     ) -> dict[str, str]:
-        """Hash a version's files: of the DVC remote (``pull``), the cache, or (None) either."""
+        """Hash a version's files: of the DVC remote (``pull``), the cache, or (None) either.
+
+        They have to be what ``dvc.lock`` and the tag's message (``said``) name.
+        """
         tree = self.git.tree(commit)
         snapshot = self.snapshots.read(tree)
         path = find_artifact(snapshot, artifact).path
-        lock = check_lock(snapshot, path, said)
-        if lock.state is CheckState.FAILED:
-            raise PromotionError(
-                f"{tag} cannot be signed: its message says {lock.expected}, dvc.lock {lock.found}.",
-                hint="Find out who tagged it; nothing lifts this.",
-            )
         found = read_files(tree, snapshot, path, self.stored, pull=bool(pull))
         if pull is None and not all(one.is_right for one in found):
             found = read_files(tree, snapshot, path, self.stored, pull=True)
+        checks = (
+            check_lock(snapshot, path, said.get(HASH)),
+            check_digest(path, found, said.get(SHA256)),
+        )
+        wrong = next((one for one in checks if one.state is CheckState.FAILED), None)
+        if wrong is not None:
+            raise PromotionError(
+                f"{tag} cannot be signed: {wrong.subject} differ ({wrong.expected}, not "
+                f"{wrong.found}).",
+                hint="Find out who changed what; nothing lifts this.",
+            )
         try:
             return name_files(found, path)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from modelci.domain.gates import Threshold
+from modelci.domain.holds import trailers
 from modelci.domain.provenance import (
     CheckState,
     FileBytes,
@@ -10,6 +11,7 @@ from modelci.domain.provenance import (
     Provenance,
     Reproduction,
     VersionCheck,
+    check_digest,
     check_files,
     check_lock,
     check_provenance,
@@ -26,12 +28,11 @@ from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Git, Progress, Reproducer, SnapshotReader, StoredBytes
 from modelci.workflows.provenance import find_artifact, read_files
 
-_HASH = "Modelci-Hash: "
+HASH, SHA256 = "Modelci-Hash", "Modelci-Sha256"
 _FORMS = "NAME@v1.2.0, NAME@latest or NAME#stage"
 
 ReadProvenance = Callable[[str], Provenance]
 """Takes a tag's name and returns the provenance that its release has."""
-
 
 AboutSignature = Callable[[str, Sequence[FileBytes], str], Finding | None]
 """Takes a version's tag, its files and the artifact's path; None where nobody signs bytes."""
@@ -65,11 +66,13 @@ def verify_version(
     snapshot = reader.read(tree)
     path = find_artifact(snapshot, artifact).path
     said = provenance(version.tag) if provenance else None
+    kept = trailers(version.message)
     progress.note(f"Reading the bytes of {path}")
     files = read_files(tree, snapshot, path, stored, pull=pull)
     findings = [
         Finding(subject="tag", state=CheckState.OK, found=commit),
-        check_lock(snapshot, path, hash_in_message(version.message)),
+        check_lock(snapshot, path, kept.get(HASH)),
+        check_digest(path, files, kept.get(SHA256)),
         *_about_use(state, version),
         *_about_provenance(said, snapshot, version),
         *check_files(files, said),
@@ -80,9 +83,10 @@ def verify_version(
         findings = [require_fetched(finding) for finding in findings]
     again = None
     if reproducer is not None:
-        kept = reader.read(tree, pull=True)
         limit = tolerance or Threshold(value=0.0)
-        again = reproduce(kept, commit, reproducer, tolerance=limit, progress=progress)
+        again = reproduce(
+            reader.read(tree, pull=True), commit, reproducer, tolerance=limit, progress=progress
+        )
     return VersionCheck(
         tag=version.tag,
         artifact=artifact,
@@ -132,13 +136,6 @@ def bring_commit(git: Git, version: RegisteredVersion) -> None:
             f"The commit {version.commit[:7]} of {version.tag} is not here: {error}",
             hint=f"git fetch origin tag '{version.tag}'",
         ) from error
-
-
-def hash_in_message(message: str) -> str | None:
-    """Return DVC's hash of the bytes, as a version's tag says it."""
-    lines = message.splitlines()
-    found = [line.removeprefix(_HASH).strip() for line in lines if line.startswith(_HASH)]
-    return found[-1] if found and found[-1] else None
 
 
 def _about_use(state: ArtifactState, version: RegisteredVersion) -> Iterator[Finding]:

@@ -28,8 +28,9 @@ from modelci.adapters.targets.switching.haproxy import (
 from modelci.adapters.targets.switching.messages import frame_request
 from modelci.adapters.targets.switching.processes import Process
 from modelci.adapters.targets.switching.routes import Route, Routes, routes_of, wanted
-from modelci.adapters.targets.switching.settings import ServerSettings, split_address
+from modelci.adapters.targets.switching.settings import ServerSettings
 from modelci.adapters.targets.switching.traffic import HORIZON, Traffic
+from modelci.config.model import split_address
 from modelci.domain.deployment import Running, Trial
 from modelci.errors import DeploymentError
 
@@ -299,7 +300,7 @@ def test_addresses_are_split(text: str, address: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "8080", ":8080", "localhost", "a:b", "a:99999", "a:-1"])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(DeploymentError, match="no address to listen on"):
+    with pytest.raises(ValueError, match="is no address such as"):
         split_address(text)
 
 

@@ -31,6 +31,7 @@ from modelci.errors import ConfigError, DeploymentError, TargetBusyError
 SCHEMA = "modelci.target/1"
 HISTORY_SHOWN = 100
 _HISTORY_READ = 256 * 1024  # bytes from the end: hundreds of switches
+_LAST_LINES = 16 * 1024
 _BLOCK = 1024 * 1024
 
 
@@ -286,11 +287,11 @@ class Layout:
             ran.append(running)
         return tuple(reversed(list(_told_last(ran))[-HISTORY_SHOWN:]))
 
-    def _switches(self) -> Iterator[Running]:
+    def _switches(self, most_bytes: int = _HISTORY_READ) -> Iterator[Running]:
         """Yield what the history ends with; a line that was cut short is no line."""
         try:
             with self._history.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _HISTORY_READ))
+                file.seek(max(0, os.fstat(file.fileno()).st_size - most_bytes))
                 lines = file.read().split(b"\n")
         except FileNotFoundError:
             return
@@ -300,7 +301,7 @@ class Layout:
 
     def _remember(self, running: Running) -> None:
         newest = None
-        for one in self._switches():
+        for one in self._switches(_LAST_LINES):
             newest = one if one.artifact == running.artifact else newest
         if newest == running:
             return

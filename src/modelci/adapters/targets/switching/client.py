@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
 
@@ -16,21 +15,7 @@ from modelci.adapters.targets.switching.messages import (
     frame_request,
     own_answer,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a client may take: bytes, and seconds for a request's head, all of it, or none."""
-
-    head_bytes: int = 64 * 1024
-    headers: int = 128
-    body_bytes: int = 10 * 1024 * 1024
-    head_seconds: float = 30.0
-    body_seconds: float = 60.0
-    idle_seconds: float = 75.0
-    write_seconds: float = 60.0
-    waiting_requests: int = 16
-
+from modelci.adapters.targets.switching.settings import Limits
 
 _LINGER = 2.0  # seconds in which a client who still sends can read why we don't listen
 _OVERHEAD = 8  # a chunk of one byte takes six

@@ -120,7 +120,9 @@ class HAProxySwitch:
         wrong = [line for line in said.splitlines() if line.strip()]
         if wrong:
             raise DeploymentError(f"HAProxy did not switch: {wrong[0]}")
-        await self._count_faults()
+        tried = {route.trial.release for route in routes.routes if route.trial is not None}
+        if tried - self._faults.keys():  # what went wrong before does not count
+            await self._count_faults()
 
     async def observe(self, release: str, seconds: float) -> Observation | None:
         await self._count_faults()

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -27,7 +27,7 @@ import msgspec
 
 from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.backend import Answer, Backend, BackendError
-from modelci.adapters.targets.switching.client import Client, Limits
+from modelci.adapters.targets.switching.client import Client
 from modelci.adapters.targets.switching.differences import compare
 from modelci.adapters.targets.switching.messages import (
     CHUNKED,
@@ -39,18 +39,10 @@ from modelci.adapters.targets.switching.messages import (
     own_answer,
 )
 from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, path_prefix
+from modelci.adapters.targets.switching.settings import ProxySettings
 from modelci.domain.deployment import Observation
 
 _MOST_COPIES = 32  # requests that are compared at a time; further ones are not
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """``answer_seconds`` is how long a release may take, ``drain_seconds`` how long an end may."""
-
-    limits: Limits = field(default_factory=Limits)
-    answer_seconds: float = 40.0
-    drain_seconds: float = 30.0
 
 
 @dataclass(slots=True)
@@ -84,7 +76,7 @@ class _Artifact:
 class Proxy:
     """Answers clients; ``route`` says by whom."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
         self._artifacts: dict[str, _Artifact] = {}
         self._prefixes: list[tuple[str, _Artifact]] = []
@@ -333,7 +325,7 @@ def _say_ok(client: Client, request: Request, body: bytes) -> None:
 # The process
 
 
-async def serve(listener: socket.socket, path: str, settings: Settings) -> None:
+async def serve(listener: socket.socket, path: str, settings: ProxySettings) -> None:
     """Answer on a listening socket until SIGTERM, or SIGUSR1.
 
     ``path`` is the control socket. Both let what is asked be answered. At SIGUSR1 another process
@@ -414,7 +406,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--socket", required=True, help="path of the control socket")
     parser.add_argument("--settings", default="{}", help="JSON")
     asked = parser.parse_args(arguments)
-    settings = msgspec.json.decode(asked.settings, type=Settings)
+    settings = msgspec.json.decode(asked.settings, type=ProxySettings)
     _allow_many_files()
     run: Any = asyncio.run
     with suppress(ImportError):
