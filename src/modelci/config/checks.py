@@ -15,9 +15,11 @@ from modelci.config.model import (
     FairnessConfig,
     ReleaseConfig,
     ServeConfig,
+    SigningMethod,
     SlicesConfig,
     TargetConfig,
     TargetKind,
+    TrustedSignerConfig,
     parse_bytes,
     split_address,
 )
@@ -49,6 +51,7 @@ def find_problems(config: Config) -> Iterator[Problem]:
     yield from _each("data", config.data, _check_data)
     yield from _each("waivers", config.waivers, _check_waiver)
     yield from _check(("release",), "release", partial(_check_release, config.release))
+    yield from _check_signing(config)
     yield from _check_deploy(config)
     yield from _check(("serve",), "serve", partial(_check_serve, config.serve))
     if not config.evaluation:
@@ -183,6 +186,39 @@ def _check_waiver(waiver: Waiver) -> None:
 
 def _check_release(release: ReleaseConfig) -> None:
     _refuse(not 16_384 <= release.max_bytes <= 125_000, "max_bytes must be 16384 to 125000")
+
+
+def _check_signing(config: Config) -> Iterator[Problem]:
+    signing = config.signing
+    for name, one in signing.trusted.items():
+        place = ("signing", "trusted", name)
+        yield from _check(place, f"trusted signer {name!r}", partial(_check_signer, one))
+    for pattern, names in signing.signers.items():
+        unknown = [name for name in names if name not in signing.trusted]
+        if unknown:
+            known = ", ".join(signing.trusted) or "nobody"
+            yield (
+                ("signing", "signers", pattern),
+                f"signing.signers: {', '.join(unknown)} is none of signing.trusted ({known})",
+            )
+    if signing.method is SigningMethod.CERTIFICATE and signing.certificate is None:
+        yield ("signing", "method"), "signing: certificate is missing, which its method asks for"
+    if config.deploy.require_signature and not signing.trusted:
+        yield (
+            ("deploy", "require_signature"),
+            "deploy.require_signature is true, and signing.trusted names nobody",
+        )
+
+
+def _check_signer(one: TrustedSignerConfig) -> None:
+    means = [one.public_key, one.certificates, one.identity]
+    _refuse(
+        sum(bool(mean) for mean in means) != 1,
+        "it is known by one of public_key, certificates and identity",
+    )
+    _refuse(bool(one.identity) != bool(one.issuer), "identity and issuer go together")
+    _refuse(one.subject is not None and not one.certificates, "subject goes with certificates")
+    _refuse(one.trust_config is not None and not one.identity, "trust_config goes with identity")
 
 
 def _check_deploy(config: Config) -> Iterator[Problem]:

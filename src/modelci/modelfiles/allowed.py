@@ -117,9 +117,7 @@ def pickle_names() -> frozenset[str]:
     assert isinstance(listed, list)  # noqa: S101 - it is our own file
     # What skops takes for functions and types of arrays does no harm in a pickle either.
     arrays = skops_types()["FunctionNode"] | skops_types()["TypeNode"]
-    return (
-        frozenset(filter(may_be_listed, arrays)) | _with_former_names(listed) | _PLAIN | _ALSO
-    )
+    return frozenset(filter(may_be_listed, arrays)) | _with_former_names(listed) | _PLAIN | _ALSO
 
 
 @cache
