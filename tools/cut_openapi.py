@@ -7,7 +7,6 @@ examples. Run it when the client sends something new, and commit what it writes:
     python tools/cut_openapi.py             # wants npm
     python tools/cut_openapi.py --description api.github.com.json
 """
-# ruff: noqa: ANN401 (JSON Schema is any JSON)
 
 import argparse
 import json

@@ -65,3 +65,7 @@ class DeploymentError(ModelCIError):
     """A deployment was refused or failed; what ran before runs on."""
 
     exit_code = 7
+
+
+class TargetBusyError(DeploymentError):
+    """Somebody deploys to the target now; the message says who."""

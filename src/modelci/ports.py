@@ -14,6 +14,8 @@ from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
 from modelci.domain.golden import Environment, Health
 from modelci.domain.metrics import MetricKey, MetricValue
+from modelci.domain.modelfiles import FileScan, Trust
+from modelci.domain.modelsignatures import BytesSignature, Files, TrustedSigner
 from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
@@ -59,6 +61,12 @@ class FileTree(Protocol):
 
     def blob_id(self, path: str) -> str | None:
         """Return Git's id for the contents of ``path``."""
+
+
+Blobs = Mapping[str, Sequence[bytes]]
+"""Contents by the folder of refs that they are to be kept in."""
+
+NO_BLOBS: Blobs = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +147,12 @@ class Git(Protocol):
         memory.
         """
 
+    def tag_ids(self, artifacts: Sequence[str] | None = None, *, remote: str) -> Mapping[str, str]:
+        """Return the ids of the remote's tag objects by short name; nothing is fetched.
+
+        Of all tags, or those that may be of these artifacts.
+        """
+
     def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
         """Return when those of the commits that are here were made, in Unix seconds."""
 
@@ -148,11 +162,27 @@ class Git(Protocol):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         """Create the tags, all or none: on ``remote`` by one atomic push, else only here.
 
-        ``commit_to`` (sha, branch) moves the branch to the commit in the same push. Raises
-        TagTakenError where another tag has a name, PromotionError where the remote says no.
+        ``commit_to`` (sha, branch) moves the branch to the commit in the same push, and ``blobs``
+        are kept in it too, as ``keep`` does. Raises TagTakenError where another tag has a name,
+        PromotionError where the remote says no.
+        """
+
+    def keep(self, blobs: Blobs, *, remote: str | None) -> tuple[str, ...]:
+        """Keep contents at refs of their own: on ``remote`` and here, or (None) only here.
+
+        By folder of refs (``refs/modelci/…/``): below it the ref bears the blob's own id, so that
+        none is ever moved. Returns the refs. Raises PromotionError where the remote says no.
+        """
+
+    def kept(self, under: str, *, remote: str | None) -> Mapping[str, bytes]:
+        """Return what is kept in a folder of refs, by ref: ``remote``'s, fetched now, or here.
+
+        That works in a shallow clone. Whoever can push may have put it there: at most 32 of them
+        are read, and none of more than 1 MiB.
         """
 
     def remotes(self) -> tuple[str, ...]:
@@ -342,6 +372,18 @@ class Tables(Protocol):
         """
 
 
+class ModelScanner(Protocol):
+    """Scans models of a revision by hash, never by checkout, and without loading them."""
+
+    def scan(
+        self, tree: FileTree, path: str, *, trust: Trust, flavour: str | None, pull: bool
+    ) -> tuple[FileScan, ...]:
+        """Return what was found of the file at ``path``, or of every file in it.
+
+        With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
 class StoredBytes(Protocol):
     """Hashes the bytes behind what DVC tracks."""
 
@@ -362,10 +404,12 @@ class ReleaseBytes(Protocol):
     ) -> tuple[FileBytes, ...]:
         """Write the files at ``path``, which is ``file`` or lies in it, below ``into``.
 
-        They come from the DVC remote by hash, or from Git, and nothing else is fetched; what is
-        there already with the right bytes stays. A file that is refused (its bytes are not those
-        that ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why.
-        Raises PipelineError where the remote does not answer.
+        A file lies there by its name, a folder's files in a folder of its name. They come by hash
+        from the cache or the DVC remote, or from Git, and nothing else is fetched; what is there
+        already with the right bytes stays. A file that is refused (its bytes are not those that
+        ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why
+        (``refusal``). Raises PipelineError where the remote does not answer, denies access, or
+        names files outside of the folder.
         """
 
 
@@ -635,6 +679,32 @@ class Environments(Protocol):
         """
 
 
+class ModelSigner(Protocol):
+    """Signs a version's bytes."""
+
+    @property
+    def method(self) -> str:
+        """By what: key, certificate or sigstore."""
+
+    def sign(self, subject: str, files: Files) -> bytes:
+        """Return a signature which says that ``subject`` is made of these files.
+
+        Raises ConfigError where what it takes is missing or unfit, ForgeError where Sigstore does
+        not answer.
+        """
+
+
+class SignatureReader(Protocol):
+    """Says whose the signatures of a version's bytes are."""
+
+    def read(self, signature: bytes, trusted: Sequence[TrustedSigner]) -> BytesSignature:
+        """Return what a signature says, and by whom of the ``trusted`` it is.
+
+        It is good if it is by any of them; ``ref`` is left empty. Raises ConfigError where a
+        signer's key or certificate is unfit, ForgeError where Sigstore's own cannot be had.
+        """
+
+
 class Target(Protocol):
     """Where releases run: one release of an artifact at a time, others beside it.
 
@@ -651,13 +721,19 @@ class Target(Protocol):
         """What kind of target it is."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep others from deploying here meanwhile; DeploymentError names who does so now."""
+        """Keep others from deploying here meanwhile; TargetBusyError names who does so now."""
 
     def artifacts(self) -> tuple[str, ...]:
         """Return the artifacts that were ever deployed here."""
 
     def read(self, artifact: str) -> TargetState:
         """Return what runs, ran and is staged here."""
+
+    def release(self, artifact: str, release_id: str) -> Release | None:
+        """Return a staged release as it was staged; None where it is not."""
+
+    def environment(self) -> Environment | None:
+        """Return what is installed where releases run as is; None where nobody can tell."""
 
     def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
         """Put a release's ``folder`` beside the running one, whole or not at all.
@@ -672,6 +748,7 @@ class Target(Protocol):
         """Let the staged ``running.release`` answer everything, from one moment to the next.
 
         It ends a trial, and is remembered in the history. What ran before stays, to go back to.
+        For the release that runs already only what else is known of it is remembered.
         """
 
     def try_out(self, release: Release, *, share: float, shadow: bool) -> None:

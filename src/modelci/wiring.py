@@ -8,13 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from modelci import __version__
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from modelci.adapters.bell import Bell
     from modelci.adapters.datasets import DatasetReader
+    from modelci.adapters.dvc.models import DvcModelScanner
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.plots import DvcPlotsReader
     from modelci.adapters.dvc.reproduction import CleanClone
@@ -24,17 +26,40 @@ if TYPE_CHECKING:
     from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
+    from modelci.adapters.targets.server import ServerTarget
+    from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
-    from modelci.config.model import RunConfig
+    from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
-    from modelci.domain.events import CIContext
+    from modelci.domain.deployment import Deployment, Strategy
+    from modelci.domain.events import CIContext, Job
+    from modelci.domain.modelfiles import Trust
+    from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
+    from modelci.domain.provenance import Provenance
     from modelci.domain.registry import Holder
+    from modelci.domain.remotes import DataRemote
     from modelci.domain.report import Report
     from modelci.domain.rollback import RegistryChange
-    from modelci.ports import Forge, Progress, StageExecutor
+    from modelci.ports import (
+        Environments,
+        Forge,
+        Progress,
+        SignatureReader,
+        StageExecutor,
+        Target,
+    )
     from modelci.render.templating import Overrides
+    from modelci.serving.settings import LogSettings
+    from modelci.serving.settings import Settings as ServingSettings
     from modelci.workflows.comment import Desk
+    from modelci.workflows.deploy_plan import Announce, ReadProvenance
+    from modelci.workflows.deploy_plan import Job as DeployJob
+    from modelci.workflows.modelsigning import VersionSigner
+    from modelci.workflows.promote import SignPlanned
+    from modelci.workflows.servable import Servable
+    from modelci.workflows.trust import Settled
+    from modelci.workflows.verify import AboutSignature
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -178,8 +203,31 @@ class App:
     @property
     def run_settings(self) -> "RunConfig":
         """How the pipeline runs in this job."""
-        run = self.configuration.config.run
-        return run.for_event(self.context, fixed=self.fixed_run_settings)
+        return self.settled_run.run
+
+    @property
+    def settled_run(self) -> "Settled":
+        """The same, with why past runs are not believed, if they are not."""
+        from modelci.domain.events import EventKind, Job, choose_job
+        from modelci.workflows.trust import settle_run
+
+        config, context = self.configuration.config, self.context
+        branch = config.default_branch or context.default_branch
+        if branch is None and context.event is EventKind.PUSH:
+            branch = next(iter(self.git.default_branch() or ()), None)
+        return settle_run(
+            config,
+            context,
+            releases=choose_job(context, branch) is Job.MERGE,
+            fixed=self.fixed_run_settings,
+            remotes=self.data_remotes,
+        )
+
+    def data_remotes(self) -> "tuple[DataRemote, ...]":
+        """The DVC remotes, as they are configured."""
+        from modelci.adapters.dvc.remote import read_remotes
+
+        return read_remotes(self.git.root)
 
     @cached_property
     def snapshots(self) -> "DvcSnapshotReader":
@@ -203,6 +251,34 @@ class App:
         return DvcPlotsReader(self.git.root, fetch=self._fetch)
 
     @cached_property
+    def model_scanner(self) -> "DvcModelScanner":
+        """What scans models, without loading them."""
+        from modelci.adapters.dvc.models import DvcModelScanner
+
+        return DvcModelScanner(self.git.root, fetch=self._fetch)
+
+    def trust_in(
+        self, path: "Path", *, types: "Sequence[str]" = (), pickle: bool = False
+    ) -> "Trust":
+        """Return what may be loaded of a file: the project's settings, where there is one.
+
+        ``types`` and ``pickle`` are what flags allow beyond them.
+        """
+        from modelci.domain.modelfiles import Trust
+
+        found = Trust() if self._top is None else self._configured_trust(path)
+        return Trust(types=(*found.types, *types), pickle=found.pickle or pickle)
+
+    def _configured_trust(self, path: "Path") -> "Trust":
+        from modelci.workflows.safety import artifacts_by_file, trust_in
+
+        safety = self.configuration.config.safety
+        if not safety.allow_pickle:
+            return trust_in(None, safety)
+        snapshot = self.snapshots.read(self.git.work_tree())
+        return trust_in(artifacts_by_file(self.git.root, snapshot).get(path.resolve()), safety)
+
+    @cached_property
     def rescorer(self) -> "CommandRescorer":
         """What scores a base's model anew; it runs the project's code."""
         from modelci.adapters.ci import stage_environment
@@ -217,10 +293,90 @@ class App:
 
     @cached_property
     def stored_bytes(self) -> "DvcBytes":
-        """The reader of what DVC keeps, byte by byte."""
+        """The reader, and bringer, of what DVC keeps, byte by byte."""
         from modelci.adapters.dvc.stored import DvcBytes
 
-        return DvcBytes(self.git.root, fetch=self._fetch_into)
+        return DvcBytes(self.git.root, remote=self.run_settings.remote)
+
+    def at(self, path: "str | Path") -> "Path":
+        """Return a path that was named from where the command was started."""
+        from pathlib import Path
+
+        return Path(self._start, path)
+
+    def below_top(self, path: str) -> str:
+        """Return a path that the configuration names from the top of the repository."""
+        return os.path.join(self._top or self._start, path)
+
+    @property
+    def serve_config(self) -> "ServeConfig":
+        """How to serve: of the repository, or, for a file outside of any, of flags alone."""
+        if self._top is not None:
+            return self.configuration.config.serve
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import load
+
+        return load(None, environment=overrides(), flags=self._flags).config.serve
+
+    @property
+    def serving_settings(self) -> "ServingSettings":
+        """What the configuration says of serving, as servers are told; who may ask is in it."""
+        from modelci.adapters.ci import serve_token
+        from modelci.config.model import parse_bytes
+        from modelci.serving.settings import Settings
+
+        config = self.serve_config
+        token, file = serve_token(), config.token_file
+        settings = Settings(
+            max_body=int(parse_bytes(config.max_body)),
+            max_rows=config.max_rows,
+            timeout_seconds=config.timeout_seconds,
+            drain_seconds=config.drain_seconds,
+            threads=config.threads,
+            onnx=config.onnx,
+            token_file=None if file is None else self.below_top(file),
+            log=self._log_settings(config.log),
+        )
+        return settings.with_tokens(*([token] if token else []))
+
+    def _log_settings(self, log: "RequestLogConfig") -> "LogSettings | None":
+        from modelci.config.model import parse_bytes
+        from modelci.serving.settings import LogSettings
+
+        if log.path is None:
+            return None
+        return LogSettings(
+            path=self.below_top(log.path),
+            sample=log.sample,
+            format=log.format.value,
+            max_bytes=int(parse_bytes(log.max_bytes)),
+            keep=log.keep,
+        )
+
+    def servable(self, name: str | None, *, pull: bool) -> "Servable":
+        """Return the model that `modelci serve` is asked for, and see that it is here."""
+        from modelci.adapters.dvc.bringing import FileBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.workflows.servable import find_servable, take_file
+
+        file = None if name is None else self.at(name)
+        is_inside = file is None or (self._top is not None and file.is_relative_to(self._top))
+        if file is not None and file.is_file() and not is_inside:
+            return take_file(file)
+        if file is not None and self._top is None:
+            raise UsageError(
+                f"There is no file {file}, and no repository around it.",
+                hint="Name a model's file or a release's folder, or go into a repository.",
+            )
+        locator = Locator(self.git.root, fetch=self._fetch)
+        return find_servable(
+            name,
+            here=self.at(".").relative_to(self.git.root).as_posix(),
+            git=self.git,
+            reader=self.snapshots,
+            bring=FileBringer(locator, self.git.root, self.folder / "served", pull=pull),
+            config=self.configuration.config,
+        )
 
     @cached_property
     def reproducer(self) -> "CleanClone":
@@ -280,6 +436,214 @@ class App:
 
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """The labels of a merge; none where no forge is known, or there is no token to ask it."""
+        return self.forge().labels_of(sha) if self.has_forge() else ()
+
+    # -- deploying -------------------------------------------------------------------------------
+
+    def job(self) -> "Job":
+        """What the CI event calls for."""
+        from modelci.domain.events import choose_job
+
+        config = self.configuration.config
+        found = self.git.default_branch(config.default_branch)
+        known = config.default_branch or self.context.default_branch or (found and found[0])
+        return choose_job(self.context, known or None, has_targets=bool(config.deploy.targets))
+
+    @property
+    def stages_of_targets(self) -> "Mapping[str, Sequence[str]]":
+        """The stages that each target takes."""
+        targets = self.configuration.config.deploy.targets
+        return {name: target.stages for name, target in targets.items()}
+
+    def target(self, name: str) -> "Target":
+        """Return the target of that name."""
+        from modelci.adapters.targets import connect
+
+        return connect(self._target_settings(name))
+
+    def _target_settings(self, name: str) -> "TargetSettings":
+        from modelci.adapters.ci import bare_environment, stage_environment
+        from modelci.adapters.targets.settings import TargetSettings
+        from modelci.config.model import TargetKind
+
+        deploy = self.configuration.config.deploy
+        config = deploy.targets[name]
+        serving = self.serving_settings.as_json() if config.kind is TargetKind.SERVER else {}
+        return TargetSettings(
+            name=name,
+            config=config,
+            root=self.git.root,
+            progress=self.progress,
+            environment=stage_environment(),
+            bare=bare_environment(),
+            serving=serving,
+            strategy=deploy.strategy,
+            known=self._known_artifacts,
+            remote=self.git.remote(),
+        )
+
+    def _known_artifacts(self) -> frozenset[str]:
+        """Return the artifacts that the remote's tags speak of, or this clone's."""
+        from modelci.domain.tags import TagName
+
+        remote = self.git.remote()
+        if remote is None:
+            return frozenset(tag.name.artifact for tag in self.git.tags(messages=False))
+        names = map(TagName.parse, self.git.tag_ids(remote=remote))
+        return frozenset(name.artifact for name in names if name is not None)
+
+    def server_target(self, name: str) -> "ServerTarget":
+        """Return the target of that name, which is one of processes on this machine."""
+        from modelci.adapters.targets.server import connect
+        from modelci.config.model import TargetKind
+
+        targets = self.configuration.config.deploy.targets
+        if name not in targets or targets[name].kind is not TargetKind.SERVER:
+            servers = [one for one, its in targets.items() if its.kind is TargetKind.SERVER]
+            raise UsageError(
+                f"deploy.targets has no {name!r} of kind server.",
+                hint=f"There is: {', '.join(servers) or 'none'}.",
+            )
+        return connect(self._target_settings(name))
+
+    @cached_property
+    def environments(self) -> "Environments":
+        """What makes environments for releases."""
+        from modelci.adapters.ci import installing_environment
+        from modelci.adapters.environments import VirtualEnvironments
+
+        return VirtualEnvironments(variables=installing_environment())
+
+    def deployment(
+        self,
+        wanted: "Wanted",
+        name: str,
+        *,
+        strategy: "Strategy | None" = None,
+        allowed: str | None = None,
+        bell: "Bell | None" = None,
+    ) -> "DeployJob":
+        """Return the job of bringing what is wanted to a target; a ``bell`` may stop it."""
+        import time
+
+        from modelci.modelfiles.scan import scan_path
+        from modelci.workflows.deploy_plan import Job, Request, Tools, never_stop
+
+        config = self.configuration.config
+        settings = config.deploy.targets[name]
+        try:
+            manner = config.deploy.manner(settings, strategy)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}.", hint="Leave --strategy out.") from error
+        remote = config.promote.remote
+        return Job(
+            request=Request(
+                wanted=wanted,
+                manner=manner,
+                allowed=allowed,
+                by=self.context.actor or self.git.tagger(),
+                run_url=self.context.run_url,
+            ),
+            tools=Tools(
+                git=self.git.with_remote(remote) if remote else self.git,
+                reader=self.snapshots,
+                source=self.stored_bytes,
+                target=self.target(name),
+                scan=lambda path, trust, flavour: scan_path(path, trust=trust, flavour=flavour),
+                folder=self.folder,
+                progress=self.progress,
+                now=self.now,
+                clock=time.monotonic,
+                pause=bell.pause if bell else time.sleep,
+                signatures=self.signature_reader,
+                environments=self.environments,
+                provenance=self.read_provenance,
+                announce=self.announce,
+                checkpoint=bell.checkpoint if bell else never_stop,
+            ),
+            config=self._config_of_job,
+            settings=settings,
+        )
+
+    @cached_property
+    def signature_reader(self) -> "SignatureReader":
+        """Who says whose the signatures of bytes are."""
+        from modelci.adapters.modelsigning import OpenSsfReader
+
+        return OpenSsfReader()
+
+    @cached_property
+    def version_signer(self) -> "VersionSigner":
+        """Who signs versions, as the configuration says; it needs the key when it signs."""
+        from modelci.adapters.ci import signing_secrets
+        from modelci.adapters.modelsigning import OpenSsfSigner, SignerSettings
+        from modelci.workflows.modelsigning import VersionSigner
+
+        config, root = self.configuration.config, self.git.root
+        signing, remote = config.signing, config.promote.remote
+        pem, password = signing_secrets()
+        signer = OpenSsfSigner(
+            SignerSettings(
+                method=signing.method,
+                private_key=root / signing.private_key if signing.private_key else None,
+                pem=pem,
+                password=password,
+                certificate=root / signing.certificate if signing.certificate else None,
+                chain=tuple(root / path for path in signing.certificate_chain),
+                trust_config=root / signing.trust_config if signing.trust_config else None,
+            )
+        )
+        return VersionSigner(
+            git=self.git.with_remote(remote) if remote else self.git,
+            snapshots=self.snapshots,
+            stored=self.stored_bytes,
+            signer=signer,
+            reader=self.signature_reader,
+            config=self._config_of_job,
+        )
+
+    @property
+    def sign_planned(self) -> "SignPlanned":
+        """Signs the bytes of versions that are promoted, where that is wanted."""
+        from modelci.workflows.promote import sign_nothing
+
+        wanted = self.configuration.config.promote.sign_models
+        return self.version_signer.sign_planned if wanted else sign_nothing
+
+    def about_signature(self, *, remote: bool) -> "AboutSignature":
+        """Return what checks the signature of a version's bytes."""
+        from modelci.workflows.modelsigning import SignatureCheck
+
+        return SignatureCheck(
+            git=self.git, reader=self.signature_reader, config=self._config_of_job, remote=remote
+        )
+
+    @property
+    def _config_of_job(self) -> "Config":
+        """The configuration, with the default branch that the CI system knows."""
+        from dataclasses import replace
+
+        config = self.configuration.config
+        return replace(config, default_branch=config.default_branch or self.context.default_branch)
+
+    @property
+    def read_provenance(self) -> "ReadProvenance | None":
+        """Read the provenance of a version's release; None where no forge is known to have any."""
+        from modelci.workflows.release import PROVENANCE
+
+        if not self.has_forge():
+            return None
+
+        def read(tag: str) -> "Provenance":
+            from modelci.documents.provenance import MAX_BYTES, decode_provenance
+
+            data = self.forge().read_release_asset(tag, PROVENANCE, max_bytes=MAX_BYTES)
+            return decode_provenance(data, source=f"{PROVENANCE} of the release {tag}")
+
+        return read
+
+    def has_forge(self) -> bool:
+        """Whether a forge is known, and there is a token to talk to it with."""
         from modelci.adapters.ci import forge_token
         from modelci.workflows.forge import choose_forge
 
@@ -287,9 +651,67 @@ class App:
         try:
             kind = choose_forge(settings, self.context, self.git.remote_url()).kind
         except ConfigError:
-            return ()
-        has_token = kind == "local" or forge_token(kind=kind)
-        return self.forge().labels_of(sha) if has_token else ()
+            return False
+        return kind == "local" or forge_token(kind=kind) is not None
+
+    @property
+    def announce(self) -> "Announce":
+        """Tells the forge how a deployment stands, where one is known."""
+        from modelci.render.deployments import headline
+        from modelci.workflows.announce import announce
+        from modelci.workflows.deploy_plan import tell_nobody
+
+        if not self.has_forge():
+            return tell_nobody
+        return lambda deployment: announce(
+            deployment, forge=self.forge, describe=headline, progress=self.progress
+        )
+
+    def deploy(
+        self,
+        wanted: "Wanted",
+        name: str,
+        *,
+        strategy: "Strategy | None" = None,
+        allowed: str | None = None,
+        dry_run: bool = False,
+    ) -> "Deployment":
+        """Bring what is wanted to a target, and remember what came of it.
+
+        A signal that ends us interrupts it, so that a trial ends.
+        """
+        from modelci.adapters.dvc.commands import ending_signals_interrupt
+        from modelci.workflows.deploy import deploy
+
+        job = self.deployment(wanted, name, strategy=strategy, allowed=allowed)
+        with ending_signals_interrupt():
+            done = deploy(job, dry_run=dry_run)
+        self.deployed.append(done)
+        return done
+
+    @cached_property
+    def deployed(self) -> "list[Deployment]":
+        """What ``deploy`` came to in this run."""
+        return []
+
+    def deploy_assigned(self, done: "Promotion | RegistryChange") -> None:
+        """Deploy what was assigned, where that is to be done in the same run.
+
+        What stands from a run before is deployed too, if that run was cut short before it.
+        """
+        settings = self.configuration.config.promote
+        names = dict.fromkeys((*(tag.name for tag in done.tags), *done.standing))
+        if not settings.deploys or not names:
+            return
+        from modelci.workflows.deploy_promoted import deploy_tags
+
+        deploy_tags(
+            tuple(names),
+            self.stages_of_targets,
+            named=settings.deploy_target,
+            deploy=self.deploy,
+            progress=self.progress,
+        )
 
     def dispatch(self, done: "Promotion | RegistryChange") -> None:
         """Start the workflow that deploys what was assigned, where one is named."""
@@ -307,11 +729,21 @@ class App:
         )
 
     def follow_up(self, promotion: "Promotion", report: "Report") -> None:
-        """Do what follows the tags; neither of it waits for the other's success."""
+        """Do what follows the tags; none of it waits for the success of another."""
         try:
             self.dispatch(promotion)
         finally:
-            self.release(promotion, report)
+            try:
+                self.release(promotion, report)
+            finally:
+                self.deploy_assigned(promotion)
+
+    def follow_change(self, done: "Promotion | RegistryChange") -> None:
+        """Do what follows tags that register nothing."""
+        try:
+            self.dispatch(done)
+        finally:
+            self.deploy_assigned(done)
 
     def release(self, promotion: "Promotion", report: "Report") -> None:
         """Publish the releases of what was promoted, where that is wanted."""

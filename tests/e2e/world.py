@@ -155,7 +155,7 @@ class Checkout:
     def read(self, path: str) -> str:
         return (self.folder / path).read_text(encoding="utf-8")
 
-    def document(self, name: str) -> Any:  # noqa: ANN401 - JSON as it comes
+    def document(self, name: str) -> Any:
         return json.loads(self.read(f".modelci/{name}.json"))
 
     def tags(self) -> list[str]:
@@ -298,7 +298,7 @@ class World:
         name: str = "follower",
         conclusion: str | None = "success",
         variables: Mapping[str, str] | None = None,
-        **run: Any,  # noqa: ANN401 - as github_events has them
+        **run: Any,
     ) -> Checkout:
         """Give a job that follows a run of model-pr: its event, and the default branch."""
         job = self.workflow_run_job(action, conclusion=conclusion, **run)

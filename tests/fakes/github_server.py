@@ -166,7 +166,7 @@ class FakeGitHub:
         pull["base"] = {**pull["base"], "ref": base, "repo": make_repository(REPOSITORY)}
         self.pulls[number] = pull
 
-    def add_artifact(self, run_id: int, name: str, data: bytes, **fields: Any) -> Artifact:  # noqa: ANN401
+    def add_artifact(self, run_id: int, name: str, data: bytes, **fields: Any) -> Artifact:
         made = Artifact(run_id=run_id, id=next(self.ids), name=name, data=data, **fields)
         self.artifacts.append(made)
         return made

@@ -63,7 +63,7 @@ class Cluster:
     def clones(self) -> list[Path]:
         return sorted(self.folder.glob("**/modelci/*/*/work"))
 
-    def _client(self) -> Any:  # noqa: ANN401
+    def _client(self) -> Any:
         return distributed.Client(  # type: ignore[no-untyped-call]
             scheduler_file=str(self._file), set_as_default=False, timeout=20
         )

@@ -173,7 +173,7 @@ def guarded(tmp_path: Path) -> Iterator[str]:
 class Guarded(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, folder: Path, *args: Any) -> None:  # noqa: ANN401
+    def __init__(self, folder: Path, *args: Any) -> None:
         self.folder = folder
         super().__init__(*args)
 

@@ -254,7 +254,7 @@ def test_the_command_lines_say_the_same(tmp_path: Path) -> None:
     assert [one["tag"] for one in events_here] == [row["ref"] for row in events_there]
 
 
-def run(root: Path, tool: str, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+def run(root: Path, tool: str, *arguments: str) -> Any:
     command = [str(Path(sys.executable).with_name(tool)), *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, check=True)
     return json.loads(done.stdout)

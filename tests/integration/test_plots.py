@@ -24,7 +24,7 @@ Points = list[tuple[Any, ...]]
 Shown = dict[str, tuple[Any, ...]]
 
 
-def read(root: Path, base: str | None = "HEAD", head: str | None = None, **more: Any) -> Gallery:  # noqa: ANN401
+def read(root: Path, base: str | None = "HEAD", head: str | None = None, **more: Any) -> Gallery:
     repository = GitRepository(root)
 
     def tree(name: str | None) -> FileTree:
@@ -34,7 +34,7 @@ def read(root: Path, base: str | None = "HEAD", head: str | None = None, **more:
     return reader.read(tree(base) if base else None, tree(head), **more)
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
+def plain(value: Any) -> Any:
     """Return a CSV's text as the number that it is."""
     with contextlib.suppress(TypeError, ValueError):
         return float(value)
@@ -72,7 +72,7 @@ def theirs(root: Path, revisions: tuple[str, str]) -> Shown:
 
 
 def _dvc_shown(
-    renderer: Any,  # noqa: ANN401 - DVC's
+    renderer: Any,
     revisions: tuple[str, str],
 ) -> tuple[Any, ...]:
     properties = renderer.properties

@@ -22,6 +22,7 @@ from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
 from modelci.domain.promotion import PlannedTag, Rules
 from modelci.errors import ForgeError, PromotionError
+from modelci.ports import NO_BLOBS, Blobs
 
 N = Artifact(name="n", path=ARTIFACT.path, type="model")
 WIDE = PromoteConfig(assign=("dev", "prod"))
@@ -63,11 +64,11 @@ class Mortal(GitRepository):
         if self.calls == self._dies_at and self._after:
             raise Crash
 
-    def tags(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+    def tags(self, *given: Any, **named: Any) -> Any:
         with self._step():
             return super().tags(*given, **named)
 
-    def push(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+    def push(self, *given: Any, **named: Any) -> None:
         with self._step():
             super().push(*given, **named)
 
@@ -173,8 +174,9 @@ class Unheard(GitRepository):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
         if self.deaf:
             self.deaf = False
             raise ForgeError("The connection was lost.")

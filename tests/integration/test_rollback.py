@@ -51,13 +51,13 @@ class Project:
         assert done.exit_code == code, f"{done.stdout}\n{done.stderr}\n{done.exception!r}"
         return done.stdout if code == 0 else done.stderr
 
-    def document(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON as it comes
+    def document(self, *arguments: str) -> Any:
         return json.loads(self.modelci(*arguments, "--json"))
 
     def remote_tags(self) -> list[str]:
         return self.git("for-each-ref", "--format=%(refname:short)", where="origin.git").split()
 
-    def gto(self) -> Any:  # noqa: ANN401 - GTO's own answer
+    def gto(self) -> Any:
         """Return what GTO makes of the remote's tags, in a clone of its own."""
         fresh = self.folder / f"gto{len(list(self.folder.iterdir()))}"
         self.git("clone", "--quiet", str(self.folder / "origin.git"), str(fresh), where=".")

@@ -71,6 +71,7 @@ def carry_out(
     """Make the change and print it."""
     from time import time
 
+    from modelci.cli.deploy import deploying
     from modelci.cli.output import print_document, publish_change
     from modelci.domain.rollback import Wish
     from modelci.workflows.rollback import change_registry
@@ -104,5 +105,6 @@ def carry_out(
     if change.done and change.tags:
         publish_change(change)
     print_document(change, as_json=as_json)
-    if change.done:
-        app.dispatch(change)
+    with deploying(app, as_json=as_json):
+        if change.done:
+            app.follow_change(change)

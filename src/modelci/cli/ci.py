@@ -26,23 +26,32 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     """Do what the CI event calls for.
 
     On a pull request: run, report, comment, check, job summary, outputs and annotations. On a push
-    to the default branch: run, gate and promote. Else: run, report and gate. The exit code is the
-    verdict's. Documents are left in .modelci/: run.json, report.json, report.html,
-    report.junit.xml, promotion.json and, where a run wrote into Git's files, results.bundle.
+    to the default branch: run, gate and promote. On a tag that moves a stage which one of
+    deploy.targets takes: deploy. Else: run, report and gate. The exit code is the verdict's, or 7
+    where a deployment was refused or failed. Documents are left in .modelci/: run.json,
+    report.json, report.html, report.junit.xml, promotion.json, deployment.json and, where a run
+    wrote into Git's files, results.bundle.
 
     \b
     Examples:
       modelci ci
       modelci ci --no-write     # then, in a workflow with the write token: modelci comment
     """  # noqa: D301
+    from modelci.cli.deploy import deploy_event, present_more
     from modelci.cli.output import print_document, publish_promotion
+    from modelci.domain.events import Job
     from modelci.workflows.ci import run_ci
 
     app: App = ctx.obj
+    if app.job() is Job.DEPLOY:
+        deploy_event(app, write=write, as_json=as_json)
+        return
     with app.executor() as executor:
         done = run_ci(
             git=app.git,
             pipeline=app.pipeline,
+            stored=lambda: app.stored_bytes,
+            remotes=app.data_remotes,
             reader=app.snapshots,
             config=app.configuration.config,
             context=app.context,
@@ -60,8 +69,10 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             executor=executor,
             tables=lambda: app.tables,
             plots=lambda: app.plots,
+            scanner=lambda: app.model_scanner,
             rescorer=lambda: app.rescorer,
             labels=app.labels_of,
+            sign=app.sign_planned,
             release=app.follow_up,
         )
     _publish(app, done)
@@ -71,6 +82,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
         if not as_json:
             click.echo()
             print_document(done.promotion, as_json=False)
+    present_more(app, as_json=as_json)
     if done.refused is not None:
         raise done.refused
     if not done.run.is_ok:

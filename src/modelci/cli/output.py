@@ -8,7 +8,10 @@ import click
 from modelci.cli.options import terminal_size
 from modelci.documents import codec
 from modelci.domain.checks import Examination
+from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
+from modelci.domain.modelfiles import Scan
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -55,6 +58,22 @@ def publish_change(change: RegistryChange) -> None:
     write_outputs({"tags": "\n".join(tag.name for tag in change.tags)})
 
 
+def publish_deployment(deployment: Deployment, *, document: Path) -> None:
+    """Tell the runner what a deployment came to: a page of the job's summary, and outputs."""
+    from modelci.adapters.ci import write_outputs, write_summary
+    from modelci.render.deployments import render_summary
+
+    write_summary(render_summary(deployment))
+    write_outputs(
+        {
+            "outcome": str(deployment.outcome),
+            "target": deployment.target,
+            "deployed": deployment.after.label if deployment.after else "",
+            "deployment": str(document),
+        }
+    )
+
+
 def write_file(path: Path, content: str | bytes, *, option: str) -> None:
     """Write a file that the user named by ``option``, and make its folder."""
     data = content.encode() if isinstance(content, str) else content
@@ -70,7 +89,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, provenance, signatures, terminal
+    from modelci.render import changes, deployments, provenance, scans, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -79,8 +98,11 @@ def to_text(document: codec.Document) -> str:
         Promotion: terminal.render_promotion,
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
+        ModelSigning: signatures.render_model_signing,
         VersionCheck: provenance.render_version_check,
+        Scan: scans.render_scan,
         Examination: terminal.render_examination,
         History: terminal.render_history,
+        Deployment: deployments.render_deployment,
     }
     return renderers[type(document)](document, **terminal_size())

@@ -92,6 +92,7 @@ def command(
       modelci promote credit@v1.2.0 --assign prod
       modelci promote credit#staging --assign prod --allow "Hotfix, see #123"
     """  # noqa: D301
+    from modelci.cli.deploy import deploying
     from modelci.cli.output import print_document, publish_promotion
     from modelci.documents import codec
     from modelci.domain.promotion import Rules
@@ -126,10 +127,11 @@ def command(
         codec.write(promotion, app.folder / "promotion.json")
         publish_promotion(promotion)
     print_document(promotion, as_json=as_json)
-    if promotion.done and versions:
-        app.dispatch(promotion)
-    elif promotion.done:
-        app.follow_up(promotion, read_report(app, report_file))
+    with deploying(app, as_json=as_json):
+        if promotion.done and versions:
+            app.follow_change(promotion)
+        elif promotion.done:
+            app.follow_up(promotion, read_report(app, report_file))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,7 @@ def _promote(
         report=report,
         progress=app.progress,
         pipeline=lambda: app.pipeline,
+        stored=lambda: app.stored_bytes,
         only=only,
         rules=rules,
         allowed_by=app.context.actor,
@@ -168,6 +171,7 @@ def _promote(
         branch=source.branch or app.context.branch or app.git.branch(),
         forge=None if dry_run else app.records(),
         labels=app.labels_of,
+        sign=app.sign_planned,
         default_branch=app.configuration.config.default_branch or app.context.default_branch,
         any_branch=any_branch,
         on_github=app.context.provider == "github",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from modelci.domain.deploying import Limits, Manner
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, FairnessMetric, Mode, SliceBy
 from modelci.domain.events import CIContext
@@ -224,6 +225,15 @@ def parse_bytes(size: float | str) -> float:
     return float(found["number"]) * (1024.0 if found["binary"] else 1000.0) ** power
 
 
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of ``127.0.0.1:8080`` or ``[::1]:8080``; ValueError for others."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError(f"{listen!r} is no address such as 127.0.0.1:8080")
+    return host, int(port)
+
+
 _SIZE = re.compile(
     r"(?P<number>\d+(?:\.\d+)?) *(?:(?P<unit>[kmgt])(?P<binary>i)?)?(?:b|bytes)?", re.IGNORECASE
 )
@@ -404,6 +414,8 @@ class PromoteConfig:
     refuses versions whose bytes cannot be looked for in a DVC remote. ``starts_workflows`` says
     that the token which pushes is an app's or a person's: GitHub starts nothing for a job's own.
     ``dispatch`` is the workflow's file, such as deploy.yml, that is started for each assignment.
+    ``deploy`` deploys each assignment in the same run: to the target that takes its stage (true),
+    or to the one named. ``sign_models`` signs the bytes of each new version (see ``signing``).
     """
 
     artifacts: tuple[str, ...] | None = None
@@ -415,6 +427,22 @@ class PromoteConfig:
     require_remote: bool = False
     starts_workflows: bool = False
     dispatch: str | None = None
+    deploy: bool | str = False
+    sign_models: bool = False
+
+    @property
+    def deploys(self) -> bool:
+        """Whether what is assigned is deployed in the same run."""
+        return self.deploy not in _NO
+
+    @property
+    def deploy_target(self) -> str | None:
+        """The target to deploy to; None: the one that takes the stage."""
+        is_name = isinstance(self.deploy, str) and self.deploy not in {*_NO, "true"}
+        return str(self.deploy) if is_name else None
+
+
+_NO = (False, "", "false")  # a variable of the environment holds a text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,6 +461,52 @@ class RegistryConfig:
     sign: bool | None = None
     require_signed: bool = False
     allowed_signers: str | None = None
+    signers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class SigningMethod(StrEnum):
+    """What a version's bytes are signed by."""
+
+    KEY = "key"
+    CERTIFICATE = "certificate"
+    SIGSTORE = "sigstore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedSignerConfig:
+    """Somebody whose signatures count: by a key, by a certificate, or by an identity.
+
+    ``public_key`` is the path of a key (PEM), ``certificates`` those of an authority, of which the
+    signing certificate bears the name ``subject`` (default: any). ``identity`` is what ``issuer``
+    vouches for to Sigstore; ``trust_config`` describes a private instance of it. The files are
+    read, as this section is, on the default branch.
+    """
+
+    public_key: str | None = None
+    certificates: tuple[str, ...] = ()
+    subject: str | None = None
+    identity: str | None = None
+    issuer: str | None = None
+    trust_config: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningConfig:
+    """How a version's bytes are signed, and whose signatures count.
+
+    By a ``private_key`` (a path, or MODELCI_SIGNING_KEY_PEM; MODELCI_SIGNING_PASSWORD opens it), by
+    it and its ``certificate`` with the ``certificate_chain`` above that, or by the identity that
+    the job has for Sigstore (``trust_config``: a private instance). ``trusted`` are those whose
+    signatures count, by a name of your choice; ``signers`` says which of them may sign which
+    artifact (or glob of artifacts).
+    """
+
+    method: SigningMethod = SigningMethod.KEY
+    private_key: str | None = None
+    certificate: str | None = None
+    certificate_chain: tuple[str, ...] = ()
+    trust_config: str | None = None
+    trusted: Mapping[str, TrustedSignerConfig] = field(default_factory=dict)
     signers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -473,6 +547,13 @@ class SafetyConfig:
     scan: bool = True
 
 
+class LogFormat(StrEnum):
+    """What a closed file of the request log is."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLogConfig:
     """Where ``modelci serve`` writes what it was asked and answered; ``path`` is a folder.
@@ -483,14 +564,19 @@ class RequestLogConfig:
 
     path: str | None = None
     sample: float = 1.0
-    format: str = "jsonl"
+    format: LogFormat = LogFormat.JSONL
     max_bytes: int | str = "64 MB"
     keep: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeConfig:
-    """How ``modelci serve`` listens, and what a request may cost."""
+    """How ``modelci serve`` listens, and what a request may cost.
+
+    ``threads`` is what numerical libraries may use in each worker. ``drain_seconds`` is how long a
+    server that is told to end still takes requests. ``onnx`` lets ONNX Runtime answer where it has
+    been shown to answer the same. ``token_file`` holds bearer tokens, one a line.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -498,6 +584,10 @@ class ServeConfig:
     max_body: int | str = "10 MB"
     max_rows: int = 10_000
     timeout_seconds: float = 30.0
+    drain_seconds: float = 0.5
+    threads: int = 1
+    onnx: bool = False
+    token_file: str | None = None
     log: RequestLogConfig = field(default_factory=RequestLogConfig)
 
 
@@ -509,6 +599,11 @@ class TargetKind(StrEnum):
     IMAGE = "image"
     KSERVE = "kserve"
     COMMAND = "command"
+
+    @property
+    def divides_traffic(self) -> bool:
+        """Whether a release can be given a share of the requests, or copies of them."""
+        return self not in {TargetKind.DIRECTORY, TargetKind.IMAGE}
 
 
 class EnvironmentMode(StrEnum):
@@ -523,49 +618,114 @@ class StrategyConfig:
     """How a release takes over, and what makes it go back.
 
     ``all`` switches at once; ``canary`` gives it growing ``shares`` of the traffic first, and
-    ``shadow`` copies of requests. Each step is watched for ``watch_seconds`` or until
-    ``min_requests`` came, and so is the switch. More errors than ``max_error_rate``, a 99th
-    percentile above ``max_latency_ms``, or numbers that differ by more than ``max_divergence`` on
-    average from the running release's abort it.
+    ``shadow`` copies of requests. Each step is watched for ``watch_seconds``, a trial also until
+    ``min_requests`` came (at most ``patience_seconds``), and so is the switch. More errors than
+    ``max_error_rate``, a 99th percentile above ``max_latency_ms``, or numbers that differ by more
+    than ``max_divergence`` on average from the running release's abort it.
     """
 
     kind: Strategy = Strategy.ALL
     shares: tuple[str, ...] = ("5%", "25%")
     watch_seconds: float = 10.0
     min_requests: int = 0
+    patience_seconds: float = 600.0
     max_error_rate: float = 0.01
     max_latency_ms: float | None = None
     max_divergence: float | None = None
 
+    def manner(self, kind: Strategy | None = None) -> Manner:
+        """Return how a release takes over; ValueError where a share or a limit is none."""
+        numbers = (self.watch_seconds, self.patience_seconds)
+        if not all(0 <= one < math.inf for one in numbers):
+            raise ValueError("watch_seconds and patience_seconds must be 0 or more")
+        if self.min_requests < 0:
+            raise ValueError("min_requests must be 0 or more")
+        if not 0 <= self.max_error_rate <= 1:
+            raise ValueError("max_error_rate is a share of requests, 0 to 1")
+        for name in ("max_latency_ms", "max_divergence"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 <= limit < math.inf:
+                raise ValueError(f"{name} must be 0 or more")
+        return Manner(
+            strategy=kind or self.kind,
+            shares=tuple(map(_share, self.shares)),
+            limits=Limits(
+                watch_seconds=self.watch_seconds,
+                min_requests=self.min_requests,
+                patience_seconds=self.patience_seconds,
+                max_error_rate=self.max_error_rate,
+                max_latency_ms=self.max_latency_ms,
+                max_divergence=self.max_divergence,
+            ),
+        )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError(f"shares has {text!r}, which is no share of the traffic such as 5%")
+    return share
+
+
+class SwitchKind(StrEnum):
+    """What stands in front of releases' servers; auto: HAProxy where it is installed."""
+
+    AUTO = "auto"
+    BUILTIN = "builtin"
+    HAPROXY = "haproxy"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTargetConfig:
-    """``switch`` is haproxy, builtin, or auto: HAProxy where it is installed."""
+    """Where a target's ``switch`` listens, and how many ``workers`` each release's server has.
+
+    HAProxy makes no copies of requests: where releases are tried as shadows, auto is builtin.
+    """
 
     listen: str = "127.0.0.1:8080"
-    switch: str = "auto"
+    switch: SwitchKind = SwitchKind.AUTO
     workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTargetConfig:
-    """``repository`` is where the OCI image goes, ``base`` the image that it stands on."""
+    """``repository`` is where images go, ``base`` the pinned image with Python that they stand on.
+
+    With ``{artifact}`` in it each artifact has a repository of its own. ``tag`` is what leads to
+    the image that is to run (default: the target's one stage, or its name). ``insecure`` speaks to
+    the registry without TLS, and ``prune`` lets it delete old releases.
+    """
 
     repository: str | None = None
     base: str | None = None
+    tag: str | None = None
     insecure: bool = False
+    prune: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KServeTargetConfig:
-    """The InferenceService of the image: ``apply`` it, or commit it to a GitOps ``branch``."""
+    """The InferenceService of an image: ``apply`` it, or commit it to a GitOps ``branch``.
+
+    ``service`` is its name, with ``{artifact}`` for the artifact's; ``context`` is kubectl's, and
+    ``path`` a folder of the branch. ``cpu`` and ``memory`` are what each of ``min_replicas`` gets.
+    ``annotations`` are put on the InferenceService as they are.
+    """
 
     namespace: str = "default"
-    service: str | None = None
-    image_target: str | None = None
+    service: str = "{artifact}"
     apply: bool = False
+    context: str | None = None
     branch: str | None = None
     path: str = "kserve"
+    cpu: str = "1"
+    memory: str = "2Gi"
+    min_replicas: int = 1
+    service_account: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -573,7 +733,9 @@ class TargetConfig:
     """One place where releases run; ``path`` is its folder on this machine.
 
     ``stages`` are those whose tags come here when no target is named. ``keep`` is how many
-    releases stay to go back to. ``cmd`` is the command of ``kind: command``.
+    releases stay to go back to. ``python`` is the interpreter of releases that run as is (default:
+    ours). ``cmd`` is the command of ``kind: command``, and ``timeout_seconds`` what each of its
+    steps, or a check, may take.
     """
 
     kind: TargetKind = TargetKind.DIRECTORY
@@ -581,11 +743,19 @@ class TargetConfig:
     stages: tuple[str, ...] = ()
     keep: int = 3
     environment: EnvironmentMode = EnvironmentMode.CURRENT
+    python: str | None = None
+    timeout_seconds: float = 600.0
     strategy: StrategyConfig | None = None
     server: ServerTargetConfig = field(default_factory=ServerTargetConfig)
     image: ImageTargetConfig = field(default_factory=ImageTargetConfig)
     kserve: KServeTargetConfig = field(default_factory=KServeTargetConfig)
     cmd: str | None = None
+
+    @property
+    def surroundings(self) -> str:
+        """What a release is put into, which makes it another one: an image's base, too."""
+        of_images = self.kind in {TargetKind.IMAGE, TargetKind.KSERVE}
+        return f"{self.environment} on {self.image.base}" if of_images else str(self.environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -594,6 +764,7 @@ class DeployConfig:
 
     ``require_golden`` refuses a model without golden requests, ``require_provenance`` one whose
     release has no provenance, ``require_signature`` one whose bytes nobody signed who may.
+    ``wait_seconds`` is how long a deployment waits for another one on the same target.
     """
 
     targets: Mapping[str, TargetConfig] = field(default_factory=dict)
@@ -601,6 +772,21 @@ class DeployConfig:
     require_golden: bool = False
     require_provenance: bool = False
     require_signature: bool = False
+    wait_seconds: float = 600.0
+
+    def manner(self, target: TargetConfig, kind: Strategy | None = None) -> Manner:
+        """Return how a release takes over on a target, by its own strategy or the common one.
+
+        Where traffic cannot be divided the common one means ``all``; ValueError where ``kind`` asks
+        for what the target cannot do.
+        """
+        if kind not in {None, Strategy.ALL} and not target.kind.divides_traffic:
+            raise ValueError(
+                f"a {target.kind} divides no traffic, so it takes --strategy all alone"
+            )
+        settings = target.strategy or self.strategy
+        usual = settings.kind if target.kind.divides_traffic else Strategy.ALL
+        return settings.manner(kind or usual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -623,6 +809,7 @@ class Config:
     comment: CommentConfig = field(default_factory=CommentConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    signing: SigningConfig = field(default_factory=SigningConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     model_card: ModelCard = field(default_factory=ModelCard)
     models: Mapping[str, ModelConfig] = field(default_factory=dict)

@@ -43,8 +43,10 @@ class Release:
 class Running:
     """What a target runs, or ran: a release, and the tag that asked for it.
 
-    ``assigned_seconds`` is the tag's instant (Unix time): an older tag never replaces a newer.
-    ``since`` is UTC in ISO 8601. ``reason`` says why it was switched to, where it is no promotion.
+    ``assigned_seconds`` is when the registry came to say so (Unix time): what is older never
+    replaces what is newer. ``since`` is UTC in ISO 8601. ``reason`` says why it was switched to,
+    where it is no promotion. ``settled``: it was watched to the end, and stays. ``image`` is the
+    image that it runs as, by digest, where it runs as one.
     """
 
     release: str
@@ -57,6 +59,8 @@ class Running:
     by: str = ""
     run_url: str | None = None
     reason: str | None = None
+    settled: bool = False
+    image: str | None = None
 
     @property
     def label(self) -> str:
@@ -126,7 +130,10 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployStep:
-    """A planned step; ``share`` and ``seconds`` are a trial's, ``seconds`` also a watch's."""
+    """A planned step; ``share`` and ``seconds`` are a trial's, ``seconds`` also a watch's.
+
+    A trial without a ``share`` gets copies of requests; one of 0 ends what an earlier run left.
+    """
 
     kind: StepKind
     share: float | None = None
@@ -165,7 +172,8 @@ class DeployOutcome(StrEnum):
 class Deployment:
     """The document ``modelci.deployment/1``: what was to run where, and what came of it.
 
-    ``before`` ran when it began, ``after`` when it ended. ``allowed`` is why a rule was lifted.
+    ``before`` ran when it began, ``after`` when it ended. ``allowed`` is why a rule was lifted;
+    ``reason`` is why it failed, and ``hint`` what to do next.
     """
 
     target: str
@@ -186,6 +194,7 @@ class Deployment:
     before: Running | None = None
     after: Running | None = None
     reason: str | None = None
+    hint: str | None = None
     notes: tuple[str, ...] = ()
     allowed: str | None = None
     by: str = ""
@@ -196,13 +205,17 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployed:
-    """One artifact on one target, as ``modelci deployments`` lists it."""
+    """One artifact on one target, as ``modelci deployments`` lists it.
+
+    ``differs`` are sentences on where the registry says otherwise: what its stages hold now.
+    """
 
     target: str
     kind: str
     artifact: str
     state: TargetState
     healthy: bool | None = None
+    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

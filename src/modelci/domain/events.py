@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from modelci.domain.tags import TagName
+
 
 class EventKind(StrEnum):
     """What started this job."""
@@ -42,7 +44,8 @@ class CIContext:
     ``head_sha`` the pull request's own last commit, ``before`` what a push replaced.
     ``labels`` are the pull request's, as they were when the event happened.
     ``run_id`` and ``attempt`` are this job's. A job that another workflow's end (or start) caused
-    knows that one as ``cause``. ``actor`` is who started the job.
+    knows that one as ``cause``. ``actor`` is who started the job. ``tag`` is the tag that was
+    pushed, or that a dispatch names in its input ``tag``.
     """
 
     provider: str | None = None
@@ -53,6 +56,7 @@ class CIContext:
     head_sha: str | None = None
     base_ref: str | None = None
     branch: str | None = None
+    tag: str | None = None
     before: str | None = None
     pull_request: int | None = None
     labels: tuple[str, ...] = ()
@@ -74,13 +78,20 @@ class Job(StrEnum):
 
     PULL_REQUEST = "pull_request"
     MERGE = "merge"
+    DEPLOY = "deploy"
     CHECK = "check"
 
 
-def choose_job(context: CIContext, default_branch: str | None) -> Job:
-    """Pull requests are reported on, the default branch is promoted, the rest only checked."""
+def choose_job(context: CIContext, default_branch: str | None, *, has_targets: bool = False) -> Job:
+    """Say what the event calls for.
+
+    Pull requests are reported on, the default branch is promoted, a tag of the registry is deployed
+    where there are targets, and the rest is only checked.
+    """
     if context.event is EventKind.PULL_REQUEST:
         return Job.PULL_REQUEST
+    if has_targets and context.tag and TagName.parse(context.tag):
+        return Job.DEPLOY
     if context.event is EventKind.PUSH and context.branch and context.branch == default_branch:
         return Job.MERGE
     return Job.CHECK

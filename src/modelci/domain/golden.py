@@ -28,10 +28,15 @@ class ValueType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputColumn:
-    """A column of requests; ``values``, ``min`` and ``max`` are what the training data had."""
+    """A column of requests; ``values``, ``min`` and ``max`` are what the data had.
+
+    ``dtype`` is how pandas held it there: ``float32``, ``category``, … It is ``nullable`` where the
+    data had gaps, or the model answers to one.
+    """
 
     name: str
     type: ValueType
+    dtype: str | None = None
     nullable: bool = True
     values: tuple[str, ...] | None = None
     min: float | None = None

@@ -1,7 +1,7 @@
 """What a model's file may hold, and whether loading it could run code that came with it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -23,6 +23,7 @@ class Danger(StrEnum):
     UNTRUSTED_TYPE = "untrusted-type"
     FORBIDDEN_GLOBAL = "forbidden-global"
     PICKLE_NOT_ALLOWED = "pickle-not-allowed"
+    EXTERNAL_DATA = "external-data"
     UNKNOWN_FORMAT = "unknown-format"
     MALFORMED = "malformed"
     TOO_LARGE = "too-large"
@@ -39,7 +40,10 @@ class ScanFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileScan:
-    """One file: its format, all types that it names, and what of that is refused."""
+    """One file: its format, all types that it names, and what of that is refused.
+
+    ``made_with`` are the versions of packages that the file itself records.
+    """
 
     path: str
     format: FileFormat
@@ -47,6 +51,7 @@ class FileScan:
     bytes: int
     types: tuple[str, ...] = ()
     findings: tuple[ScanFinding, ...] = ()
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_safe(self) -> bool:
@@ -72,3 +77,27 @@ class Trust:
 
     types: Sequence[str] = ()
     pickle: bool = False
+
+
+def advice(findings: Sequence[ScanFinding]) -> str:
+    """Return what to do about the gravest of the findings."""
+    dangers = {one.danger for one in findings}
+    return next(text for danger, text in _ADVICE.items() if danger in dangers)
+
+
+_VOUCH = (
+    "If you made this file and know what the names do, vouch for them: safety.trusted_types in "
+    "modelci.yaml, or --trust NAME. Else do not load it."
+)
+_ADVICE = {
+    Danger.MALFORMED: "It is broken or crafted: make it again from your own code.",
+    Danger.TOO_LARGE: "It is broken or crafted: make it again from your own code.",
+    Danger.FORBIDDEN_GLOBAL: _VOUCH,
+    Danger.UNTRUSTED_TYPE: _VOUCH,
+    Danger.EXTERNAL_DATA: "Save the model with its numbers in the same file.",
+    Danger.UNKNOWN_FORMAT: "Save it with skops or as ONNX, or install the flavour that reads it.",
+    Danger.PICKLE_NOT_ALLOWED: (
+        "Save it with skops. Or name the artifact in safety.allow_pickle (--allow-pickle): its "
+        "pickle is then read through an allow-list."
+    ),
+}

@@ -7,11 +7,13 @@ import pytest
 from tests.fakes.github_events import published, workflow_run
 
 from modelci.adapters.ci import (
+    bare_environment,
     detect,
     forge_token,
     overrides,
     stage_environment,
     wants_no_colour,
+    webhook_secret,
     write_outputs,
     write_summary,
 )
@@ -73,6 +75,58 @@ PUSH = {
     "GITHUB_BASE_REF": "",
     "GITHUB_SHA": HEAD,
 }
+
+
+TAG = {"GITHUB_REF": "refs/tags/m#prod#1", "GITHUB_REF_NAME": "m#prod#1", "GITHUB_REF_TYPE": "tag"}
+ON_BRANCH = {
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_REF_TYPE": "branch",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "variables", "tag"),
+    [
+        ("push", {}, TAG, "m#prod#1"),
+        ("push", {}, {"GITHUB_REF": "refs/tags/m#prod#1"}, "m#prod#1"),
+        ("push", {}, ON_BRANCH, None),
+        ("push", {"inputs": {"tag": "n#prod#2"}}, ON_BRANCH, None),
+        ("workflow_dispatch", {"inputs": {"tag": "n#prod#2"}}, ON_BRANCH, "n#prod#2"),
+        ("workflow_dispatch", {"inputs": {"tag": "refs/tags/n#prod#2"}}, TAG, "n#prod#2"),
+        ("workflow_dispatch", {"inputs": None}, TAG, "m#prod#1"),
+        ("workflow_dispatch", {"inputs": {"tag": ""}}, ON_BRANCH, None),
+        ("workflow_dispatch", {"inputs": {"tag": 7}}, ON_BRANCH, None),
+        ("repository_dispatch", {"client_payload": {"tag": "n#prod#2"}}, ON_BRANCH, "n#prod#2"),
+        ("repository_dispatch", {"client_payload": []}, ON_BRANCH, None),
+        ("pull_request", {}, PULL, None),
+    ],
+)
+def test_the_tag_is_the_one_that_was_pushed_or_that_a_dispatch_names(
+    tmp_path: Path,
+    name: str,
+    event: Mapping[str, object],
+    variables: Mapping[str, str],
+    tag: str | None,
+) -> None:
+    assert found(tmp_path, event, **{"GITHUB_EVENT_NAME": name, **variables}).tag == tag
+
+
+def test_a_process_that_loads_a_model_sees_no_credentials() -> None:
+    environment = {
+        "PATH": "/bin",
+        "HOME": "/home/x",
+        "LD_LIBRARY_PATH": "/opt/lib",
+        "AWS_SECRET_ACCESS_KEY": "for the data",
+        "GITHUB_TOKEN": "t",
+        "SSH_AUTH_SOCK": "/run/agent",
+        "PYTHONPATH": "/evil",
+        "MODELCI_WEBHOOK_SECRET": "s",
+    }
+    assert set(bare_environment(environment)) == {"PATH", "HOME", "LD_LIBRARY_PATH"}
+    assert "MODELCI_WEBHOOK_SECRET" not in stage_environment(environment)
+    assert webhook_secret(environment) == "s"
+    assert webhook_secret({"MODELCI_WEBHOOK_SECRET": ""}) is None
 
 
 def test_a_pull_request_knows_its_test_merge_its_head_and_its_base(tmp_path: Path) -> None:

@@ -144,3 +144,8 @@ def test_no_stage_sees_a_token() -> None:
 def test_who_started_a_job() -> None:
     assert detect({**BASE, **PUSH}).actor is None
     assert detect({**BASE, **PUSH, "GITLAB_USER_LOGIN": "anna"}).actor == "anna"
+
+
+def test_a_pipeline_of_a_tag_knows_the_tag() -> None:
+    assert found({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "m#prod#1"}).tag == "m#prod#1"
+    assert found(PUSH).tag is None

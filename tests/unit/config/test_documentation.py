@@ -27,13 +27,13 @@ def keys(section: type, prefix: str = "") -> Iterator[str]:
             yield from keys(held, f"{key}.[].")
 
 
-def _held(kind: Any) -> type | None:  # noqa: ANN401 - any type there is
+def _held(kind: Any) -> type | None:
     """Return the dataclass that a tuple or a mapping holds."""
     found = [one for one in _flat(kind) if is_dataclass(one) and isinstance(one, type)]
     return found[0] if found else None
 
 
-def _flat(kind: Any) -> Iterator[Any]:  # noqa: ANN401
+def _flat(kind: Any) -> Iterator[Any]:
     yield kind
     for one in get_args(kind):
         yield from _flat(one)

@@ -29,7 +29,7 @@ def rows(*sides: str, series: tuple[str | None, ...] = (None,)) -> tuple[Row, ..
     )
 
 
-def plot(template: str = "linear", **changes: Any) -> Plot:  # noqa: ANN401
+def plot(template: str = "linear", **changes: Any) -> Plot:
     values: dict[str, Any] = {
         "id": "p",
         "title": "Loss",
@@ -242,7 +242,7 @@ def test_labels_and_values_are_data(title: str, label: str, value: str) -> None:
     assert isinstance(spec["encoding"]["x"].get("title", ""), str)
 
 
-def make_report(**values: Any) -> Report:  # noqa: ANN401
+def make_report(**values: Any) -> Report:
     return Report(
         base=None,
         head=Revision(sha=None, name="work tree", chosen="", dirty=True),

@@ -467,7 +467,7 @@ def test_a_report_altered_anywhere_is_refused_or_rendered_inert(
     assert_inert(world.bodies[0])
 
 
-def alter(content: Any, data: st.DataObject) -> None:  # noqa: ANN401 - JSON
+def alter(content: Any, data: st.DataObject) -> None:
     """Replace one value somewhere in a document, mostly by one of its own kind."""
     here = content
     while True:

@@ -18,7 +18,9 @@ _SECRETS = frozenset(
     ACTIONS_RESULTS_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL CI_BUILD_TOKEN
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
     CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
-    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_TOKEN""".split()
+    GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_SERVE_TOKEN
+    MODELCI_SIGNING_KEY_PEM MODELCI_SIGNING_PASSWORD MODELCI_TOKEN
+    MODELCI_WEBHOOK_SECRET""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -29,6 +31,44 @@ def stage_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     """Return the environment for user code: no forge token, no file that steers the runner."""
     hidden = _SECRETS | _RUNNER_FILES
     return {name: value for name, value in environ.items() if name not in hidden}
+
+
+_BARE = frozenset(
+    """HOME LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH OMP_NUM_THREADS OPENBLAS_NUM_THREADS PATH
+    SYSTEMROOT TEMP TMP TMPDIR TZ USER""".split()
+)
+
+
+def bare_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for a process that loads a model: no credentials of any kind."""
+    return {name: value for name, value in environ.items() if name in _BARE}
+
+
+_INSTALLING = frozenset(
+    """ALL_PROXY CC CFLAGS CURL_CA_BUNDLE CXX HTTPS_PROXY HTTP_PROXY LDFLAGS NETRC NO_PROXY
+    PYENV_ROOT REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE SSL_CLIENT_CERT XDG_CACHE_HOME
+    XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME""".split()
+)
+
+
+def installing_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for pip and uv: how to get packages here, and no other credentials."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _BARE or name.upper() in _INSTALLING or name.startswith(("PIP_", "UV_"))
+    }
+
+
+def signing_secrets(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Return the private key that models are signed with (PEM), and the password of a key."""
+    pem, password = environ.get("MODELCI_SIGNING_KEY_PEM"), environ.get("MODELCI_SIGNING_PASSWORD")
+    return pem or None, password or None
+
+
+def webhook_secret(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the secret that webhooks are signed with, None where there is none."""
+    return environ.get("MODELCI_WEBHOOK_SECRET") or None
 
 
 def git_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -60,6 +100,11 @@ def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github"
 
         names += ("GITHUB_TOKEN",) if runs_us(environ) else ()
     return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def serve_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the bearer token that `modelci serve` asks of its clients, None where it asks none."""
+    return environ.get("MODELCI_SERVE_TOKEN") or None
 
 
 def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:

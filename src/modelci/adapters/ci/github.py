@@ -35,6 +35,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         head_sha=_text(_dict(pull.get("head")).get("sha")) or environ.get("GITHUB_SHA"),
         base_ref=environ.get("GITHUB_BASE_REF") or _text(_dict(pull.get("base")).get("ref")),
         branch=branch,
+        tag=_tag(name, event, environ),
         before=_commit(event.get("before")),
         pull_request=_number(pull.get("number")),
         labels=_names(pull.get("labels")),
@@ -86,6 +87,19 @@ def _branch(environ: Mapping[str, str]) -> str | None:
         return environ.get("GITHUB_REF_NAME") if environ["GITHUB_REF_TYPE"] == "branch" else None
     ref = environ.get("GITHUB_REF", "")
     return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+
+
+def _tag(name: str, event: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    """Return the tag that a dispatch names in its input or payload, else the one that was pushed.
+
+    A dispatch of one tag's workflow is usually made on a branch.
+    """
+    given = {"workflow_dispatch": "inputs", "repository_dispatch": "client_payload"}.get(name)
+    named = _text(_dict(event.get(given)).get("tag")) if given else None
+    ref = named or environ.get("GITHUB_REF", "")
+    if named is None and not ref.startswith("refs/tags/"):
+        return None
+    return ref.removeprefix("refs/tags/")
 
 
 def _kind(name: str, *, is_branch: bool) -> EventKind:

@@ -100,7 +100,7 @@ class Cache:
 
     def place(self, hash_: str, hash_name: str) -> Path | None:
         """Return where an object would lie, unchecked; None for what is no hash."""
-        if not _HASH.fullmatch(hash_):
+        if not is_hash(hash_):
             return None
         folder = self._settings.cache_folder
         if hash_name != LEGACY:
@@ -110,12 +110,20 @@ class Cache:
     def read_listing(self, hash_: str, hash_name: str) -> Mapping[str, str] | None:
         """Return the hashes of a folder's files by relative path, from its ``.dir`` object."""
         data = self.read(hash_, hash_name)
-        if data is None:
-            return None
-        try:
-            return {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
+        return None if data is None else parse_listing(data)
+
+
+def is_hash(text: str) -> bool:
+    """Whether this can be an object's name: nothing that leads elsewhere does."""
+    return _HASH.fullmatch(text) is not None
+
+
+def parse_listing(data: bytes) -> Mapping[str, str] | None:
+    """Return the hashes of a folder's files by relative path, from its list; None if it is none."""
+    try:
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _system_folders() -> tuple[Path, ...]:

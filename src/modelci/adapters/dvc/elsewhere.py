@@ -12,7 +12,7 @@ from typing import Any
 from dvc.exceptions import DvcException
 
 from modelci.adapters.clones import LocalSource
-from modelci.adapters.dvc import errors, records
+from modelci.adapters.dvc import errors, faults, records
 from modelci.adapters.dvc.commands import Halt, HaltedError, TimedOutError, Usage
 from modelci.adapters.dvc.executors import JobEnd
 from modelci.domain.elsewhere import Lacking, StageOutcome, StageTask
@@ -142,7 +142,7 @@ class Elsewhere:
         try:
             records.fetch_outputs(stage, entry)
         except Exception as error:  # every kind of remote has errors of its own
-            label = errors.remote_label(stage.repo) or "(none)"
+            label = errors.remote_label(stage.repo)
             raise errors.remote_failed("fetch outputs from", label, error) from error
         self._makers.update({out.fs_path: worker for out in stage.outs})
 
@@ -197,7 +197,7 @@ def _send(stage: Any, path: str) -> str:
     except DvcException as error:
         raise PipelineError(
             f"{path}, which {stage.addressing} reads, cannot be sent to the worker: "
-            f"{errors.describe(error)}."
+            f"{faults.describe(error)}."
         ) from error
 
 

@@ -1,22 +1,21 @@
 """Says in our words what DVC raises: what happened, what to do next, how to exit."""
 
-import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from dvc import config, exceptions, lock, scm
 from dvc.dependency.base import DependencyDoesNotExistError
 from dvc.dependency.param import MissingParamsError
-from dvc.fs import RemoteMissingDepsError
 from dvc.output import OutputAlreadyTrackedError, OutputDoesNotExistError
 from dvc.parsing import ResolveError
 from dvc.stage import exceptions as stage_exceptions
 from dvc.utils.serialize import ParseError
 from dvc.utils.strictyaml import YAMLValidationError
 
+from modelci.adapters.dvc import faults
+from modelci.adapters.dvc.faults import RemoteLabel
 from modelci.errors import ConfigError, ModelCIError, PipelineError, UsageError
 from modelci.formats import locate_yaml, parse
 
@@ -49,29 +48,17 @@ _STAGE_HINTS: dict[type[Exception], str] = {
 
 def translate(error: Exception, root: Path) -> ModelCIError:
     """Return the error of ours for one of DVC's; ``root`` is what its paths are counted from."""
-    for cause in _causes(error):
+    for cause in faults.causes(error):
         found = _translate_one(cause, root)
         if found is not None:
             return found
-    return PipelineError(f"DVC failed: {describe(error)}")
-
-
-def describe(error: BaseException) -> str:
-    """Return the messages of an error and its causes, each once, as one line."""
-    parts: list[str] = []
-    for cause in _causes(error):
-        text = " ".join(str(cause).split()).rstrip(".") or type(cause).__name__
-        if not isinstance(cause, exceptions.DvcException | OSError | ModelCIError):
-            text = f"{type(cause).__name__}: {text}"
-        if not any(text in part for part in parts):
-            parts.append(text)
-    return ": ".join(parts)
+    return PipelineError(f"DVC failed: {faults.describe(error)}")
 
 
 def is_fatal(error: Exception) -> bool:
     """Whether no further stage can run: the lock is lost, or the disk full."""
-    return any(
-        isinstance(cause, lock.LockError) or _is_disk_full(cause) for cause in _causes(error)
+    return faults.is_disk_full(error) or any(
+        isinstance(cause, lock.LockError) for cause in faults.causes(error)
     )
 
 
@@ -94,60 +81,18 @@ def is_no_target(error: Exception) -> bool:
     return isinstance(error, _NOT_FOUND)
 
 
-def no_remote() -> PipelineError:
-    """Return the error for a repository that has no default remote."""
-    return PipelineError(
-        "No default DVC remote is configured.",
-        hint="`dvc remote add --default NAME URL`, and commit .dvc/config.",
-    )
-
-
 def remote_failed(
-    doing: str, remote: str, error: Exception, heard: Sequence[str] = ()
+    doing: str, remote: RemoteLabel, error: Exception, heard: Sequence[str] = ()
 ) -> ModelCIError:
     """Return the error for a remote that does not do what we ask; ``heard`` is what DVC warned."""
-    for cause in _causes(error):
-        if isinstance(cause, RemoteMissingDepsError):
-            return PipelineError(
-                f"The DVC remote {remote} needs a plug-in: {describe(cause)}",
-                hint="Install it beside modelci, for example `pip install 'dvc[s3]'`.",
-            )
-        if isinstance(cause, lock.LockError) or _is_disk_full(cause):
-            return translate(error, Path())
-    reasons = "; ".join((*heard[-3:], describe(error)))
-    return PipelineError(
-        f"Could not {doing} the DVC remote {remote}: {reasons}.",
-        hint="Check its URL and this job's credentials (`dvc remote list`, `dvc status --cloud`).",
-    )
+    if any(isinstance(cause, lock.LockError) for cause in faults.causes(error)):
+        return translate(error, Path())
+    return faults.remote_failed(doing, remote, error, heard)
 
 
-def remote_label(repo: Any) -> str | None:
-    """Return name and URL of the default remote without credentials; None if there is none."""
-    name = repo.config["core"].get("remote")
-    if not name:
-        return None
-    url = str(repo.config["remote"].get(name, {}).get("url", ""))
-    return f"{name} ({without_credentials(url)})" if url else str(name)
-
-
-def without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+def remote_label(repo: Any) -> RemoteLabel:
+    """Return what to call the default remote."""
+    return RemoteLabel.of(repo.config, repo.config["core"].get("remote") or "(none)")
 
 
 def _translate_one(error: BaseException, root: Path) -> ModelCIError | None:
@@ -155,11 +100,8 @@ def _translate_one(error: BaseException, root: Path) -> ModelCIError | None:
         return error
     if isinstance(error, lock.LockError):
         return _locked(error, root)
-    if _is_disk_full(error):
-        return PipelineError(
-            f"The disk is full: {error}.",
-            hint="Free space, or move DVC's cache (`dvc cache dir PATH`); then run again.",
-        )
+    if faults.is_disk_full(error):
+        return faults.disk_full(error)
     if isinstance(error, YAMLValidationError):
         return _invalid_yaml(error, root)
     if isinstance(error, ParseError):
@@ -175,28 +117,28 @@ def _translate_state(error: BaseException) -> ModelCIError | None:
             hint="`dvc init` makes it one; else run from the folder that holds .dvc.",
         )
     if isinstance(error, config.NoRemoteError):
-        return no_remote()
+        return faults.no_remote()
     if isinstance(error, config.ConfigError):
         return ConfigError(f"DVC's configuration cannot be used: {error}.", hint="See .dvc/config.")
     if isinstance(error, scm.SCMError):
         return ConfigError(
-            f"DVC cannot use the Git repository: {describe(error)}.",
+            f"DVC cannot use the Git repository: {faults.describe(error)}.",
             hint="`git init`, or tell DVC to do without: `dvc config core.no_scm true`.",
         )
     if isinstance(error, ResolveError):
-        return ConfigError(f"The pipeline cannot be read: {describe(error)}.")
+        return ConfigError(f"The pipeline cannot be read: {faults.describe(error)}.")
     return _translate_graph(error)
 
 
 def _translate_graph(error: BaseException) -> ModelCIError | None:
     if isinstance(error, exceptions.CyclicGraphError):
         return ConfigError(
-            f"The pipeline runs in a circle: {describe(error)}.",
+            f"The pipeline runs in a circle: {faults.describe(error)}.",
             hint="Correct deps and outs in dvc.yaml.",
         )
     if isinstance(error, _CONTRADICTIONS):
         return ConfigError(
-            f"The pipeline contradicts itself: {describe(error)}.",
+            f"The pipeline contradicts itself: {faults.describe(error)}.",
             hint="An output belongs to one stage: correct deps and outs in dvc.yaml.",
         )
     return None
@@ -246,7 +188,7 @@ def _unreadable(error: ParseError, root: Path) -> ConfigError:
         return found
     except OSError:
         pass
-    return ConfigError(f"{_relative(path, root)} cannot be read: {describe(error)}.")
+    return ConfigError(f"{_relative(path, root)} cannot be read: {faults.describe(error)}.")
 
 
 def _invalid_yaml(error: YAMLValidationError, root: Path) -> ConfigError:

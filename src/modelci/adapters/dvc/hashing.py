@@ -1,16 +1,58 @@
-"""DVC's hashes of files and folders, from their bytes."""
+"""DVC's hashes of files and folders, from their bytes; sha256 beside them."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 MD5 = "md5"
 LEGACY = "md5-dos2unix"
 """DVC 2's md5: of text files, with Unix line ends."""
 
 _CHUNK = 1 << 20
+_SMALL = 4 << 20
 _PROBE = 512
 _TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """What a file's bytes give; ``found`` is by DVC's algorithm, None where we do not know that."""
+
+    found: str | None
+    sha256: str
+    size: int
+
+
+def hash_file(path: Path, name: str) -> Hashes:
+    """Hash a file by DVC's algorithm ``name``, and by sha256 at the same time."""
+    size = path.stat().st_size
+    if size < _SMALL:
+        data = path.read_bytes()
+        return Hashes(hash_bytes(data, name), hashlib.sha256(data).hexdigest(), len(data))
+    with ThreadPoolExecutor(1) as pool:  # hashlib lets go of Python's lock
+        sha256 = pool.submit(_digest, path, hashlib.sha256)
+        return Hashes(_hash_large(path, name), sha256.result(), size)
+
+
+def _hash_large(path: Path, name: str) -> str | None:
+    if name == MD5:
+        return _digest(path, lambda: hashlib.md5(usedforsecurity=False))
+    if name != LEGACY:
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(_unix_lines(chunk))
+    return digest.hexdigest()
+
+
+def _digest(path: Path, make: Callable[[], Any]) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, make).hexdigest()
 
 
 def hash_bytes(data: bytes, name: str) -> str | None:
@@ -18,7 +60,7 @@ def hash_bytes(data: bytes, name: str) -> str | None:
     if name == MD5:
         return hashlib.md5(data, usedforsecurity=False).hexdigest()
     if name == LEGACY:
-        return _legacy(data)
+        return hashlib.md5(_unix_lines(data), usedforsecurity=False).hexdigest()
     return None
 
 
@@ -29,13 +71,12 @@ def hash_listing(files: Mapping[str, str], name: str) -> str | None:
     return f"{digest}.dir" if digest else None
 
 
-def _legacy(data: bytes) -> str:
+def _unix_lines(data: bytes) -> bytes:
     # DVC decides chunk by chunk, by its first bytes, whether it is text.
-    digest = hashlib.md5(usedforsecurity=False)
-    for start in range(0, len(data), _CHUNK):
-        chunk = data[start : start + _CHUNK]
-        digest.update(chunk.replace(b"\r\n", b"\n") if _is_text(chunk[:_PROBE]) else chunk)
-    return digest.hexdigest()
+    chunks = (data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
+    return b"".join(
+        chunk.replace(b"\r\n", b"\n") if _is_text(chunk[:_PROBE]) else chunk for chunk in chunks
+    )
 
 
 def _is_text(probe: bytes) -> bool:

@@ -20,7 +20,7 @@ from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 
 from modelci.adapters.clones import LocalSource
-from modelci.adapters.dvc import errors, machine, records, seams
+from modelci.adapters.dvc import errors, faults, machine, records, seams
 from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
 from modelci.adapters.dvc.elsewhere import Elsewhere, OtherJobs
 from modelci.adapters.dvc.engine import Engine, SharedProgress
@@ -91,7 +91,7 @@ class DvcPipeline:
         claims = seams.paths_claimed_by(Claims().rwlock)
         with self._open(_LOGGER.debug) as (repo, _), seams.locked(repo), claims:
             if recorded and self._remote(repo) is None:
-                raise errors.no_remote()
+                raise faults.no_remote()
             stages, graph = self._collect(repo, targets, RunOptions())
             return plan_by_lock(stages, graph, find=records.find if recorded else None)
 
@@ -130,7 +130,7 @@ class DvcPipeline:
             yield OtherJobs(options.others, options.failures) if is_spread else None
             return
         if self._remote(repo) is None:
-            raise errors.no_remote()
+            raise faults.no_remote()
         with LocalSource(
             self._root, url=self._git_url, subdir=".", environment=self._environment
         ) as source:
@@ -182,7 +182,7 @@ class DvcPipeline:
         with self._open(progress.warn) as (repo, heard):
             remote = self._remote(repo)
             if remote is None:
-                raise errors.no_remote()
+                raise faults.no_remote()
             with _talking_to(remote, "push to", heard):
                 noted = _push_run_cache(repo) if record else 0
                 sent, self._sent = self._sent, 0
@@ -200,7 +200,7 @@ class DvcPipeline:
         with self._open(_LOGGER.debug) as (repo, heard):
             remote = self._remote(repo)
             if remote is None:
-                raise errors.no_remote()
+                raise faults.no_remote()
             with _talking_to(remote, "fetch from", heard):
                 repo.cloud.pull(wanted)
 
@@ -234,7 +234,7 @@ class DvcPipeline:
                 with _talking_to(remote, "reach", heard):
                     odb = repo.cloud.get_remote_odb()
                     odb.fs.exists(odb.path)
-            return remote
+            return str(remote) if remote else None
 
     # -- the repository --------------------------------------------------------------------------
 
@@ -275,8 +275,8 @@ class DvcPipeline:
             )
         return stages, graph
 
-    def _remote(self, repo: Any) -> str | None:
-        """Return the default remote's name and URL, None if there is none configured."""
+    def _remote(self, repo: Any) -> faults.RemoteLabel | None:
+        """Return what to call the default remote, None if there is none configured."""
         try:
             repo.cloud.get_remote()
         except NoRemoteError:
@@ -284,8 +284,7 @@ class DvcPipeline:
         except (DvcException, ImportError) as error:
             if isinstance(error, DvcConfigError):
                 raise
-            label = errors.remote_label(repo) or "?"
-            raise errors.remote_failed("use", label, error) from error
+            raise errors.remote_failed("use", errors.remote_label(repo), error) from error
         return errors.remote_label(repo)
 
     def _pull_run_cache(self, repo: Any, options: RunOptions, progress: Progress) -> bool:
@@ -300,7 +299,7 @@ class DvcPipeline:
             try:
                 repo.stage_cache.pull(None)
             except RunCacheNotSupported as error:
-                progress.warn(f"Past runs cannot be pulled: {errors.describe(error)}.")
+                progress.warn(f"Past runs cannot be pulled: {faults.describe(error)}.")
         return True
 
 
@@ -373,7 +372,7 @@ def _named(repo: Any, target: str) -> list[Any]:
 
 
 @contextmanager
-def _talking_to(remote: str, doing: str, heard: Sequence[str]) -> Iterator[None]:
+def _talking_to(remote: faults.RemoteLabel, doing: str, heard: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # every kind of remote has errors of its own

@@ -21,7 +21,7 @@ from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
 from dvc_data.hashfile.hash_info import HashInfo
 
-from modelci.adapters.dvc import errors
+from modelci.adapters.dvc import faults
 from modelci.adapters.dvc.reasons import path_of
 
 Entry = Mapping[str, Any]
@@ -56,7 +56,7 @@ def settings_for_workers(repo: Any, *, share_credentials: bool) -> dict[str, Any
 def _open_url(url: str) -> str:
     """Return a URL without its password; a user's name alone is none."""
     password = urlsplit(url).netloc.rpartition("@")[0].partition(":")[2]
-    return errors.without_credentials(url) if password else url
+    return faults.without_credentials(url) if password else url
 
 
 def why_unrecorded(stage: Any) -> str | None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from dvc.exceptions import CheckoutError, DownloadError
 
-from modelci.adapters.dvc import errors, records, seams
+from modelci.adapters.dvc import errors, faults, records, seams
 from modelci.adapters.dvc.commands import (
     Halt,
     HaltedError,
@@ -166,7 +166,7 @@ class StageRunner:
             # The remote lacks some of it. What can be made here need not be had from there.
             if self._attempt.has_run:
                 raise
-            why = errors.describe(error)
+            why = faults.describe(error)
             self._around.progress.note(f"{stage.addressing}: not in the remote ({why})")
         return stage.reproduce(**how) is not None
 
@@ -185,7 +185,7 @@ class StageRunner:
         try:
             self._around.sent(records.send(self.stage, record=self._options.record))
         except Exception as error:  # noqa: BLE001 - every kind of remote has errors of its own
-            why = errors.describe(error)
+            why = faults.describe(error)
             self._around.progress.warn(f"{self.stage.addressing} could not be pushed: {why}.")
 
     def _failed(self, error: Exception, reason: str) -> StageRun:

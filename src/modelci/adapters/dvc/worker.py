@@ -178,8 +178,7 @@ def _talking_to_remote(repo: Any, doing: str, heard: list[str]) -> Iterator[None
     try:
         yield
     except Exception as error:  # every kind of remote has errors of its own
-        label = errors.remote_label(repo) or "(none)"
-        raise errors.remote_failed(doing, label, error, heard) from error
+        raise errors.remote_failed(doing, errors.remote_label(repo), error, heard) from error
 
 
 def _problem(site: Site, error: ModelCIError) -> StageOutcome:

@@ -1,0 +1,59 @@
+"""``modelci deployments``."""
+
+import click
+
+from modelci.errors import UsageError
+from modelci.wiring import App
+
+
+@click.command()
+@click.argument("artifact", required=False)
+@click.option("--to", "target", metavar="TARGET", help="Of this target alone (default: of all).")
+@click.option("--json", "as_json", is_flag=True, help="Print the document, with all history.")
+@click.option("--plain", is_flag=True, help="Print tab-separated lines, without titles.")
+@click.pass_obj
+def command(app: App, artifact: str | None, target: str | None, as_json: bool, plain: bool) -> None:
+    """Show what runs where, since when and by whom, and where the registry says otherwise.
+
+    The targets of modelci.yaml are asked, and the Git remote's tags: a target is behind where its
+    stage holds another version. A line of --plain is target, kind, artifact, version, commit, tag,
+    since, by, release, and current or behind.
+
+    \b
+    Examples:
+      modelci deployments
+      modelci deployments credit --to prod
+      modelci deployments --json
+    """  # noqa: D301
+    from functools import partial
+
+    from modelci.cli.options import refuse_both, terminal_size
+    from modelci.documents.codec import encode
+    from modelci.render.deployments import plain_deployments, render_deployments
+    from modelci.workflows.deployments import Place, list_deployments
+
+    refuse_both({"--json": as_json, "--plain": plain})
+    config = app.configuration.config
+    known = config.deploy.targets
+    if target is not None and target not in known:
+        raise UsageError(
+            f"There is no target {target!r}.", hint=f"There are {', '.join(known) or 'none'}."
+        )
+    places = [
+        Place(name=name, kind=one.kind, stages=one.stages, target=partial(app.target, name))
+        for name, one in known.items()
+        if target in {None, name}
+    ]
+    remote = config.promote.remote
+    found = list_deployments(
+        places,
+        app.git.with_remote(remote) if remote else app.git,
+        holder=config.registry.holder,
+        artifact=artifact,
+    )
+    if as_json:
+        click.echo(encode(found), nl=False)
+    elif plain:
+        click.echo(plain_deployments(found), nl=False)
+    else:
+        click.echo(render_deployments(found, **terminal_size()), nl=False)
