@@ -19,7 +19,7 @@ WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser servers demo test bench check format-check lint types imports docs-check workflows \
+.PHONY: help setup browser haproxy servers demo test bench check format-check lint types imports docs-check workflows \
 	registries format docs lock clean
 
 help: ## list these targets
@@ -68,7 +68,20 @@ servers: ## install what tests keep DVC remotes in (nginx, OpenSSH's server), as
 		openssh-server; } >/dev/null 2>&1 || \
 	echo "nginx or sshd cannot be installed here: tests of DVC remotes by them are skipped." >&2
 
-test: $(READY) browser $(if $(CI),servers) ## run all tests; PYTEST_ARGS=... chooses
+# Under systemd Debian starts what it installs: there it is for you to say, or for CI.
+haproxy: ## install the switch that tests of targets try beside ours, where nothing starts it
+	@export PATH="$$PATH:/usr/sbin:/usr/local/sbin"; \
+	command -v haproxy >/dev/null && exit 0; \
+	if test -d /run/systemd/system -a -z "$(CI)$(filter haproxy,$(MAKECMDGOALS))"; then \
+		echo "There is no HAProxy (make haproxy installs it): tests with it are skipped." >&2; exit 0; \
+	fi; \
+	echo "Installing HAProxy ..."; \
+	test "$$(id -u)" = 0 || sudo="sudo -n"; \
+	{ $$sudo apt-get update && $$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends haproxy; } >/dev/null 2>&1 || \
+	echo "There is no HAProxy and none can be installed here: tests with it are skipped." >&2
+
+test: $(READY) browser haproxy $(if $(CI),servers) ## run all tests; PYTEST_ARGS=... chooses
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(READY) ## measure against dvc and gto

@@ -23,7 +23,7 @@ from tests.fakes.progress import RecordedProgress
 from modelci.adapters.targets.server import ServerTarget
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.switching import launch
-from modelci.config.model import ServerTargetConfig, TargetConfig, TargetKind
+from modelci.config.model import ServerTargetConfig, SwitchKind, TargetConfig, TargetKind
 from modelci.documents import codec
 from modelci.domain.deployment import Release, ReleaseFile, Running
 from modelci.domain.golden import Environment, Health
@@ -64,7 +64,7 @@ class World:
         config = TargetConfig(
             kind=TargetKind.SERVER,
             path=str(tmp_path / "prod"),
-            server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=switch),
+            server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=SwitchKind(switch)),
             timeout_seconds=20,
         )
         return cls(folder=tmp_path, port=port, config=config)

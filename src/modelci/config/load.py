@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from modelci.config.checks import find_problems
-from modelci.config.model import CommentMode, Config, ForgeKind
+from modelci.config.model import CommentMode, Config, ForgeKind, SwitchKind
 from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
 from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
 from modelci.domain.metrics import Direction
@@ -211,6 +211,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "incomparable": WhenUnclear,
     "metric": FairnessMetric,
     "type": ColumnType,
+    "switch": SwitchKind,
 }
 
 

@@ -16,6 +16,7 @@ from modelci.errors import ModelCIError
 from modelci.ports import (
     Forge,
     Git,
+    ModelScanner,
     Pipeline,
     Plots,
     Progress,
@@ -73,7 +74,9 @@ def run_ci(
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
     labels: promote.Labels | None = None,
+    sign: promote.SignPlanned = promote.sign_nothing,
     release: Release | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
@@ -118,9 +121,10 @@ def run_ci(
             tables=tables,
             rescorer=rescorer if run.is_ok else None,
             plots=plots,
+            scanner=scanner,
         )
         if job is Job.PULL_REQUEST and report.is_ok:
-            report = _with_outlook(report, git, reader, config, progress)
+            report = _with_outlook(report, git, reader, config, progress, labels=context.labels)
         codec.write(report, folder / "report.json")
         check.conclude(report)
     done = Done(job=job, run=run, report=report)
@@ -151,6 +155,7 @@ def run_ci(
             context=context,
             records=records,
             labels=labels,
+            sign=sign,
             release=release,
             progress=progress,
             folder=folder,
@@ -159,7 +164,13 @@ def run_ci(
 
 
 def _with_outlook(
-    report: Report, git: Git, reader: SnapshotReader, config: Config, progress: Progress
+    report: Report,
+    git: Git,
+    reader: SnapshotReader,
+    config: Config,
+    progress: Progress,
+    *,
+    labels: tuple[str, ...],
 ) -> Report:
     """Add what the merge would promote; whatever is wrong with that is the merge's to say."""
     try:
@@ -168,6 +179,7 @@ def _with_outlook(
             reader=reader,
             settings=config.promote,
             registry=config.registry,
+            labels=labels,
             progress=progress,
         )
     except ModelCIError as error:
@@ -219,6 +231,7 @@ def _promote(
     context: CIContext,
     records: Callable[[], Forge | None],
     labels: promote.Labels | None,
+    sign: promote.SignPlanned,
     release: Release | None,
     progress: Progress,
     folder: Path,
@@ -241,6 +254,7 @@ def _promote(
             on_github=context.provider == "github",
             forge=records(),
             labels=labels,
+            sign=sign,
         )
     except ModelCIError as error:
         return replace(done, refused=error)

@@ -13,7 +13,7 @@ deploy:
   targets:
     prod: {kind: directory, path: /srv/models, stages: [prod, eu/prod], python: /opt/bin/python}
     script: {kind: command, path: srv, cmd: ./deploy.sh, timeout_seconds: 60}
-    front: {kind: server, strategy: {kind: shadow, watch_seconds: 60}}
+    front: {kind: server, path: web, strategy: {kind: shadow, watch_seconds: 60}}
 promote: {deploy: prod}
 """
 
@@ -90,8 +90,21 @@ def test_promotion_deploys_to_the_stages_target_or_one_by_name(
         (b"deploy: {strategy: {watch_seconds: -1}}", "watch_seconds and patience_seconds"),
         (b"deploy: {strategy: {min_requests: -1}}", "min_requests must be 0 or more"),
         (
-            b"deploy: {targets: {front: {kind: server, strategy: {shares: ['2']}}}}",
+            b"deploy: {targets: {front: {kind: server, path: x, strategy: {shares: ['2']}}}}",
             "target 'front': strategy: shares has '2'",
+        ),
+        (b"deploy: {targets: {front: {kind: server}}}", "path is missing: a server keeps"),
+        (
+            b"deploy: {targets: {front: {kind: server, path: x, server: {listen: '8080'}}}}",
+            "server.listen: '8080' is no address such as 127.0.0.1:8080",
+        ),
+        (
+            b"deploy: {targets: {front: {kind: server, path: x, server: {workers: 0}}}}",
+            "server.workers must be 1 or more",
+        ),
+        (
+            b"deploy: {targets: {front: {kind: server, path: x, server: {switch: nginx}}}}",
+            "Invalid enum value 'nginx'",
         ),
         (b"promote: {deploy: moon}", "there is no target 'moon' \\(deploy.targets has none\\)"),
     ],

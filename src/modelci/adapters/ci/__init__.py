@@ -1,11 +1,15 @@
 """The CI system around us: its variables, event, summary, outputs. Only here is os.environ read."""
 
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from modelci.adapters.ci import gitea, github, gitlab
-from modelci.domain.events import CIContext
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from modelci.domain.events import CIContext
 
 _MAX_SUMMARY_BYTES = 1024 * 1024
 
@@ -15,7 +19,8 @@ _SECRETS = frozenset(
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
     CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
     GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_SERVE_TOKEN
-    MODELCI_TOKEN MODELCI_WEBHOOK_SECRET""".split()
+    MODELCI_SIGNING_KEY_PEM MODELCI_SIGNING_PASSWORD MODELCI_TOKEN
+    MODELCI_WEBHOOK_SECRET""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -37,6 +42,28 @@ _BARE = frozenset(
 def bare_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for a process that loads a model: no credentials of any kind."""
     return {name: value for name, value in environ.items() if name in _BARE}
+
+
+_INSTALLING = frozenset(
+    """ALL_PROXY CC CFLAGS CURL_CA_BUNDLE CXX HTTPS_PROXY HTTP_PROXY LDFLAGS NETRC NO_PROXY
+    PYENV_ROOT REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE SSL_CLIENT_CERT XDG_CACHE_HOME
+    XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME""".split()
+)
+
+
+def installing_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for pip and uv: how to get packages here, and no other credentials."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _BARE or name.upper() in _INSTALLING or name.startswith(("PIP_", "UV_"))
+    }
+
+
+def signing_secrets(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Return the private key that models are signed with (PEM), and the password of a key."""
+    pem, password = environ.get("MODELCI_SIGNING_KEY_PEM"), environ.get("MODELCI_SIGNING_PASSWORD")
+    return pem or None, password or None
 
 
 def webhook_secret(environ: Mapping[str, str] = os.environ) -> str | None:
@@ -68,8 +95,10 @@ def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github"
     One forge's token is never another's, but Gitea's runners call theirs GITHUB_TOKEN too.
     """
     names = _TOKENS.get(kind, ())
-    if kind == "gitea" and gitea.runs_us(environ):
-        names = (*names, "GITHUB_TOKEN")
+    if kind == "gitea":
+        from modelci.adapters.ci.gitea import runs_us  # noqa: PLC0415
+
+        names += ("GITHUB_TOKEN",) if runs_us(environ) else ()
     return next((environ[name] for name in names if environ.get(name)), None)
 
 
@@ -83,17 +112,16 @@ def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
     return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
-def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
+def detect(environ: Mapping[str, str] = os.environ) -> "CIContext":
     """Return what is known of the job that runs us; all None outside of CI."""
-    found = (system(environ) for system in SYSTEMS)
+    from modelci.domain.events import CIContext  # noqa: PLC0415 - Git's environment needs none
+
+    systems = (import_module(f"{__name__}.{name}") for name in SYSTEMS)
+    found: Iterator[CIContext | None] = (system.detect(environ) for system in systems)
     return next((context for context in found if context is not None), CIContext())
 
 
-SYSTEMS: tuple[Callable[[Mapping[str, str]], CIContext | None], ...] = (
-    gitlab.detect,
-    gitea.detect,  # before GitHub, which Gitea's runners claim to be
-    github.detect,
-)
+SYSTEMS = ("gitlab", "gitea", "github")  # Gitea before GitHub, which its runners claim to be
 """The CI systems, each a module with ``detect``; the first that knows itself is believed."""
 
 
@@ -106,7 +134,7 @@ def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
     if not path:
         return False
     page = (text + "\n").encode()
-    with Path(path).open("ab") as file:
+    with _file(path).open("ab") as file:
         if file.tell() + len(page) > _MAX_SUMMARY_BYTES:
             return False
         file.write(page)
@@ -120,9 +148,15 @@ def write_outputs(values: Mapping[str, str], environ: Mapping[str, str] = os.env
         return False
     from secrets import token_hex  # noqa: PLC0415 - brings hashlib and hmac, seldom needed
 
-    with Path(path).open("a", encoding="utf-8") as file:
+    with _file(path).open("a", encoding="utf-8") as file:
         for name, value in values.items():
             # A value cannot end its own block early: nobody can guess the delimiter.
             mark = f"modelci_{token_hex(16)}"
             file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
     return True
+
+
+def _file(path: str) -> "Path":
+    from pathlib import Path  # noqa: PLC0415 - every command loads this module, few write a file
+
+    return Path(path)

@@ -31,6 +31,7 @@ from modelci.errors import ConfigError, DeploymentError, TargetBusyError
 SCHEMA = "modelci.target/1"
 HISTORY_SHOWN = 100
 _HISTORY_READ = 256 * 1024  # bytes from the end: hundreds of switches
+_LAST_LINES = 16 * 1024
 _BLOCK = 1024 * 1024
 
 
@@ -198,7 +199,7 @@ class Layout:
         """
         self._set_python(release.id, python)
         place = self.path(release.id)
-        if not _is_whole(release, place):
+        if not has_bytes_of(release, place):
             part = self.releases / f".{release.id}.part"
             self._make(self.releases)
             for stale in (part, place):
@@ -222,7 +223,7 @@ class Layout:
 
     def is_whole(self, release: Release) -> bool:
         """Whether every file of a staged release has the bytes that it names; all are read."""
-        return _is_whole(release, self.path(release.id))
+        return has_bytes_of(release, self.path(release.id))
 
     def release(self, release: str) -> Release:
         """Return the document of a staged release; DeploymentError where there is none."""
@@ -286,11 +287,11 @@ class Layout:
             ran.append(running)
         return tuple(reversed(list(_told_last(ran))[-HISTORY_SHOWN:]))
 
-    def _switches(self) -> Iterator[Running]:
+    def _switches(self, most_bytes: int = _HISTORY_READ) -> Iterator[Running]:
         """Yield what the history ends with; a line that was cut short is no line."""
         try:
             with self._history.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _HISTORY_READ))
+                file.seek(max(0, os.fstat(file.fileno()).st_size - most_bytes))
                 lines = file.read().split(b"\n")
         except FileNotFoundError:
             return
@@ -300,7 +301,7 @@ class Layout:
 
     def _remember(self, running: Running) -> None:
         newest = None
-        for one in self._switches():
+        for one in self._switches(_LAST_LINES):
             newest = one if one.artifact == running.artifact else newest
         if newest == running:
             return
@@ -350,7 +351,8 @@ def _switch(running: Running) -> tuple[str, ...]:
     return running.release, running.tag, running.since
 
 
-def _is_whole(release: Release, place: Path) -> bool:
+def has_bytes_of(release: Release, place: Path) -> bool:
+    """Whether every file of a release lies in a folder with the bytes that it names."""
     return place.is_dir() and all(_is_intact(place, file) for file in release.files)
 
 

@@ -6,6 +6,7 @@ by itself where whoever wrote was killed before they could. So a deployment that
 leaves either the old state or the new one, and a run after it finds which.
 """
 
+import ipaddress
 import os
 import sys
 import time
@@ -24,11 +25,8 @@ from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
 from modelci.adapters.targets.switching import control, processes, supervisor, switches
 from modelci.adapters.targets.switching.control import Message, UnreachableError
-from modelci.adapters.targets.switching.settings import (
-    ServerSettings,
-    split_address,
-    write_settings,
-)
+from modelci.adapters.targets.switching.settings import ServerSettings, write_settings
+from modelci.config.model import SwitchKind, split_address
 from modelci.domain.deployment import (
     Observation,
     Release,
@@ -38,7 +36,7 @@ from modelci.domain.deployment import (
     Trial,
 )
 from modelci.domain.golden import Environment, Health
-from modelci.errors import ConfigError, DeploymentError
+from modelci.errors import DeploymentError
 
 _NEEDED = ("httptools", "starlette", "uvicorn")
 _START_SECONDS = 30.0
@@ -149,8 +147,7 @@ class ServerTarget:
             self._apply(running.artifact, running=running.release)
         except DeploymentError:
             layout.write_state(before)
-            with suppress(DeploymentError):
-                self._ask({"do": "apply", "artifact": running.artifact})
+            self._follow_again(running.artifact)
             raise
 
     def try_out(self, release: Release, *, share: float, shadow: bool) -> None:
@@ -173,6 +170,7 @@ class ServerTarget:
             self._apply(release.artifact, trial=trial)
         except DeploymentError:
             layout.write_state(before)
+            self._follow_again(release.artifact)
             raise
 
     def prune(self, artifact: str, *, keep: int) -> tuple[str, ...]:
@@ -184,8 +182,16 @@ class ServerTarget:
     # Running without deploying
 
     def serve(self) -> NoReturn:
-        """Become the target's supervisor, until SIGTERM: for systemd, or a container."""
+        """Become the target's supervisor, until SIGTERM: for systemd, or a container.
+
+        One that `modelci deploy` has started leaves everything to us.
+        """
         self._prepare()
+        found = processes.find(self._run / supervisor.PID_FILE)
+        with suppress(UnreachableError):
+            self._ask({"do": "leave"})
+            if found is not None:
+                found.wait(_ASK_SECONDS)
         os.execve(sys.executable, self._supervising, dict(self._settings.bare))  # noqa: S606
 
     def status(self) -> Message | None:
@@ -226,14 +232,26 @@ class ServerTarget:
         try:
             self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self._run / "log").mkdir(exist_ok=True)
+            path = self._run / SERVING_SETTINGS
             serving = msgspec.json.encode(self._settings.serving)
-            replace_file(self._run / SERVING_SETTINGS, serving, mode=0o600)
-            return write_settings(self._server_settings(), self._run)
+            if not path.exists() or path.read_bytes() != serving:
+                replace_file(path, serving, mode=0o600)
+            is_changed = write_settings(self._server_settings(), self._run)
         except OSError as error:
             raise DeploymentError(
                 f"Target {self.name} cannot have its folder {self._run}: {error.strerror}.",
                 hint=f"Make it, or set deploy.targets.{self.name}.path.",
             ) from error
+        if is_changed:
+            self._warn()
+        return is_changed
+
+    def _warn(self) -> None:
+        host, _ = split_address(self._settings.config.server.listen)
+        with suppress(ValueError):
+            is_open = not ipaddress.ip_address(host).is_loopback
+            if is_open and not self._settings.serving.get("token_sha256"):
+                self._settings.progress.warn(f"Whoever reaches {host} may ask: there is no token.")
 
     def _require_programs(self) -> None:
         wanted = self._settings.config.server
@@ -243,17 +261,11 @@ class ServerTarget:
                 f"Serving needs packages that are not installed: {', '.join(missing)}.",
                 hint="Run `pip install 'modelci[serve]'`.",
             )
-        if wanted.switch not in {switches.AUTO, switches.BUILTIN, switches.HAPROXY}:
-            raise ConfigError(
-                f"deploy.targets.{self.name}.server.switch is {wanted.switch!r}.",
-                hint="It is haproxy, builtin or auto.",
-            )
-        if wanted.switch == switches.HAPROXY and switches.find_haproxy() is None:
+        if wanted.switch == SwitchKind.HAPROXY and switches.find_haproxy() is None:
             raise DeploymentError(
                 f"deploy.targets.{self.name}.server.switch is haproxy, which is not installed.",
                 hint="Run `apt-get install haproxy`, or set it to auto or builtin.",
             )
-        split_address(wanted.listen)
 
     def _server_settings(self) -> ServerSettings:
         config, serving = self._settings.config, self._settings.serving
@@ -356,6 +368,11 @@ class ServerTarget:
                 hint=f"See the logs in {self._run / 'log'}.",
             )
 
+    def _follow_again(self, artifact: str) -> None:
+        """Have the state followed that was put back; the supervisor sees it by itself, too."""
+        with suppress(DeploymentError):
+            self._ask({"do": "apply", "artifact": artifact})
+
     def _require_sense(
         self, layout: Layout, release: Release, *, share: float, shadow: bool
     ) -> None:
@@ -370,7 +387,7 @@ class ServerTarget:
             raise DeploymentError(f"{release.id} answers everything on {self.name} already.")
         if not 0 <= share < 1:
             raise DeploymentError(f"{share:g} is no share of the requests.", hint="Such as 0.05.")
-        if shadow and self._settings.config.server.switch == switches.HAPROXY:
+        if shadow and self._settings.config.server.switch == SwitchKind.HAPROXY:
             raise DeploymentError(
                 f"{self.name} is switched by HAProxy, which makes no copies of requests.",
                 hint=f"Set deploy.targets.{self.name}.server.switch to builtin (or auto), or use "

@@ -41,6 +41,13 @@ class Answer:
         """Whether all of it is here."""
         return self.source is None
 
+    @property
+    def is_json(self) -> bool:
+        """Whether all of it is here, and is JSON as it stands."""
+        fields = dict(self.headers)
+        is_plain = b"content-encoding" not in fields
+        return self.is_whole and is_plain and b"json" in fields.get(b"content-type", b"")
+
     async def rest(self) -> AsyncIterator[bytes]:
         """Yield the body piece by piece; BackendError where the release stops in the middle."""
         yield self.body

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
 
@@ -16,21 +15,7 @@ from modelci.adapters.targets.switching.messages import (
     frame_request,
     own_answer,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a client may take: bytes, and seconds for a request's head, all of it, or none."""
-
-    head_bytes: int = 64 * 1024
-    headers: int = 128
-    body_bytes: int = 10 * 1024 * 1024
-    head_seconds: float = 30.0
-    body_seconds: float = 60.0
-    idle_seconds: float = 75.0
-    write_seconds: float = 60.0
-    waiting_requests: int = 16
-
+from modelci.adapters.targets.switching.settings import Limits
 
 _LINGER = 2.0  # seconds in which a client who still sends can read why we don't listen
 _OVERHEAD = 8  # a chunk of one byte takes six
@@ -64,6 +49,7 @@ class Client(asyncio.Protocol):
         self._is_head = True
         self._is_deaf = False  # nothing more is read
         self._is_busy = False
+        self._is_lingering = False
         self._continue_due = False
         self._is_last = False
         self._is_cut = False
@@ -110,12 +96,12 @@ class Client(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close a connection on which nothing was asked."""
-        if not (self._is_busy or self._waiting or self._is_reading):
+        if not (self._is_busy or self._waiting or self._is_reading or self._is_lingering):
             self._transport.close()
 
     def check_deadline(self, now: float) -> None:
         """Give up on a client who takes too long."""
-        if now < self._deadline:
+        if now < self._deadline or self._is_lingering:
             return
         if not self._writable.is_set():
             self._transport.abort()
@@ -152,7 +138,7 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Go on answering a client who has only stopped asking."""
         self._is_deaf = True
-        return self._is_busy or bool(self._waiting)
+        return self._is_busy or (bool(self._waiting) and not self._is_lingering)
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
@@ -235,6 +221,9 @@ class Client(asyncio.Protocol):
             return _refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is spoken here.")
         if len(self._headers) > self._limits.headers:
             return _too_many_headers(f"more than {self._limits.headers} headers")
+        size = len(self._target) + sum(len(name) + len(value) for name, value in self._headers)
+        if size > self._limits.head_bytes:
+            return _too_many_headers(f"a head of more than {self._limits.head_bytes} bytes")
         if self._method == b"CONNECT":
             return _refusal(HTTPStatus.NOT_IMPLEMENTED, "There is nothing to connect to here.")
         hosts = [value for name, value in self._headers if name == b"host"]
@@ -337,6 +326,7 @@ class Client(asyncio.Protocol):
         return self._stays
 
     async def _say_no(self, refusal: Refusal) -> None:
+        self._is_lingering = True
         self.write(own_answer(refusal.status, refusal.message, keep_alive=False))
         # Closed at once, what the client still sends would make the system drop our answer.
         if self._transport.can_write_eof() and not self._transport.is_closing():

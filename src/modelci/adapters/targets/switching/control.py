@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from modelci.errors import DeploymentError, ModelCIError
 Message = Mapping[str, Any]
 Handler = Callable[[Message], Awaitable[Message]]
 
+_HINT = "Run it again: what is needed is started then."
 _LONGEST_LINE = 4 * 1024 * 1024
 _LONGEST_PATH = 100  # bytes that every system takes for a unix socket
 
@@ -59,6 +61,9 @@ async def _reply(line: bytes, handlers: Mapping[str, Handler]) -> Message:
         return await handler(message)
     except ModelCIError as error:
         return {"error": str(error), "hint": error.hint}
+    except Exception as error:
+        logging.getLogger("modelci").exception("modelci has a bug")
+        return {"error": f"modelci has a bug: {type(error).__name__}: {error}."}
 
 
 def call(path: Path, message: Message, *, seconds: float) -> Message:
@@ -79,9 +84,9 @@ def call(path: Path, message: Message, *, seconds: float) -> Message:
                 hint=f"See the logs in {path.parent.parent / 'log'}.",
             ) from error
         except OSError as error:
-            raise UnreachableError(f"Nobody listens on {path}: {error.strerror}.") from error
+            raise UnreachableError(f"Nobody listens on {path}: {error}.", hint=_HINT) from error
     if not line:
-        raise UnreachableError(f"{path} closed the connection.")
+        raise UnreachableError(f"{path} closed the connection.", hint=_HINT)
     return _checked(json.loads(line))
 
 

@@ -120,7 +120,9 @@ class HAProxySwitch:
         wrong = [line for line in said.splitlines() if line.strip()]
         if wrong:
             raise DeploymentError(f"HAProxy did not switch: {wrong[0]}")
-        await self._count_faults()
+        tried = {route.trial.release for route in routes.routes if route.trial is not None}
+        if tried - self._faults.keys():  # what went wrong before does not count
+            await self._count_faults()
 
     async def observe(self, release: str, seconds: float) -> Observation | None:
         await self._count_faults()
@@ -401,7 +403,9 @@ def _backend(route: Route, held: Slots) -> list[str]:
 
 
 def _quote(text: str) -> str:
-    """Quote a word so that HAProxy takes it as it is."""
+    """Quote a word so that HAProxy takes it as it is; DeploymentError for one of several lines."""
+    if not text.isprintable():
+        raise DeploymentError(f"{text!r} cannot be written into HAProxy's configuration.")
     return "'" + text.replace("'", "'\\''") + "'"
 
 

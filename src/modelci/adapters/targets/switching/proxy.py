@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -27,7 +27,7 @@ import msgspec
 
 from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.backend import Answer, Backend, BackendError
-from modelci.adapters.targets.switching.client import Client, Limits
+from modelci.adapters.targets.switching.client import Client
 from modelci.adapters.targets.switching.differences import compare
 from modelci.adapters.targets.switching.messages import (
     CHUNKED,
@@ -39,19 +39,10 @@ from modelci.adapters.targets.switching.messages import (
     own_answer,
 )
 from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, path_prefix
+from modelci.adapters.targets.switching.settings import ProxySettings
 from modelci.domain.deployment import Observation
 
 _MOST_COPIES = 32  # requests that are compared at a time; further ones are not
-_LEAST_COMPARED = 2  # bytes of a JSON answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """``answer_seconds`` is how long a release may take, ``drain_seconds`` how long an end may."""
-
-    limits: Limits = field(default_factory=Limits)
-    answer_seconds: float = 40.0
-    drain_seconds: float = 30.0
 
 
 @dataclass(slots=True)
@@ -85,7 +76,7 @@ class _Artifact:
 class Proxy:
     """Answers clients; ``route`` says by whom."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
         self._artifacts: dict[str, _Artifact] = {}
         self._prefixes: list[tuple[str, _Artifact]] = []
@@ -264,7 +255,7 @@ def _note(trial: Backend, *, running: Answer, tried: Answer) -> None:
         # An error of the server is counted already. But the request is fine, as the other says.
         trial.traffic.disagreed(int(tried.status < 500))
         return
-    if not (running.is_whole and tried.is_whole) or len(running.body) < _LEAST_COMPARED:
+    if not (running.is_json and tried.is_whole):  # of other kinds we know nothing
         return
     difference = compare(running.body, tried.body)
     if difference is None:
@@ -334,7 +325,7 @@ def _say_ok(client: Client, request: Request, body: bytes) -> None:
 # The process
 
 
-async def serve(listener: socket.socket, path: str, settings: Settings) -> None:
+async def serve(listener: socket.socket, path: str, settings: ProxySettings) -> None:
     """Answer on a listening socket until SIGTERM, or SIGUSR1.
 
     ``path`` is the control socket. Both let what is asked be answered. At SIGUSR1 another process
@@ -353,12 +344,12 @@ async def serve(listener: socket.socket, path: str, settings: Settings) -> None:
         backlog=_BACKLOG,
     )
     controls = await control.listen(path, _handlers(proxy))
-    sweeping = loop.create_task(_sweep(proxy))
+    sweeping = loop.create_task(sweep(proxy))
     gc.freeze()
     lingers = await ended
     server.close()
     controls.close()  # which says that clients are taken no longer
-    await _drain(proxy, _LINGER if lingers else 0.0, settings.drain_seconds)
+    await drain(proxy, linger=_LINGER if lingers else 0.0, seconds=settings.drain_seconds)
     sweeping.cancel()
 
 
@@ -371,7 +362,7 @@ def _end(ended: asyncio.Future[bool], lingers: bool) -> None:  # noqa: FBT001 - 
         ended.set_result(lingers)
 
 
-async def _drain(proxy: Proxy, linger: float, seconds: float) -> None:
+async def drain(proxy: Proxy, *, linger: float, seconds: float) -> None:
     """Answer what is asked, and end; idle connections are closed after ``linger`` seconds."""
     began = time.monotonic()
     while proxy.clients and time.monotonic() - began < seconds:
@@ -382,11 +373,11 @@ async def _drain(proxy: Proxy, linger: float, seconds: float) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _sweep(proxy: Proxy) -> None:
-    """Look every second for clients who take too long; a timer for each request costs more."""
+async def sweep(proxy: Proxy, *, every: float = 1.0) -> None:
+    """Look now and then for clients who take too long; a timer for each request costs more."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(every)
         now = loop.time()
         for client in list(proxy.clients):
             client.check_deadline(now)
@@ -415,7 +406,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--socket", required=True, help="path of the control socket")
     parser.add_argument("--settings", default="{}", help="JSON")
     asked = parser.parse_args(arguments)
-    settings = msgspec.json.decode(asked.settings, type=Settings)
+    settings = msgspec.json.decode(asked.settings, type=ProxySettings)
     _allow_many_files()
     run: Any = asyncio.run
     with suppress(ImportError):

@@ -42,6 +42,32 @@ class ServerSettings:
         return [python or self.python, "-I", *self.server, verb, "--release", str(release)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may take: bytes, and seconds for a request's head, all of it, or none."""
+
+    head_bytes: int = 64 * 1024
+    headers: int = 128
+    body_bytes: int = 10 * 1024 * 1024
+    head_seconds: float = 30.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 75.0
+    write_seconds: float = 60.0
+    waiting_requests: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """What the builtin switch is told.
+
+    ``answer_seconds`` is how long a release may take, ``drain_seconds`` how long an end may.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    answer_seconds: float = 40.0
+    drain_seconds: float = 30.0
+
+
 def read_settings(run: Path) -> ServerSettings:
     """Return what ``.server/settings.json`` says."""
     path = run / FILE
@@ -61,14 +87,3 @@ def write_settings(settings: ServerSettings, run: Path) -> bool:
         return False
     replace_file(path, text, mode=0o600)
     return True
-
-
-def split_address(listen: str) -> tuple[str, int]:
-    """Return host and port of ``127.0.0.1:8080`` or ``[::1]:8080``; DeploymentError for others."""
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise DeploymentError(
-            f"{listen!r} is no address to listen on.", hint="Write it as 127.0.0.1:8080."
-        )
-    return host, int(port)

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import fcntl
 import glob
+import json
 import logging
 import os
 import signal
@@ -20,19 +21,26 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import msgspec
 
 from modelci import __version__
 from modelci.adapters.targets.layout import Layout, Place, replace_file
 from modelci.adapters.targets.shelves import Shelves
-from modelci.adapters.targets.switching import control, keeping, processes, switches
+from modelci.adapters.targets.switching import (
+    control,
+    keeping,
+    launch,
+    processes,
+    switches,
+)
 from modelci.adapters.targets.switching.control import Message
 from modelci.adapters.targets.switching.keeping import LOG, Condition, Kept
 from modelci.adapters.targets.switching.routes import ROUTES, Routes, routes_of, wanted
-from modelci.adapters.targets.switching.settings import read_settings, split_address
+from modelci.adapters.targets.switching.settings import read_settings
 from modelci.adapters.targets.switching.switches import Switch
+from modelci.config.model import SwitchKind, split_address
 from modelci.documents import codec
 from modelci.domain.deployment import Release
 from modelci.errors import DeploymentError
@@ -188,12 +196,16 @@ class Supervisor:
         self._following = asyncio.Lock()
         self._wakeup = asyncio.Event()
         self._ending = asyncio.Event()
-        self._renewal: str | None = None
+        self._is_left = False
+        self.renewal: str | None = None
 
     # The process
 
-    async def run(self) -> str | None:
-        """Supervise until SIGTERM; return the interpreter of a successor that is to take over."""
+    async def run(self) -> None:
+        """Supervise until SIGTERM, or until a successor takes over.
+
+        ``renewal`` is then its interpreter, where it is this process that becomes the successor.
+        """
         loop = asyncio.get_running_loop()
         self._find_what_runs()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -212,11 +224,10 @@ class Supervisor:
                     await self._wakeup.wait()
             self._wakeup.clear()
         server.close()
-        if self._renewal is None:
-            await self._stop_all()
-        else:
+        if self._is_left:
             await self._leave_all()
-        return self._renewal
+        else:
+            await self._stop_all()
 
     def wake(self) -> None:
         """Look at everything again, soon."""
@@ -254,22 +265,31 @@ class Supervisor:
             if str(error) != self._problem:
                 LOG.warning("%s", error)
             self._problem = str(error)
+        except Exception as error:  # noqa: BLE001 - what runs is to be kept up all the same
+            LOG.exception("modelci has a bug")
+            self._problem = f"a bug: {type(error).__name__}: {error}"
         else:
             self._problem = None
 
     async def _follow(self) -> None:
         """Have those processes that ``state.json`` wants, and tell the switch who answers."""
         async with self._following:
-            self._read_places()
+            problem = self._read_places()
             asked = self._have_releases()
             await self._have_switch()
             await self._tell_switch()
             answering = {name for route in self.desired.routes for name in route.releases}
             for name in self._releases.keys() - asked - answering:
                 self._stop_release(name)
+        if problem is not None:
+            raise problem
 
-    def _read_places(self) -> None:
-        """Read each ``state.json`` that is not the one that was read."""
+    def _read_places(self) -> DeploymentError | None:
+        """Read each ``state.json`` that is not the one that was read.
+
+        For one that cannot be read what was read last counts, and the error is returned.
+        """
+        problem = None
         artifacts = self._shelves.artifacts()
         for gone in self._places.keys() - set(artifacts):
             del self._places[gone]
@@ -279,8 +299,12 @@ class Supervisor:
             status = (layout.folder / "state.json").stat()
             seen = (status.st_mtime_ns, status.st_ino)
             if seen != self._seen.get(artifact):
-                self._places[artifact] = layout.read_state().place(artifact)
-                self._seen[artifact] = seen
+                try:
+                    self._places[artifact] = layout.read_state().place(artifact)
+                    self._seen[artifact] = seen
+                except DeploymentError as error:
+                    problem = error
+        return problem
 
     def _have_releases(self) -> frozenset[str]:
         """Start what is to run, and return the names of it."""
@@ -359,14 +383,14 @@ class Supervisor:
 
     def _choose(self) -> str:
         wants = self.settings.switch
-        if wants != switches.AUTO:
+        if wants != SwitchKind.AUTO:
             return wants
         places = self._places.values()
         shadows = self.settings.shadows or any(one.trial and one.trial.shadow for one in places)
-        is_builtin = self._switch is not None and self._switch.switch.kind == switches.BUILTIN
+        is_builtin = self._switch is not None and self._switch.switch.kind == SwitchKind.BUILTIN
         if shadows or is_builtin or switches.find_haproxy() is None:
-            return switches.BUILTIN
-        return switches.HAPROXY
+            return SwitchKind.BUILTIN
+        return SwitchKind.HAPROXY
 
     def _new_switch(self, kind: str, *, number: int) -> SwitchProcess:
         return SwitchProcess(
@@ -494,6 +518,7 @@ class Supervisor:
             "observe": self._observe,
             "reload": self._reload,
             "renew": self._renew,
+            "leave": self._leave,
             "stop": self._stop,
         }
 
@@ -563,7 +588,13 @@ class Supervisor:
 
     async def _renew(self, message: Message) -> Message:
         """Become the program of another version of modelci; everything goes on meanwhile."""
-        self._renewal = message["python"]
+        self.renewal = message["python"]
+        return await self._leave({})
+
+    async def _leave(self, message: Message) -> Message:
+        """End, and let everything go on: another supervisor is about to look after it."""
+        del message
+        self._is_left = True
         self._ending.set()
         self.wake()
         return {}
@@ -627,16 +658,23 @@ def main(arguments: list[str] | None = None) -> None:
     folder: Path = asked.folder.resolve()
     os.chdir(folder / RUN)
     lock = _only_one(folder)
+    replace_file(Path(PID_FILE), json.dumps(launch.identity(os.getpid())).encode(), sync=False)
     supervisor = Supervisor(folder, listener=asked.listener)
-    python = asyncio.run(supervisor.run())
-    if python is not None:
-        command = [python, "-P", "-m", __spec__.name, str(folder)]
-        listener = supervisor.listener()
-        if listener is not None:
-            os.set_inheritable(listener, True)  # noqa: FBT003
-            command += ["--listener", str(listener)]
-        lock.close()
-        os.execv(python, command)  # noqa: S606
+    asyncio.run(supervisor.run())
+    if supervisor.renewal is not None:
+        _become(supervisor, folder, lock)
+
+
+def _become(supervisor: Supervisor, folder: Path, lock: IO[bytes]) -> NoReturn:
+    """Become the successor; it has our number, and the socket on which clients ask."""
+    python = str(supervisor.renewal)
+    command = [python, "-P", "-m", f"{__spec__.name}", str(folder)]
+    listener = supervisor.listener()
+    if listener is not None:
+        os.set_inheritable(listener, True)  # noqa: FBT003
+        command += ["--listener", str(listener)]
+    lock.close()
+    os.execv(python, command)  # noqa: S606
 
 
 def _only_one(folder: Path) -> IO[bytes]:

@@ -8,17 +8,16 @@ from typing import Protocol
 
 import msgspec
 
-from modelci.adapters.targets.switching import control, proxy
-from modelci.adapters.targets.switching.client import Limits
+from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.haproxy import HAProxySwitch
 from modelci.adapters.targets.switching.routes import Routes
-from modelci.adapters.targets.switching.settings import ServerSettings
+from modelci.adapters.targets.switching.settings import Limits, ProxySettings, ServerSettings
+from modelci.config.model import SwitchKind
 from modelci.domain.deployment import Observation
 from modelci.errors import DeploymentError
 
-BUILTIN = "builtin"
-HAPROXY = "haproxy"
-AUTO = "auto"
+PROXY = f"{__package__}.proxy"
+"""The module of our own switch: only its process loads what it takes to speak HTTP."""
 
 
 class Switch(Protocol):
@@ -58,7 +57,7 @@ class Switch(Protocol):
 class BuiltinSwitch:
     """Our own."""
 
-    kind = BUILTIN
+    kind = SwitchKind.BUILTIN.value
     inherits: Sequence[int] = ()
 
     def __init__(self, settings: ServerSettings, *, number: int) -> None:
@@ -68,13 +67,13 @@ class BuiltinSwitch:
 
     def command(self, listener: int, routes: Routes) -> Sequence[str]:
         del routes  # it reads them itself
-        settings = proxy.Settings(
+        settings = ProxySettings(
             limits=Limits(body_bytes=self._settings.body_bytes),
             answer_seconds=self._settings.answer_seconds,
             drain_seconds=self._settings.drain_seconds,
         )
         text = msgspec.json.encode(settings).decode()
-        module = ["-P", "-m", proxy.__name__]
+        module = ["-P", "-m", PROXY]
         named = ["--socket", self.control, "--settings", text]
         return [sys.executable, *module, str(listener), *named]
 
@@ -111,10 +110,10 @@ def find_haproxy() -> str | None:
 
 def make(kind: str, *, settings: ServerSettings, run: Path, number: int) -> Switch:
     """Return a switch of that kind."""
-    if kind == BUILTIN:
+    if kind == SwitchKind.BUILTIN:
         return BuiltinSwitch(settings, number=number)
     program = find_haproxy()
-    if kind != HAPROXY or program is None:
+    if kind != SwitchKind.HAPROXY or program is None:
         raise DeploymentError(
             f"There is no switch {kind!r} here.", hint="`server.switch: auto` takes one that is."
         )
