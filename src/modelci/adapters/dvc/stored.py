@@ -76,8 +76,9 @@ class DvcBytes:
         A file lies there by its name, a folder's files in a folder of its name. The bytes are
         Git's, or the cache's where it has the right ones, else the DVC remote's. Each file is
         written whole or not at all, what is there already with the right bytes stays, and what is
-        refused is not there afterwards: its FileBytes says why. One at a time brings into a folder. Raises PipelineError where the
-        remote does not answer or denies access, or a folder's list names a file outside of it.
+        refused is not there afterwards: its FileBytes says why. One at a time brings into a folder.
+        Raises PipelineError where the remote does not answer or denies access, or a folder's list
+        names a file outside of it.
         """
         above = posixpath.dirname(path)
         places = self._places(tree, file)
