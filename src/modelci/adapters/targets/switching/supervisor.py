@@ -68,14 +68,13 @@ class ReleaseProcess(Kept):
         )
         self.is_candidate = True
         self.socket = f"{release}.sock"
-        self._layout = layout
+        self._folder = layout.path(release)
         self._settings = supervisor.settings
+        self._pythons = supervisor.pythons
 
     def command(self) -> Sequence[str]:
-        python = self._layout.python(self.name)
-        command = self._settings.server_command(
-            str(python) if python else None, "run", self._layout.path(self.name)
-        )
+        python = self._pythons.get(self.name)
+        command = self._settings.server_command(python, "run", self._folder)
         command += ["--uds", self.socket, "--workers", str(self._settings.workers)]
         if self._settings.serving is not None:
             command += ["--settings", self._settings.serving]
@@ -182,6 +181,7 @@ class Supervisor:
         self.logs = self.run_folder / "log"
         self.settings = read_settings(self.run_folder)
         self.desired = Routes()
+        self.pythons: dict[str, str] = {}  # of releases that have one of their own
         self._folder = folder
         self._shelves = Shelves(self.settings.name, folder)
         self._listener = Listener(self.settings.listen, listener)
@@ -300,7 +300,9 @@ class Supervisor:
             seen = (status.st_mtime_ns, status.st_ino)
             if seen != self._seen.get(artifact):
                 try:
-                    self._places[artifact] = layout.read_state().place(artifact)
+                    state = layout.read_state()
+                    self._places[artifact] = state.place(artifact)
+                    self.pythons.update(state.pythons)
                     self._seen[artifact] = seen
                 except DeploymentError as error:
                     problem = error
