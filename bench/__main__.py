@@ -27,7 +27,7 @@ def main() -> int:
     results = []
     for name in asked.only or cases:
         try:
-            result = _measure(cases[name], asked.repeats)
+            result = _measure(cases[name], asked.repeats, asked.bin)
         except BenchError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1
@@ -43,6 +43,9 @@ def _parse(cases: Mapping[str, Case]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each side")
     parser.add_argument("--only", action="append", choices=list(cases), help="may be repeated")
+    here = Path(sys.executable).parent
+    about = "whose commands to measure (default: this environment's)"
+    parser.add_argument("--bin", type=Path, default=here, metavar="DIR", help=about)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's figures")
     asked = parser.parse_args()
     if asked.repeats < 1:
@@ -50,20 +53,20 @@ def _parse(cases: Mapping[str, Case]) -> argparse.Namespace:
     return asked
 
 
-def _measure(case: Case, repeats: int) -> Result:
+def _measure(case: Case, repeats: int, commands: Path) -> Result:
     with tempfile.TemporaryDirectory(prefix="modelci-bench-") as scratch:
         home, repository = Path(scratch, "home"), Path(scratch, "repository")
         home.mkdir()
         repository.mkdir()
-        bench = Bench(repository=repository, environment=_environment(home))
+        bench = Bench(repository=repository, environment=_environment(home, commands))
         return bench.measure(case, repeats)
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """Return all that the commands see: this environment's tools, no one's settings."""
+def _environment(home: Path, commands: Path) -> dict[str, str]:
+    """Return all that the commands see: these tools, no one's settings."""
     who = {"NAME": "Bench", "EMAIL": "bench@localhost", "DATE": "2026-01-01T00:00:00+00:00"}
     return {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+        "PATH": f"{commands.absolute()}{os.pathsep}{os.defpath}",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "DVC_NO_ANALYTICS": "1",

@@ -14,6 +14,7 @@ from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
 from modelci.domain.golden import Environment, Health
 from modelci.domain.metrics import MetricKey, MetricValue
+from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
@@ -348,6 +349,18 @@ class Tables(Protocol):
         """
 
 
+class ModelScanner(Protocol):
+    """Scans models of a revision by hash, never by checkout, and without loading them."""
+
+    def scan(
+        self, tree: FileTree, path: str, *, trust: Trust, flavour: str | None, pull: bool
+    ) -> tuple[FileScan, ...]:
+        """Return what was found of the file at ``path``, or of every file in it.
+
+        With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
 class StoredBytes(Protocol):
     """Hashes the bytes behind what DVC tracks."""
 
@@ -368,10 +381,12 @@ class ReleaseBytes(Protocol):
     ) -> tuple[FileBytes, ...]:
         """Write the files at ``path``, which is ``file`` or lies in it, below ``into``.
 
-        They come from the DVC remote by hash, or from Git, and nothing else is fetched; what is
-        there already with the right bytes stays. A file that is refused (its bytes are not those
-        that ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why.
-        Raises PipelineError where the remote does not answer.
+        A file lies there by its name, a folder's files in a folder of its name. They come by hash
+        from the cache or the DVC remote, or from Git, and nothing else is fetched; what is there
+        already with the right bytes stays. A file that is refused (its bytes are not those that
+        ``dvc.lock`` names, or nobody has them) is not left there: its FileBytes says why
+        (``refusal``). Raises PipelineError where the remote does not answer, denies access, or
+        names files outside of the folder.
         """
 
 

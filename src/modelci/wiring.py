@@ -1,11 +1,10 @@
 """The composition root: builds adapters on demand, imports them no earlier, and nothing else."""
 
+import os.path
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelci import __version__
@@ -13,15 +12,18 @@ from modelci.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from modelci.adapters.bell import Bell
     from modelci.adapters.datasets import DatasetReader
+    from modelci.adapters.dvc.models import DvcModelScanner
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.plots import DvcPlotsReader
     from modelci.adapters.dvc.reproduction import CleanClone
     from modelci.adapters.dvc.snapshot import DvcSnapshotReader
     from modelci.adapters.dvc.stored import DvcBytes
     from modelci.adapters.git import GitRepository
+    from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
     from modelci.adapters.tags import TagReader
     from modelci.adapters.targets.server import ServerTarget
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
+    from modelci.domain.modelfiles import Trust
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
     from modelci.domain.registry import Holder
+    from modelci.domain.remotes import DataRemote
     from modelci.domain.report import Report
     from modelci.domain.rollback import RegistryChange
     from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.servable import Servable
+    from modelci.workflows.trust import Settled
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -55,10 +60,11 @@ class App:
 
     version = __version__
 
-    def __init__(self, start: Path, *, quiet: bool = False) -> None:
-        self._start = start
+    def __init__(self, start: str, *, quiet: bool = False) -> None:
+        self._start = start  # absolute; text, as `modelci registry` answers before pathlib loads
         self._quiet = quiet
         self._flags: dict[str, object] = {}
+        self._listing: Listing | None = None
 
     def set_flags(self, flags: Mapping[str, object]) -> None:
         """Remember the flags that override the configuration (by dotted key; None: not given)."""
@@ -66,18 +72,22 @@ class App:
 
     def targets(self, names: "Sequence[str]") -> tuple[str, ...]:
         """Return stages and files named from where the command was started."""
+        from pathlib import Path
+
         from modelci.workflows.targets import from_the_top
 
-        return from_the_top(names, root=self.git.root, here=self._start) if names else ()
+        return from_the_top(names, root=self.git.root, here=Path(self._start)) if names else ()
 
     @cached_property
     def git(self) -> "GitRepository":
         """The repository around the current folder."""
+        from pathlib import Path
+
         from modelci.adapters.git import GitRepository
 
         # The configuration is a file of the repository: it is read when tags are to be made.
         return GitRepository.discover(
-            self._start, sign=lambda: self.configuration.config.registry.sign
+            Path(self._start), sign=lambda: self.configuration.config.registry.sign
         )
 
     @cached_property
@@ -86,27 +96,30 @@ class App:
         from modelci.adapters.tags import TagReader
 
         top = self._top
-        return self.git if top is None else TagReader(top)
+        return self.git if top is None else TagReader(top, begun=self._listing)
 
     def begin_tags(self) -> None:
         """Let Git list the tags while Python still loads."""
-        from modelci.adapters.tags import TagReader
+        from modelci.adapters.listing import Listing
 
-        reader = self.tag_reader
-        if isinstance(reader, TagReader):
-            reader.begin()
+        if self._top is not None:
+            self._listing = Listing(self._top, messages=False)
 
     @cached_property
-    def _top(self) -> Path | None:
+    def _top(self) -> str | None:
         """The folder around the current one that holds ``.git``; None where Git must be asked."""
-        above = (self._start, *self._start.parents)
-        return next((folder for folder in above if (folder / ".git").exists()), None)
+        folder, above = self._start, os.path.dirname(self._start)
+        while not os.path.exists(f"{folder}/.git"):
+            if folder == above:
+                return None
+            folder, above = above, os.path.dirname(above)
+        return folder
 
     def read_top(self, path: str) -> bytes | None:
         """Return a file of the work tree, by its path from the top; None where there is none."""
-        file = (self._top or self.git.root) / path
         try:
-            return file.read_bytes()
+            with open(f"{self._top or self.git.root}/{path}", "rb") as file:
+                return file.read()
         except OSError:
             return None
 
@@ -180,8 +193,31 @@ class App:
     @property
     def run_settings(self) -> "RunConfig":
         """How the pipeline runs in this job."""
-        run = self.configuration.config.run
-        return run.for_event(self.context, fixed=self.fixed_run_settings)
+        return self.settled_run.run
+
+    @property
+    def settled_run(self) -> "Settled":
+        """The same, with why past runs are not believed, if they are not."""
+        from modelci.domain.events import EventKind, Job, choose_job
+        from modelci.workflows.trust import settle_run
+
+        config, context = self.configuration.config, self.context
+        branch = config.default_branch or context.default_branch
+        if branch is None and context.event is EventKind.PUSH:
+            branch = next(iter(self.git.default_branch() or ()), None)
+        return settle_run(
+            config,
+            context,
+            releases=choose_job(context, branch) is Job.MERGE,
+            fixed=self.fixed_run_settings,
+            remotes=self.data_remotes,
+        )
+
+    def data_remotes(self) -> "tuple[DataRemote, ...]":
+        """The DVC remotes, as they are configured."""
+        from modelci.adapters.dvc.remote import read_remotes
+
+        return read_remotes(self.git.root)
 
     @cached_property
     def snapshots(self) -> "DvcSnapshotReader":
@@ -205,6 +241,34 @@ class App:
         return DvcPlotsReader(self.git.root, fetch=self._fetch)
 
     @cached_property
+    def model_scanner(self) -> "DvcModelScanner":
+        """What scans models, without loading them."""
+        from modelci.adapters.dvc.models import DvcModelScanner
+
+        return DvcModelScanner(self.git.root, fetch=self._fetch)
+
+    def trust_in(
+        self, path: "Path", *, types: "Sequence[str]" = (), pickle: bool = False
+    ) -> "Trust":
+        """Return what may be loaded of a file: the project's settings, where there is one.
+
+        ``types`` and ``pickle`` are what flags allow beyond them.
+        """
+        from modelci.domain.modelfiles import Trust
+
+        found = Trust() if self._top is None else self._configured_trust(path)
+        return Trust(types=(*found.types, *types), pickle=found.pickle or pickle)
+
+    def _configured_trust(self, path: "Path") -> "Trust":
+        from modelci.workflows.safety import artifacts_by_file, trust_in
+
+        safety = self.configuration.config.safety
+        if not safety.allow_pickle:
+            return trust_in(None, safety)
+        snapshot = self.snapshots.read(self.git.work_tree())
+        return trust_in(artifacts_by_file(self.git.root, snapshot).get(path.resolve()), safety)
+
+    @cached_property
     def rescorer(self) -> "CommandRescorer":
         """What scores a base's model anew; it runs the project's code."""
         from modelci.adapters.ci import stage_environment
@@ -224,13 +288,15 @@ class App:
 
         return DvcBytes(self.git.root, remote=self.run_settings.remote)
 
-    def at(self, path: "str | Path") -> Path:
+    def at(self, path: "str | Path") -> "Path":
         """Return a path that was named from where the command was started."""
-        return self._start / path
+        from pathlib import Path
+
+        return Path(self._start, path)
 
     def below_top(self, path: str) -> str:
         """Return a path that the configuration names from the top of the repository."""
-        return str((self._top or self._start) / path)
+        return os.path.join(self._top or self._start, path)
 
     @property
     def serve_config(self) -> "ServeConfig":
@@ -295,7 +361,7 @@ class App:
         locator = Locator(self.git.root, fetch=self._fetch)
         return find_servable(
             name,
-            here=self._start.relative_to(self.git.root).as_posix(),
+            here=self.at(".").relative_to(self.git.root).as_posix(),
             git=self.git,
             reader=self.snapshots,
             bring=FileBringer(locator, self.git.root, self.folder / "served", pull=pull),
@@ -316,7 +382,7 @@ class App:
             open_tree=lambda root: GitRepository(root).work_tree(),
         )
 
-    def _fetch_into(self, files: "Sequence[TrackedFile]", cache: Path) -> None:
+    def _fetch_into(self, files: "Sequence[TrackedFile]", cache: "Path") -> None:
         from modelci.adapters.ci import stage_environment
         from modelci.adapters.dvc.pipeline import DvcPipeline
 
@@ -514,11 +580,25 @@ class App:
             deployment, forge=self.forge, describe=headline, progress=self.progress
         )
 
-    def deploy(self, wanted: "Wanted", name: str) -> "Deployment":
-        """Bring what is wanted to a target, and remember what came of it."""
+    def deploy(
+        self,
+        wanted: "Wanted",
+        name: str,
+        *,
+        strategy: "Strategy | None" = None,
+        allowed: str | None = None,
+        dry_run: bool = False,
+    ) -> "Deployment":
+        """Bring what is wanted to a target, and remember what came of it.
+
+        A signal that ends us interrupts it, so that a trial ends.
+        """
+        from modelci.adapters.dvc.commands import ending_signals_interrupt
         from modelci.workflows.deploy import deploy
 
-        done = deploy(self.deployment(wanted, name))
+        job = self.deployment(wanted, name, strategy=strategy, allowed=allowed)
+        with ending_signals_interrupt():
+            done = deploy(job, dry_run=dry_run)
         self.deployed.append(done)
         return done
 
@@ -634,7 +714,7 @@ class App:
             progress.close()
 
     @cached_property
-    def folder(self) -> Path:
+    def folder(self) -> "Path":
         """``.modelci/`` at the top of the repository, which Git ignores by itself."""
         folder = self.git.root / ".modelci"
         ignore = folder / ".gitignore"
@@ -651,6 +731,8 @@ class App:
 
     def now(self) -> str:
         """Return the time, UTC in ISO 8601."""
+        from datetime import UTC, datetime
+
         return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def render_comment(

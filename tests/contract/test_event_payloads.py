@@ -62,6 +62,7 @@ def test_the_published_event_is_understood(read: Callable[[dict[str, Any]], CICo
     assert context.head_sha == HEAD["sha"] != context.sha
     assert context.base_ref == PUBLISHED["pull_request"]["base"]["ref"]
     assert context.default_branch == PUBLISHED["repository"]["default_branch"]
+    assert context.labels == ("bug",)
 
 
 @pytest.mark.parametrize("repository", [None, {**HEAD["repo"], "full_name": "eve/Hello-World"}])

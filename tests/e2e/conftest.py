@@ -31,6 +31,8 @@ def github(site: World) -> Iterator[FakeGitHub]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    if BROWSER is None:
+        pytest.skip("no Chromium: see `make browser`")
     with sync_playwright() as playwright:
         # Root may not use Chromium's sandbox; the pages are our own.
         found = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])

@@ -76,6 +76,31 @@ def test_a_shallow_clone_without_the_named_revision_says_what_to_set(site: World
     assert says(done, "There is no revision 'HEAD~1' here.", hint="fetch-depth: 0")
 
 
+def test_a_checkout_of_one_commit_without_tags_knows_the_versions_of_the_remote(
+    site: World,
+) -> None:
+    first = site.bare("rev-parse", "main")
+    for name in ("credit@v0.0.1", "credit#prod#1", "other@v1.0.0"):
+        site.laptop.git("tag", "--annotate", "--message", name, name, first)
+    site.laptop.git("push", "--quiet", "--tags", "origin")
+    site.push({"README.md": "1\n"})
+    site.push(BETTER, branch="feature")
+    clone = site.clone("shallow", "--depth", "1", "--no-tags", "--branch", "feature")
+    done = clone.modelci("report", "credit#prod")
+    assert "This clone has no tags of credit: fetching those of origin" in done.err
+    base = clone.document("report")["base"]
+    assert (base["sha"], base["chosen"]) == (first, "v0.0.1 holds prod")
+    assert "other" not in clone.git("for-each-ref", "--format=%(refname)")
+    assert clone.git("tag", "--list") == ""
+    assert clone.git("rev-list", "--count", "HEAD") == "1"
+    # A tag that was fetched once is no reason to be content with it.
+    clone.git("fetch", "--quiet", "--depth=1", "origin", "tag", "credit@v0.0.1")
+    unknown = clone.modelci("report", "credit#prod", code=2)
+    assert says(unknown, "Nothing of credit holds stage 'prod'", hint="--remote")
+    clone.modelci("report", "credit#prod", "--remote")
+    assert clone.document("report")["base"]["sha"] == first
+
+
 def test_a_detached_head_is_compared_with_the_merge_base(site: World) -> None:
     base = site.bare("rev-parse", "main")
     site.push(BETTER, branch="feature")

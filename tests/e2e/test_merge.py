@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+from hashlib import sha256
+from pathlib import Path
 
 from tests.e2e.world import (
     BETTER,
@@ -162,6 +164,57 @@ def test_another_job_promotes_what_the_run_job_made(site: World) -> None:
     assert promote.outputs["tags"].splitlines() == ["credit@v0.0.1", "credit#staging#1"]
     again = promote.modelci("promote", "--report", f"{artifact}/report.json")
     assert "Nothing to promote" in again.out
+
+
+def test_both_tags_keep_the_models_sha256(site: World) -> None:
+    site.push(BETTER)
+    site.push_runner().modelci("ci")
+    for tag in TAGS:
+        assert sha256_in(site, tag) == sha256(b"0.85\n").hexdigest()
+
+
+def test_a_job_that_cannot_read_the_bytes_tags_without_sha256_and_says_so(site: World) -> None:
+    run, promote = two_jobs(site, BETTER)
+    closed = "['remote \"store\"']\n    url = ssh://127.0.0.1:1/nobody/listens/there\n"
+    promote.put({".dvc/config.local": closed})
+
+    done = promote.modelci("promote", "--report", f"{hand_over(run, promote)}/report.json")
+
+    assert tags(site) == TAGS
+    assert "its tag has no sha256" in " ".join(done.out.split())
+    assert [sha256_in(site, tag) for tag in TAGS] == ["", ""]
+
+
+def test_bytes_that_somebody_changed_are_not_promoted(site: World) -> None:
+    run, promote = two_jobs(site, BETTER)
+    (model,) = [one for one in (site.root / "store").rglob("*") if is_model(one)]
+    model.chmod(0o644)
+    model.write_bytes(b"0.99\n")
+
+    report = f"{hand_over(run, promote)}/report.json"
+    done = promote.modelci("promote", "--report", report, "--allow", "It is urgent", code=6)
+
+    assert "this is not what was tested" in done.err
+    assert tags(site) == []
+
+
+def two_jobs(site: World, files: dict[str, str]) -> tuple[Checkout, Checkout]:
+    """Let one job run the pipeline for what was merged, and give the one that is to promote it."""
+    before = site.bare("rev-parse", "main")
+    site.push(files)
+    run = site.push_runner(name="run", before=before)
+    promote = site.push_runner(name="promote", before=before)
+    run.modelci("ci", "--no-write")
+    return run, promote
+
+
+def is_model(file: Path) -> bool:
+    return file.is_file() and file.read_bytes() == b"0.85\n"
+
+
+def sha256_in(site: World, tag: str) -> str:
+    form = "--format=%(contents:trailers:key=Modelci-Sha256,valueonly)"
+    return site.bare("for-each-ref", form, f"refs/tags/{tag}")
 
 
 def test_another_job_promotes_nothing_where_main_moved_on_meanwhile(site: World) -> None:

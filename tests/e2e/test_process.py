@@ -61,6 +61,12 @@ def test_it_works_from_a_folder_below_and_from_elsewhere(site: World) -> None:
     assert "2 metrics measured" in done.out
 
 
+def test_in_a_folder_that_is_gone_it_says_so(site: World) -> None:
+    done = site.laptop.run("bash", "-c", "mkdir gone && cd gone && rmdir ../gone && modelci report")
+    assert done.code == 2
+    assert done.err == "Error: The current folder has been removed.\nHint: `cd` to another.\n"
+
+
 def test_a_wrong_command_names_the_right_one(site: World) -> None:
     done = site.laptop.run("modelci", "reprot")
     assert done.code == 2

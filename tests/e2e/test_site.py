@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Route, expect
-from tests.e2e.browsing import BROWSER, Opener
+from tests.e2e.browsing import Opener
 from tests.e2e.world import World
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -66,8 +66,6 @@ def test_a_folder_that_is_not_ours_is_left_alone(registry: World) -> None:
 def test_models_are_found_by_keyboard_and_lead_to_their_pages(
     registry: World, visit: Opener
 ) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     page = visit.file(build(registry) / "index.html")
     page.keyboard.press("/")
     page.keyboard.type("prod")
@@ -84,8 +82,6 @@ def test_models_are_found_by_keyboard_and_lead_to_their_pages(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(registry: World, visit: Opener, scheme: str) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     out = build(registry)
     for file in ("index.html", "models/credit.html"):
         page = visit.file(out / file, viewport={"width": 360, "height": 740}, color_scheme=scheme)
@@ -100,8 +96,6 @@ def test_the_documents_beside_the_pages_say_the_same(registry: World) -> None:
 
 
 def test_a_version_is_found_and_linked_to(registry: World, visit: Opener) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     page = visit.file(build(registry) / "index.html")
     search = page.get_by_label("Search")
     search.fill("credit v0.0.1")
@@ -121,8 +115,6 @@ def test_a_version_is_found_and_linked_to(registry: World, visit: Opener) -> Non
 def test_every_link_of_the_site_leads_to_a_file_and_a_place_in_it(
     registry: World, visit: Opener
 ) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     out = build(registry)
     seen = 0
     for file in sorted(out.rglob("*.html")):
@@ -137,8 +129,6 @@ def test_every_link_of_the_site_leads_to_a_file_and_a_place_in_it(
 
 
 def test_a_long_history_is_filtered_and_fits_a_phone(site: World, visit: Opener) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     long = "eu-" + "very-" * 30 + "long"
     for number in range(12):
         tag(site, f"{long}@v1.{number}.0-rc.{'9' * 60}", f"Try {'again' * 40} {number}")
@@ -159,8 +149,6 @@ def test_a_long_history_is_filtered_and_fits_a_phone(site: World, visit: Opener)
 
 
 def test_it_works_from_below_a_servers_path(registry: World, visit: Opener) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     out = build(registry)
     page = visit.file(out / "index.html")
     page.context.set_offline(offline=False)
@@ -182,8 +170,6 @@ def _serve(out: Path, route: Route) -> None:
 
 
 def test_it_prints(registry: World, visit: Opener) -> None:
-    if BROWSER is None:
-        pytest.skip("no Chromium: see `make browser`")
     page = visit.file(build(registry) / "models" / "credit.html")
     page.emulate_media(media="print")
     assert not page.locator("nav").first.is_visible()

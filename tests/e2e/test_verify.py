@@ -51,16 +51,17 @@ def findings(checkout: Checkout, *options: str, code: int = 0) -> dict[str, str]
 def test_a_version_agrees_with_its_tag_and_its_bytes(site: World) -> None:
     laptop = promoted(site)
     done = laptop.modelci("verify", VERSION)
-    assert "credit@v0.0.1: 3 checks agree." in done.out
+    assert "credit@v0.0.1: 4 checks agree." in done.out
     assert "Not checked: 1" in done.out
     assert findings(laptop) == {
         "tag": "ok",
         "tag and dvc.lock": "ok",
+        "tag and sha256": "ok",
         "provenance": "unchecked",
         "model.txt: md5": "ok",
     }
     for name in ("credit@latest", "credit#staging", "credit@v0"):
-        assert "3 checks agree" in laptop.modelci("verify", name).out
+        assert "4 checks agree" in laptop.modelci("verify", name).out
 
 
 def test_a_tampered_cache_is_caught(site: World) -> None:
@@ -68,7 +69,7 @@ def test_a_tampered_cache_is_caught(site: World) -> None:
     tamper(objects(laptop.folder / ".dvc" / "cache", model_hash(laptop)))
     assert findings(laptop, code=1)["model.txt: md5"] == "failed"
     done = laptop.modelci("verify", VERSION, code=1)
-    assert "credit@v0.0.1 is not what was said of it: 1 of 4 checks failed." in done.out
+    assert "credit@v0.0.1 is not what was said of it: 2 of 5 checks failed." in done.out
     # The remote has the honest bytes.
     assert findings(laptop, "--pull")["model.txt: md5"] == "ok"
 

@@ -102,6 +102,7 @@ class FakeGit:
         self.tag_objects: dict[str, PlannedTag] = {}
         self.depth = depth
         self.log: list[str] = []
+        self.asked: list[str | None] = []  # whose tags
         self.signs_tags = False
         self.signs_as = "anna@example.com"
         self.signers: dict[str, str] = {}
@@ -285,6 +286,7 @@ class FakeGit:
         remote: str | None = None,
         messages: bool = True,  # noqa: ARG002
     ) -> tuple[TagRecord, ...]:
+        self.asked.append(remote)
         found = self._reach().tags if remote else self.tag_objects
         for tag in found.values():
             if remote and tag.commit not in self.commits:

@@ -189,7 +189,7 @@ class Site:
         *,
         repository: GitRepository | None = None,
         allowed: str | None = None,
-        **tools: Any,  # noqa: ANN401 - of Tools
+        **tools: Any,
     ) -> Job:
         repository = repository or self.clone()
         root = repository.root
@@ -218,7 +218,7 @@ class Site:
             settings=TargetConfig(path=str(self.folder / "srv"), stages=("prod",)),
         )
 
-    def deploy(self, wanted: str = "credit#prod", **given: Any) -> Deployment:  # noqa: ANN401
+    def deploy(self, wanted: str = "credit#prod", **given: Any) -> Deployment:
         return deploy(self.job(wanted, **given))
 
     @property

@@ -32,7 +32,7 @@ def make_release(folder: Path, content: str, *, artifact: str = "credit") -> Rel
     return release
 
 
-def running(release: Release, *, tag: str = "credit#prod#1", **fields: Any) -> Running:  # noqa: ANN401
+def running(release: Release, *, tag: str = "credit#prod#1", **fields: Any) -> Running:
     one = Running(
         release=release.id,
         artifact=release.artifact,
@@ -45,7 +45,7 @@ def running(release: Release, *, tag: str = "credit#prod#1", **fields: Any) -> R
     return replace(one, **fields)
 
 
-def settings(root: Path, *, progress: Progress | None = None, **config: Any) -> TargetSettings:  # noqa: ANN401
+def settings(root: Path, *, progress: Progress | None = None, **config: Any) -> TargetSettings:
     return TargetSettings(
         name="prod",
         config=TargetConfig(path="srv", **config),

@@ -122,6 +122,7 @@ class Store:
         path = self._path(hash_)
         path.chmod(0o644)
         path.write_bytes(data)
+        path.chmod(0o444)  # in a folder DVC looks twice at what could be written to
 
     def remove(self, hash_: str) -> None:
         if self.kind == "s3":
@@ -139,7 +140,7 @@ class Store:
     def _path(self, hash_: str) -> Path:
         return self.folder / "files" / "md5" / hash_[:2] / hash_[2:]
 
-    def _s3(self, method: str, hash_: str, **given: object) -> Any:  # noqa: ANN401 - as boto3 has it
+    def _s3(self, method: str, hash_: str, **given: object) -> Any:
         bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
         key = f"{prefix}/files/md5/{hash_[:2]}/{hash_[2:]}"
         client = _client("s3", self.port, self.variables)
@@ -209,7 +210,7 @@ def _first_user(port: int) -> dict[str, str]:
     }
 
 
-def _client(service: str, port: int, variables: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
+def _client(service: str, port: int, variables: Mapping[str, str]) -> Any:
     import boto3
 
     return boto3.client(
@@ -304,7 +305,7 @@ _SERVERS: Mapping[str, Callable[[Path], AbstractContextManager[Store]]] = {
 
 
 @contextlib.contextmanager
-def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401
+def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(command, **options) as server:
         try:
             yield server
@@ -361,7 +362,7 @@ def wire(target: int) -> Iterator[Wire]:
     ends: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
-    def begin(act: Any, *given: object) -> None:  # noqa: ANN401 - any function
+    def begin(act: Any, *given: object) -> None:
         threads.append(threading.Thread(target=act, args=given))
         threads[-1].start()
 

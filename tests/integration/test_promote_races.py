@@ -5,16 +5,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from tests.fakes.snapshots import MODEL
+from tests.fakes.storedbytes import FakeStored, right
 from tests.integration.gitserver import serve_http, serve_ssh
 from tests.integration.promoting import Act, Site, git, outcome
 
 from modelci.adapters.git import GitRepository
 from modelci.config.model import PromoteConfig
 from modelci.domain.promotion import PlannedTag, Promotion
-from modelci.errors import ModelCIError, PromotionError
+from modelci.errors import ModelCIError, PipelineError, PromotionError
 
 Outcome = Promotion | ModelCIError
 
@@ -104,6 +107,47 @@ def test_the_same_version_promoted_twice_at_once_is_promoted_once(
         assert versions(site) == {**versions(site), f"m@v0.0.{number}": sha}
         assert len(site.tags) == 2 * number
         assert_no_half(site)
+
+
+@pytest.mark.parametrize("is_read_by", ["ada", "ben"])
+def test_the_same_version_is_promoted_once_also_where_only_one_can_read_its_bytes(
+    racers: tuple[Site, Racer, Racer, int], is_read_by: str
+) -> None:
+    site, ada, ben, rounds = racers
+    for number in range(1, rounds + 1):
+        model = f"model {number}"
+        sha = site.merge(model)
+        line = threading.Barrier(2)
+        read = FakeStored(cached=(right(MODEL, model, model.encode()),))
+        away = FakeStored(kept=PipelineError("There are no credentials here."))
+        stored = (read, away) if is_read_by == "ada" else (away, read)
+        clones = [one.ready(sha, line) for one in (ada, ben)]
+        acts = [
+            partial(site.promote, one, stored=partial(_itself, bytes_))
+            for one, bytes_ in zip(clones, stored, strict=True)
+        ]
+        results = _both(acts)
+        assert all(isinstance(one, Promotion) and one.done for one in results), results
+        assert len(site.tags) == 2 * number
+        assert_no_half(site)
+        # Both tags are one promotion's, and neither of them makes new ones when it runs again.
+        digests = {digest_in(site, f"m@v0.0.{number}"), digest_in(site, f"m#prod#{number}")}
+        assert digests in ({sha256(model.encode()).hexdigest()}, {""})
+        before = git(site.bare, "show-ref")
+        for act in acts:
+            again = outcome(act)
+            assert isinstance(again, Promotion)
+            assert again.tags == ()
+        assert git(site.bare, "show-ref") == before
+
+
+def _itself(stored: FakeStored) -> FakeStored:
+    return stored
+
+
+def digest_in(site: Site, tag: str) -> str:
+    form = "--format=%(contents:trailers:key=Modelci-Sha256,valueonly)"
+    return git(site.bare, "for-each-ref", form, f"refs/tags/{tag}")
 
 
 def test_of_two_merges_at_once_one_is_promoted_and_named_to_the_other(

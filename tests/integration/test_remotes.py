@@ -10,11 +10,12 @@ import pytest
 from tests.integration.dvcproject import Project
 from tests.integration.stores import KINDS, LACKING, QUIET, Store, serve, wire
 
+from modelci.adapters.dvc.remote import read_remotes
 from modelci.adapters.dvc.stored import DvcBytes
 from modelci.adapters.git import GitRepository
 from modelci.domain.changes import TrackedFile
 from modelci.domain.provenance import FileBytes
-from modelci.errors import PipelineError
+from modelci.errors import ConfigError, PipelineError
 
 MODEL = random.Random(7).randbytes(3 << 20)
 PIPELINE = """\
@@ -249,3 +250,39 @@ def moved(project: Project, store: Store, root: Path) -> Path:
     (root / ".dvc").mkdir(parents=True)
     store.configure(root)
     return root
+
+
+def test_dvc_itself_takes_a_remotes_word_until_it_is_told_to_verify(
+    project: Project, store: Store
+) -> None:
+    store.tamper(md5(MODEL), b"evil")
+    model = tracked(project)["model.bin"]
+    place = project.root / ".dvc" / "cache" / "files" / "md5" / md5(MODEL)[:2] / md5(MODEL)[2:]
+    assert [one.verifies for one in read_remotes(project.root)] == [False]
+    project.pipeline.fetch([model])
+    assert place.read_bytes() == b"evil"
+    shutil.rmtree(project.root / ".dvc" / "cache")
+    with (project.root / ".dvc" / "config").open("a") as config:
+        config.write("    verify = true\n")  # what `dvc remote modify store verify true` writes
+    assert [one.verifies for one in read_remotes(project.root)] == [True]
+    project.pipeline.fetch([model])
+    assert not place.exists()
+
+
+def test_remotes_are_known_by_name_and_place_without_their_credentials(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "project")
+    assert read_remotes(project.root) == ()
+    project.add_remote("https://me:secret@host/models", name="Store")
+    with (project.root / ".dvc" / "config.local").open("w") as config:
+        config.write("['remote \"pr\"']\n    url = /srv/pr\n    verify = true\n")
+    first, second = sorted(read_remotes(project.root), key=lambda one: one.name.lower())
+    assert (first.name, first.url, first.verifies, first.is_default) == (
+        "pr",
+        "/srv/pr",
+        True,
+        False,
+    )
+    assert (second.url, second.verifies, second.is_default) == ("https://host/models", False, True)
+    project.put(".dvc/config", "[core\n")
+    with pytest.raises(ConfigError, match="DVC's configuration cannot be used"):
+        read_remotes(project.root)

@@ -218,6 +218,14 @@ def test_every_way_to_be_no_good_is_told_apart(project: Project) -> None:
     said = project.modelci("registry", "verify", "--require-signed", code=1)
     assert "6 of 7 tags not signed by anybody who may" in said
     assert "the object says m@v1.0.0" in said
+    lines = project.modelci("registry", "verify", "--plain", "--require-signed", code=1)
+    told = {tag: rest for tag, *rest in (line.split("\t") for line in lines.splitlines())}
+    assert told["m@v1.0.0"][:4] == ["m", "good", "ssh", "anna@example.com"]
+    assert told["m@v1.3.0"] == ["m", "unsigned", "", "", "", ""]
+    assert told["m@v1.5.0"][-1] == "the object says m@v1.0.0"
+    assert len(told) == 7
+    both = project.modelci("registry", "verify", "--plain", "--json", code=2)
+    assert "--json and --plain exclude each other." in both
     assert project.verify("m@v1.0.0", "--require-signed") == {"m@v1.0.0": ANNA}
     assert "No tag speaks of n." in project.modelci("registry", "verify", "n", code=2)
 

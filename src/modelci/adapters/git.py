@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self
 from modelci.adapters import pushes, signing
 from modelci.adapters.ci import git_environment
 from modelci.adapters.gitprocess import Answer, ask
+from modelci.adapters.listing import LOCAL, Listing
 from modelci.adapters.objects import ObjectReader
-from modelci.adapters.tags import LOCAL, Listing, commit_times
+from modelci.adapters.tags import commit_times, read_records
 from modelci.domain.changes import FileChange
 from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import ChangeKind
@@ -267,7 +268,7 @@ class GitRepository:
         if remote is not None:
             self._fetch_tags(remote, artifacts)
         under = LOCAL if remote is None else _REMOTE_TAGS
-        return Listing(self.root, artifacts, under=under, messages=messages).records()
+        return read_records(Listing(self.root, artifacts, under=under, messages=messages))
 
     def commit_times(self, shas: Sequence[str]) -> Mapping[str, int]:
         """Return when those of the commits that are here were made, in Unix seconds."""

@@ -1,16 +1,16 @@
 """Starts Git to be read from, without GitPython, which takes as long to import as most answers."""
 
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from modelci.adapters.ci import git_environment
 from modelci.errors import ConfigError
 
+if TYPE_CHECKING:
+    from os import PathLike
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+class Answer(NamedTuple):
     """What a Git command came to."""
 
     code: int
@@ -19,7 +19,7 @@ class Answer:
 
 
 def start(
-    folder: Path,
+    folder: "str | PathLike[str]",
     *arguments: str,
     stdin: int = subprocess.DEVNULL,
     stderr: "int | IO[bytes]" = subprocess.DEVNULL,
@@ -38,7 +38,7 @@ def start(
         raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
 
 
-def ask(folder: Path, *arguments: str, stdin: bytes | None = None) -> Answer:
+def ask(folder: "str | PathLike[str]", *arguments: str, stdin: bytes | None = None) -> Answer:
     """Run a Git command that only reads, and return all that it says."""
     source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
     with start(folder, *arguments, stdin=source, stderr=subprocess.PIPE) as process:

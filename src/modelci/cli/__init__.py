@@ -3,15 +3,12 @@
 import errno
 import os
 import sys
-import traceback
-from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 
 import click
 
 from modelci import __version__
-from modelci.errors import ConfigError, ModelCIError
+from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.wiring import App
 
 _COMMANDS = {
@@ -25,6 +22,7 @@ _COMMANDS = {
     "deregister": "Withdraw a version of a model.",
     "doctor": "Check this project's set-up and name what would fix it.",
     "gate": "Exit with the report's verdict: 0 passed, 1 blocked, 8 unclear.",
+    "golden": "Record requests and answers that a served model is held to.",
     "history": "Show how a metric went, over commits or versions.",
     "init": "Write modelci.yaml and workflows into this DVC repository.",
     "plan": "Say what a run would do, without running anything.",
@@ -34,6 +32,7 @@ _COMMANDS = {
     "report": "Show how the model changed, and judge it by the gates.",
     "rollback": "Assign an older version to a stage again, and hold it there.",
     "run": "Run the pipeline: only what is out of date, and say why.",
+    "scan": "Say what loading a model's file would bring in.",
     "serve": "Answer requests with a model, over HTTP.",
     "site": "Make the registry a static site of plain files.",
     "unassign": "Take a stage from the version that holds it.",
@@ -71,9 +70,11 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for one that does not exist."""
-        near = get_close_matches(args[0], _COMMANDS, n=1)
-        if near and args[0] not in _COMMANDS:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        if args[0] not in _COMMANDS:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(args[0], _COMMANDS, n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -115,6 +116,9 @@ def _forget_stdout() -> None:
 
 def _report_bug(error: Exception) -> None:
     """Print what to paste into an issue: no environment, no arguments, no values."""
+    import traceback
+    from pathlib import Path
+
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"  {Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
     click.echo(
@@ -135,13 +139,13 @@ def _report_bug(error: Exception) -> None:
 @click.option(
     "-C",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False),
     default=".",
     help="Run as if started in this folder.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.pass_context
-def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
+def main(ctx: click.Context, folder: str, quiet: bool) -> None:
     """Git-centric CI/CD for models.
 
     A pull request is run, reported on and gated; a merge is promoted by Git tags.
@@ -152,4 +156,8 @@ def main(ctx: click.Context, folder: Path, quiet: bool) -> None:
     8 the data cannot decide a gate that says `inconclusive: fail` (or `incomparable: fail`),
     70 a bug of ours, 130 interrupted.
     """  # noqa: D301 - click's own paragraph mark
-    ctx.obj = App(folder.resolve(), quiet=quiet)
+    try:
+        here = os.path.realpath(folder)  # pathlib takes 3 ms to load, and not every answer needs it
+    except FileNotFoundError as error:
+        raise UsageError("The current folder has been removed.", hint="`cd` to another.") from error
+    ctx.obj = App(here, quiet=quiet)

@@ -50,6 +50,8 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
         done = run_ci(
             git=app.git,
             pipeline=app.pipeline,
+            stored=lambda: app.stored_bytes,
+            remotes=app.data_remotes,
             reader=app.snapshots,
             config=app.configuration.config,
             context=app.context,
@@ -67,6 +69,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             executor=executor,
             tables=lambda: app.tables,
             plots=lambda: app.plots,
+            scanner=lambda: app.model_scanner,
             rescorer=lambda: app.rescorer,
             labels=app.labels_of,
             release=app.follow_up,

@@ -95,16 +95,12 @@ def _deploy_once(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    from modelci.adapters.dvc.commands import ending_signals_interrupt
     from modelci.domain.orders import choose_target
-    from modelci.workflows.deploy import deploy
     from modelci.workflows.deploy_promoted import require_success
 
     wanted = _parse(app, what)
     name = choose_target(app.stages_of_targets, wanted.stage, target)
-    job = app.deployment(wanted, name, strategy=_strategy(strategy), allowed=allow)
-    with ending_signals_interrupt():
-        done = deploy(job, dry_run=dry_run)
+    done = app.deploy(wanted, name, strategy=_strategy(strategy), allowed=allow, dry_run=dry_run)
     present(app, [done], as_json=as_json, is_done=not dry_run)
     require_success(done)
 
@@ -130,25 +126,30 @@ def _strategy(name: str | None) -> "Strategy | None":
 def deploy_event(app: App, *, write: bool, as_json: bool) -> None:
     """Deploy what the event's tag has assigned, or left to another version.
 
-    A stage that no target takes is left alone, and so is a tag that moves no stage.
+    A stage that no target takes is left alone, and so is a tag that moves no stage. One that is
+    refused keeps no other back.
     """
-    from modelci.adapters.dvc.commands import ending_signals_interrupt
     from modelci.domain.orders import choose_target, wanted_by
-    from modelci.workflows.deploy import deploy
+    from modelci.errors import ModelCIError
     from modelci.workflows.deploy_promoted import require_success
 
     tag, targets = app.context.tag or "", app.stages_of_targets
     wishes = wanted_by(tag, {stage for stages in targets.values() for stage in stages})
     if not wishes:
         app.progress.note(f"{tag} moves no stage that a target takes: nothing to deploy.")
-    done = []
+    errors: list[ModelCIError] = []
     for wanted in wishes:
-        job = app.deployment(wanted, choose_target(targets, wanted.stage, None))
-        with ending_signals_interrupt():
-            done.append(deploy(job, dry_run=not write))
-    present(app, done, as_json=as_json, is_done=write)
-    for one in done:
-        require_success(one)
+        try:
+            name = choose_target(targets, wanted.stage, None)
+            done = app.deploy(wanted, name, dry_run=not write)
+            present(app, [done], as_json=as_json, is_done=write)
+            require_success(done)
+        except ModelCIError as error:
+            errors.append(error)
+    for one in errors[:-1]:
+        app.progress.warn(f"{one} {one.hint or ''}".strip())
+    if errors:
+        raise errors[-1]
 
 
 def present(

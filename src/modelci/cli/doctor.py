@@ -39,6 +39,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         tables=lambda: app.tables,
         progress=app.progress,
         templates=lambda config: _render(app, config),
+        remotes=app.data_remotes,
     )
     print_document(examination, as_json=as_json)
     ctx.exit(0 if examination.is_ok else ConfigError.exit_code)

@@ -10,6 +10,7 @@ from modelci.documents import codec
 from modelci.domain.checks import Examination
 from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
+from modelci.domain.modelfiles import Scan
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
 def print_document(document: codec.Document, *, as_json: bool) -> None:
     """Print a document on stdout."""
-    click.echo(codec.encode(document) if as_json else to_text(document), nl=False)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(to_text(document), nl=False)
+
+
+def print_json(document: codec.Document) -> None:
+    """Print the document itself, in UTF-8 wherever it goes."""
+    for piece in codec.pieces(document):
+        click.echo(piece, nl=False)
 
 
 def publish_promotion(promotion: Promotion) -> None:
@@ -78,7 +88,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, deployments, provenance, signatures, terminal
+    from modelci.render import changes, deployments, provenance, scans, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -88,6 +98,7 @@ def to_text(document: codec.Document) -> str:
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
         VersionCheck: provenance.render_version_check,
+        Scan: scans.render_scan,
         Examination: terminal.render_examination,
         History: terminal.render_history,
         Deployment: deployments.render_deployment,

@@ -163,6 +163,7 @@ def _promote(
         report=report,
         progress=app.progress,
         pipeline=lambda: app.pipeline,
+        stored=lambda: app.stored_bytes,
         only=only,
         rules=rules,
         allowed_by=app.context.actor,

@@ -254,9 +254,9 @@ def _present(document: "Document", kind: str, *, as_json: bool, plain: bool) -> 
     if as_json and plain:
         raise click.UsageError("--json and --plain exclude each other.")
     if as_json:
-        from modelci.documents.codec import encode
+        from modelci.cli.output import print_json
 
-        click.echo(encode(document), nl=False)
+        print_json(document)
         return
     module = "registry" if kind == "registry" else "registry_views"
     render = import_module(f"modelci.render.{module}")

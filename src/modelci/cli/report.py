@@ -40,6 +40,9 @@ _FILES = {
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--pull", is_flag=True, help="Fetch metrics that DVC keeps in its cache.")
 @click.option(
+    "--remote", is_flag=True, help="Look up versions in the remote's tags, not this clone's."
+)
+@click.option(
     "--run",
     "run_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -61,6 +64,7 @@ def command(
     out: Path | None,
     as_json: bool,
     pull: bool,
+    remote: bool,
     run_file: Path | None,
     rescore: bool,
     comment: bool,
@@ -72,16 +76,16 @@ def command(
     event says; on the default branch the newest version), HEAD the work tree. The gates are those
     of BASE, on the default branch its own. Both may be revisions of Git (BASE..HEAD too, and
     BASE...HEAD from their merge base on), or NAME@v1.2.0, NAME@v1, NAME@latest and NAME#stage of
-    the registry. No checkout is made. The document is also written to
-    .modelci/report.json, for `modelci gate` and `modelci comment`; --comment does in one go what
-    `modelci comment` would do next.
+    the registry, as this clone's tags have it, or the remote's where this clone has none of NAME.
+    No checkout is made. The document is also written to .modelci/report.json, for `modelci gate`
+    and `modelci comment`; --comment does in one go what `modelci comment` would do next.
 
     \b
     Examples:
       modelci report
       modelci report v1.2.0 main --format md
       modelci report credit@latest
-      modelci report credit#prod..credit@v2 --format junit
+      modelci report credit#prod..credit@v2 --remote --format junit
       modelci report --format html --format md --out build/
       modelci report --comment --pr 17
     """  # noqa: D301
@@ -89,7 +93,7 @@ def command(
     from modelci.documents import codec
     from modelci.domain.pipeline import Run
     from modelci.workflows.report import make_report
-    from modelci.workflows.revisions import parse_range
+    from modelci.workflows.revisions import Names, parse_range
 
     if rescore and head is not None:
         raise click.UsageError("--rescore runs a command in the work tree: it takes no HEAD.")
@@ -100,7 +104,8 @@ def command(
     if number is not None and post is None:
         raise click.UsageError("--pr says where to --comment: give both.")
     holder = app.configuration.config.registry.holder
-    base, head = parse_range(app.git, base, head, holder)
+    names = Names(holder=holder, remote=remote, progress=app.progress)
+    base, head = parse_range(app.git, base, head, names)
     report = make_report(
         git=app.git,
         reader=app.snapshots,
@@ -112,9 +117,11 @@ def command(
         base=base,
         head=head,
         pull=pull,
+        remote_tags=remote,
         run=codec.read(Run, run_file) if run_file else None,
         tables=lambda: app.tables,
         plots=lambda: app.plots,
+        scanner=lambda: app.model_scanner,
         rescorer=(lambda: app.rescorer) if rescore else None,
     )
     codec.write(report, app.folder / "report.json")

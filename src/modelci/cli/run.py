@@ -108,8 +108,11 @@ def command(
         }
     )
     document = app.folder / "run.json"
+    settled = app.settled_run
+    if settled.doubt is not None:
+        app.progress.warn(f"{settled.doubt} `modelci doctor` says what to do.")
     options = replace(
-        run_options(app.run_settings),
+        run_options(settled.run),
         jobs=jobs,
         force=force,
         keep_going=keep_going,

@@ -5,6 +5,8 @@ its schema and version: ``{"schema": "modelci.report/1", …}``. Readers ignore 
 know, since within a version fields are only added.
 """
 
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,20 +83,47 @@ MAX_BYTES = 64 * 1024 * 1024
 """A document from another job is untrusted; larger ones are not read."""
 
 
+_SLICE = 1_000  # how many entries of a list are text at a time
+
+
 def encode(document: Document) -> str:
     """Return the document as indented JSON text that ends in a newline."""
-    return _encode(document).decode()
+    return b"".join(pieces(document)).decode()
 
 
-def _encode(document: Document) -> bytes:
-    head: dict[str, object] = {"schema": SCHEMAS[type(document)]}
+def pieces(document: Document) -> Iterator[bytes]:
+    """Yield that text in UTF-8, piece by piece: whole, it takes more memory than the document."""
+    opening = b"{"
+    for name, value in _members(document):
+        yield b'%b\n  "%b": ' % (opening, name.encode())
+        yield from _slices(value) if isinstance(value, tuple) else (_indented(value),)
+        opening = b","
+    yield b"\n}\n"
+
+
+def _members(document: Document) -> Iterator[tuple[str, object]]:
+    yield "schema", SCHEMAS[type(document)]
     if isinstance(document, Report):
-        head |= {"ok": document.is_ok, "verdict": document.verdict}
+        yield "ok", document.is_ok
+        yield "verdict", document.verdict
     if isinstance(document, Verification):
-        head |= {"ok": document.ok}
-    # Joined as text: plain values of a report with 100,000 metrics would cost as much again.
-    text = msgspec.json.encode(head)[:-1] + b"," + msgspec.json.encode(document)[1:]
-    return msgspec.json.format(text, indent=2) + b"\n"
+        yield "ok", document.ok
+    for field in fields(document):
+        yield field.name, getattr(document, field.name)
+
+
+def _slices(entries: tuple[object, ...]) -> Iterator[bytes]:
+    opening, closing = b"[", b"\n  ]"
+    for start in range(0, len(entries), _SLICE):
+        text = _indented(entries[start : start + _SLICE])
+        yield opening + text[1 : -len(closing)]
+        opening = b","
+    yield closing if entries else b"[]"
+
+
+def _indented(value: object) -> bytes:
+    # JSON's strings hold no newline as such.
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).replace(b"\n", b"\n  ")
 
 
 def decode(kind: type[T], data: bytes, *, source: str) -> T:
@@ -129,7 +158,8 @@ def write(document: Document, path: Path) -> None:
     """Write a document, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(_encode(document))
+    with part.open("wb") as file:
+        file.writelines(pieces(document))
     part.replace(path)
 
 

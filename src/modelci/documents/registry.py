@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from modelci.domain.registry import (
     ArtifactState,
     Assignment,
+    Doubt,
     Holder,
     RegisteredVersion,
+    Rule,
     TagProblem,
     TagWarning,
 )
@@ -53,6 +55,24 @@ class DeclaredEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemEntry:
+    """A tag that breaks a rule, and what to do about it."""
+
+    ref: str
+    rule: Rule
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningEntry:
+    """A doubt about an answer, of a ``stage`` where it concerns one."""
+
+    doubt: Doubt
+    message: str
+    stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactEntry:
     """One artifact; ``versions`` newest first.
 
@@ -65,8 +85,8 @@ class ArtifactEntry:
     deprecated: bool
     versions: tuple[VersionEntry, ...]
     stages: Mapping[str, StageEntry]
-    problems: tuple[TagProblem, ...] = ()
-    warnings: tuple[TagWarning, ...] = ()
+    problems: tuple[ProblemEntry, ...] = ()
+    warnings: tuple[WarningEntry, ...] = ()
     declared: DeclaredEntry | None = None
 
 
@@ -103,9 +123,21 @@ def artifact_entry(state: ArtifactState, declared: "Artifact | None" = None) -> 
         deprecated=state.deprecated,
         versions=tuple(_version(one) for one in state.versions),
         stages={name: stage_entry(one) for name, one in state.stages.items()},
-        problems=state.problems,
-        warnings=state.warnings,
+        problems=problem_entries(state.problems),
+        warnings=warning_entries(state.warnings),
         declared=_declared(declared) if declared else None,
+    )
+
+
+def problem_entries(found: Iterable[TagProblem]) -> tuple[ProblemEntry, ...]:
+    """Return the tags that break a rule."""
+    return tuple(ProblemEntry(ref=one.ref, rule=one.rule, message=one.message) for one in found)
+
+
+def warning_entries(found: Iterable[TagWarning]) -> tuple[WarningEntry, ...]:
+    """Return the doubts."""
+    return tuple(
+        WarningEntry(doubt=one.doubt, message=one.message, stage=one.stage) for one in found
     )
 
 

@@ -7,8 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelci.documents.registry import StageEntry, instant, stage_entry
-from modelci.domain.registry import ArtifactState, Event, Holder, TagProblem, TagWarning
+from modelci.documents.registry import (
+    ProblemEntry,
+    StageEntry,
+    WarningEntry,
+    instant,
+    problem_entries,
+    stage_entry,
+    warning_entries,
+)
+from modelci.domain.registry import ArtifactState, Event, Holder, TagProblem
 from modelci.domain.tags import Action
 
 
@@ -33,7 +41,7 @@ class RegistryHistory:
     """What happened, the newest first."""
 
     events: tuple[EventEntry, ...]
-    problems: tuple[TagProblem, ...] = ()
+    problems: tuple[ProblemEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +67,7 @@ class RegistryRef:
 
     event: EventEntry
     standing: bool
-    warnings: tuple[TagWarning, ...] = ()
+    warnings: tuple[WarningEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +121,9 @@ def history_document(
     events: Iterable[Event], problems: Sequence[TagProblem] = ()
 ) -> RegistryHistory:
     """Return the document of these events."""
-    return RegistryHistory(events=tuple(map(event_entry, events)), problems=tuple(problems))
+    return RegistryHistory(
+        events=tuple(map(event_entry, events)), problems=problem_entries(problems)
+    )
 
 
 def event_entry(event: Event) -> EventEntry:
@@ -158,7 +168,8 @@ def stages_document(
 
 def ref_document(event: Event, state: ArtifactState, *, standing: bool) -> RegistryRef:
     """Return what one tag did, with the doubts about its artifact."""
-    return RegistryRef(event=event_entry(event), standing=standing, warnings=state.warnings)
+    warnings = warning_entries(state.warnings)
+    return RegistryRef(event=event_entry(event), standing=standing, warnings=warnings)
 
 
 def diff_document(base: SideEntry, head: SideEntry) -> RegistryDiff:

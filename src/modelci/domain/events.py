@@ -42,6 +42,7 @@ class CIContext:
 
     ``sha`` is what was checked out (for a pull request on GitHub the test merge),
     ``head_sha`` the pull request's own last commit, ``before`` what a push replaced.
+    ``labels`` are the pull request's, as they were when the event happened.
     ``run_id`` and ``attempt`` are this job's. A job that another workflow's end (or start) caused
     knows that one as ``cause``. ``actor`` is who started the job. ``tag`` is the tag that was
     pushed, or that a dispatch names in its input ``tag``.
@@ -58,6 +59,7 @@ class CIContext:
     tag: str | None = None
     before: str | None = None
     pull_request: int | None = None
+    labels: tuple[str, ...] = ()
     from_fork: bool = False
     default_branch: str | None = None
     run_id: str | None = None

@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 
 from modelci.domain.changes import Scalar, TrackedFile
 from modelci.domain.gates import Threshold
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.snapshot import Snapshot
+
+TREE = "tree:"
+"""What a folder's digest begins with in a tag."""
 
 Digests = Mapping[str, str]
 """Hexadecimal digests by in-toto's names of algorithms."""
@@ -155,6 +159,36 @@ def digests_of(hash_: str | None, hash_name: str) -> Digests:
     if hash_.endswith(".dir"):
         return {f"dvc_{name.removeprefix('dvc_')}_dir": hash_.removesuffix(".dir")}
     return {name: hash_}
+
+
+def digest_files(path: str, files: Sequence[FileBytes]) -> str | None:
+    """Return the sha256 of what lies at ``path``, as tags keep it; None where any byte is missing.
+
+    A file's own; a folder's is ``tree:`` and the sha256 of a list of its files, a line each as
+    ``sha256sum`` prints it, ordered by their paths from the folder as bytes (docs/promotion.md has
+    the command that says the same).
+    """
+    digests = {file.path: file.sha256 for file in files}
+    if path in digests:
+        return digests[path] if len(digests) == 1 else None
+    if not digests or None in digests.values():
+        return None
+    lines = {name[len(path) + 1 :].encode(): f"{digest}  " for name, digest in digests.items()}
+    text = b"".join(_as_sha256sum(digest.encode(), name) for name, digest in sorted(lines.items()))
+    return f"{TREE}{sha256(text).hexdigest()}"
+
+
+def _as_sha256sum(digest: bytes, name: bytes) -> bytes:
+    escaped = name.replace(b"\\", rb"\\").replace(b"\n", rb"\n").replace(b"\r", rb"\r")
+    return (b"\\" if escaped != name else b"") + digest + escaped + b"\n"
+
+
+def check_digest(path: str, files: Sequence[FileBytes], said: str | None) -> Finding:
+    """Compare the sha256 that the tag's message holds with that of the bytes."""
+    found = digest_files(path, files)
+    if said is not None and found is None:
+        return _unchecked("tag and sha256", "its bytes are not here", said)
+    return _compare("tag and sha256", said, found, "the tag's message says no sha256")
 
 
 def find_tracked(snapshot: Snapshot, path: str) -> TrackedFile | None:

@@ -9,8 +9,9 @@ from typing import NamedTuple, Self
 
 from modelci.domain.versions import Version
 
-_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9-/_]*[a-zA-Z0-9])?"
-_ARTIFACT_NAME = rf"(?:[a-zA-Z0-9-_./]+=)?{_NAME}"
+# What is read is never given back (`++`): no other reading exists, and there are many tags.
+_NAME = r"[a-zA-Z0-9]++(?:[-/_]++[a-zA-Z0-9]++)*+"
+_ARTIFACT_NAME = rf"(?:[a-zA-Z0-9-_./]++=)?+{_NAME}"
 _TAG = re.compile(
     rf"(?P<artifact>{_ARTIFACT_NAME})"
     rf"(?:(?:#(?P<stage>{_NAME})|@(?P<version>v[^!#]+))(?P<undo>!)?|@(?P<mark>deprecated|created))"
@@ -53,17 +54,18 @@ class TagName(NamedTuple):
         if found is None:
             return None
         artifact, stage, written, undo, mark, counter = found.groups()
-        version = Version.parse(written[1:]) if written else None
-        if written and version is None:
-            return None
-        if "=" in artifact:
-            artifact = artifact.replace("=", ":", 1)
+        version = None
         if stage:
             action = Action.UNASSIGN if undo else Action.ASSIGN
-        elif version:
-            action = Action.DEREGISTER if undo else Action.REGISTER
-        else:
+        elif mark:
             action = Action.DEPRECATE if mark == "deprecated" else Action.CREATE
+        else:
+            action = Action.DEREGISTER if undo else Action.REGISTER
+            version = Version.parse(written[1:])
+            if version is None:
+                return None
+        if "=" in artifact:
+            artifact = artifact.replace("=", ":", 1)
         return cls(artifact, action, version, stage, int(counter) if counter else None)
 
     def __str__(self) -> str:

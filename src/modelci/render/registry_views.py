@@ -1,6 +1,7 @@
 """Events, stages, one tag, and two versions side by side: as tables, and as lines for scripts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modelci.documents.registry_views import (
     EventEntry,
@@ -21,6 +22,9 @@ from modelci.render.registry import (
     plain_lines,
     table,
 )
+
+if TYPE_CHECKING:
+    from modelci.domain.signatures import Verification
 
 
 def render_history(history: RegistryHistory, *, width: int = 100, colour: bool = False) -> str:
@@ -127,6 +131,17 @@ def plain_diff(diff: RegistryDiff) -> str:
     metrics = [(one.metric, one.base, one.head) for one in diff.metrics]
     rows = [*sides, *metrics]
     return plain_lines(["" if one is None else str(one) for one in row] for row in rows)
+
+
+def plain_verification(found: "Verification") -> str:
+    """Return a line for each tag: tag, artifact, standing, kind, signer, key, reason."""
+    return plain_lines(
+        (
+            *(one.tag, one.artifact, one.standing, one.kind or "", one.signer or ""),
+            *(one.key or "", one.reason or ""),
+        )
+        for one in found.tags
+    )
 
 
 def _value(value: object, *, sign: str = "") -> str:

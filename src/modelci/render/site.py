@@ -51,7 +51,7 @@ _OWN_SUBJECT = re.compile(
 )
 _QUIET = frozenset(
     {REASON, BY, HOLD, "Modelci-Metric", "Modelci-Hash", "Modelci-Path", "Modelci-Previous"}
-    | {"Modelci-Version", "Modelci-Run", "Modelci-Report", ALLOWED, ALLOWED_RULES}
+    | {"Modelci-Version", "Modelci-Run", "Modelci-Report", "Modelci-Sha256", ALLOWED, ALLOWED_RULES}
 )
 _LINKS = (("Modelci-Run", "run"), ("Modelci-Report", "report"))
 

@@ -36,13 +36,14 @@ class Rest:
             "/v2/": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
-            "/v2/models/{path:path}": self._model,
             "/predict": self._predict,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
             "/docs": self._docs,
         }
         routes = [Route(path, endpoint, methods=["GET"]) for path, endpoint in gets.items()]
+        # A model that there is not is told to who would ask it, too.
+        routes.append(Route("/v2/models/{path:path}", self._model, methods=["GET", "POST"]))
         self.routes = Starlette(routes=routes, exception_handlers={HTTPException: _refuse})
 
     async def _server(self, _: Request) -> Response:
@@ -58,20 +59,21 @@ class Rest:
         return respond({"ready": is_ready}, 200 if is_ready else 503)
 
     async def _model(self, request: Request) -> Response:
-        live, path = self._app.live, request.url.path
+        live, path = self._app.live, f"/v2/models/{request.path_params['path']}"
         source = live.model.source
-        path = f"/v2/models/{request.path_params['path']}"
-        if path in live.bases:
-            return respond(live.metadata)
-        if path.removesuffix("/ready") in live.bases:
-            is_ready = self._app.is_ready
-            content = {"name": source.artifact, "ready": is_ready}
-            return respond(content, 200 if is_ready else 503)
         if path in live.endpoints:
             return await self._predict(request)
-        raise HTTPException(
-            404, f"There is nothing here: this server has {source.artifact} {source.version}."
-        )
+        if path.removesuffix("/ready") not in live.bases:
+            raise HTTPException(
+                404, f"There is nothing here: this server has {source.artifact} {source.version}."
+            )
+        if request.method == "POST":
+            raise HTTPException(405, "This is asked for by GET.", {"allow": "GET, HEAD"})
+        if path in live.bases:
+            return respond(live.metadata)
+        is_ready = self._app.is_ready
+        content = {"name": source.artifact, "ready": is_ready}
+        return respond(content, 200 if is_ready else 503)
 
     async def _predict(self, _: Request) -> Response:
         raise HTTPException(405, "Predictions are asked for by POST.", _ALLOW)

@@ -107,6 +107,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._source: Source | None = None
         self._ready: dict[int, Worker] = {}
+        self._processes: set[subprocess.Popen[bytes]] = set()
         self._was_ready = False
         self._failed_starts = 0
         self._failure: ModelCIError | None = None
@@ -134,8 +135,8 @@ class Supervisor:
 
     def _end(self) -> None:
         if self._ending.is_set():  # who asks twice does not want to wait
-            for worker in self._ready.values():
-                worker.process.kill()
+            for process in self._processes:
+                process.kill()
         self._ending.set()
 
     def _start(self, job: Coroutine[Any, Any, None]) -> None:
@@ -154,6 +155,7 @@ class Supervisor:
             finally:
                 self._ready.pop(slot, None)
                 await worker.end(self._end_seconds)
+                self._processes.discard(worker.process)
             if time.monotonic() - began > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE
             await asyncio.sleep(pause)
@@ -179,6 +181,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[one for one in descriptors.values() if one is not None],
             )
+        self._processes.add(process)
         assert self._source is not None  # noqa: S101 - `run` has set it
         worker = Worker(process, await Link.over(ours), self._source)
         start = control.Start(

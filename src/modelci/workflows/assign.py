@@ -30,6 +30,7 @@ from modelci.workflows.promote import (
 )
 from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
 from modelci.workflows.registrar import Registrar
+from modelci.workflows.stored import SHA256
 
 _ANYBODY = RegistryConfig()
 
@@ -211,7 +212,7 @@ def _newer_holders(
 
 def _kept(version: RegisteredVersion) -> list[tuple[str, str]]:
     said = trailers(version.message)
-    return [(key, said[key]) for key in (PATH, HASH, VERDICT) if key in said]
+    return [(key, said[key]) for key in (PATH, HASH, SHA256, VERDICT) if key in said]
 
 
 def _files(artifact: str, version: RegisteredVersion) -> dict[str, TrackedFile]:

@@ -1,6 +1,6 @@
 """``modelci ci``: the one command for a workflow; the event decides what it does."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,17 +10,20 @@ from modelci.documents import codec
 from modelci.domain.events import CIContext, Job, choose_job
 from modelci.domain.pipeline import Run
 from modelci.domain.promotion import Promotion
+from modelci.domain.remotes import DataRemote
 from modelci.domain.report import Report
 from modelci.errors import ModelCIError
 from modelci.ports import (
     Forge,
     Git,
+    ModelScanner,
     Pipeline,
     Plots,
     Progress,
     Rescorer,
     SnapshotReader,
     StageExecutor,
+    StoredBytes,
     Tables,
 )
 from modelci.workflows import promote
@@ -29,6 +32,7 @@ from modelci.workflows.comment import Desk, Draw, Posting, Render, find_pull_req
 from modelci.workflows.report import make_report
 from modelci.workflows.results import commit_results
 from modelci.workflows.run import run_options, run_pipeline
+from modelci.workflows.trust import settle_run
 
 Release = Callable[[Promotion, Report], object]
 """Does what follows the tags, where that is wanted: workflows started, releases published."""
@@ -65,15 +69,19 @@ def run_ci(
     write: bool,
     fixed: Container[str] = (),
     executor: StageExecutor | None = None,
+    stored: Callable[[], StoredBytes] | None = None,
+    remotes: Callable[[], Sequence[DataRemote]] = tuple,
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
     labels: promote.Labels | None = None,
     release: Release | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
 
     ``fixed`` names settings of ``run`` that no event changes, since a variable gives them.
+    ``remotes`` are DVC's: what pull requests push to is not believed on a merge (``trust``).
     ``folder`` receives ``run.json``, ``report.json`` and, on a merge, ``promotion.json``.
     Without ``write`` nothing leaves this machine but data for the DVC remote: another job, which
     runs no user code, comments or promotes from the documents.
@@ -81,7 +89,9 @@ def run_ci(
     default = git.default_branch(config.default_branch)
     known = config.default_branch or context.default_branch or (default[0] if default else None)
     job = choose_job(context, known)
-    settings = config.run.for_event(context, fixed=fixed)
+    settled = settle_run(config, context, releases=job is Job.MERGE, fixed=fixed, remotes=remotes)
+    if settled.doubt is not None:
+        progress.warn(f"{settled.doubt} `modelci doctor` says what to do.")
     forge = cache(forge)
     subject = _checked(context, job, config) if write else None
     with KeptCheck(subject, forge=forge, describe=describe, progress=progress) as check:
@@ -91,7 +101,7 @@ def run_ci(
             progress=progress,
             now=now,
             version=version,
-            options=replace(run_options(settings), keep_going=True),
+            options=replace(run_options(settled.run), keep_going=True),
             executor=executor,
         )
         codec.write(run, folder / "run.json")
@@ -106,13 +116,14 @@ def run_ci(
             now=now,
             version=version,
             run=run,
-            pull=settings.pull,
+            pull=settled.run.pull,
             tables=tables,
             rescorer=rescorer if run.is_ok else None,
             plots=plots,
+            scanner=scanner,
         )
         if job is Job.PULL_REQUEST and report.is_ok:
-            report = _with_outlook(report, git, reader, config, progress)
+            report = _with_outlook(report, git, reader, config, progress, labels=context.labels)
         codec.write(report, folder / "report.json")
         check.conclude(report)
     done = Done(job=job, run=run, report=report)
@@ -137,6 +148,7 @@ def run_ci(
             done,
             git=git,
             pipeline=pipeline,
+            stored=stored,
             reader=reader,
             config=config,
             context=context,
@@ -150,7 +162,13 @@ def run_ci(
 
 
 def _with_outlook(
-    report: Report, git: Git, reader: SnapshotReader, config: Config, progress: Progress
+    report: Report,
+    git: Git,
+    reader: SnapshotReader,
+    config: Config,
+    progress: Progress,
+    *,
+    labels: tuple[str, ...],
 ) -> Report:
     """Add what the merge would promote; whatever is wrong with that is the merge's to say."""
     try:
@@ -159,6 +177,7 @@ def _with_outlook(
             reader=reader,
             settings=config.promote,
             registry=config.registry,
+            labels=labels,
             progress=progress,
         )
     except ModelCIError as error:
@@ -204,6 +223,7 @@ def _promote(
     *,
     git: Git,
     pipeline: Pipeline,
+    stored: Callable[[], StoredBytes] | None,
     reader: SnapshotReader,
     config: Config,
     context: CIContext,
@@ -225,6 +245,7 @@ def _promote(
             report=done.report,
             progress=progress,
             pipeline=lambda: pipeline,
+            stored=stored,
             branch=context.branch,
             default_branch=context.branch,
             on_github=context.provider == "github",

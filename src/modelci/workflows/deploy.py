@@ -1,14 +1,13 @@
 """``modelci deploy``: what the registry says is to run, on a target, checked and reversible."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
-from modelci.domain.deployment import Deployment
-from modelci.errors import DeploymentError, TargetBusyError
+from modelci.domain.deployment import Deployment, DeployOutcome
+from modelci.errors import DeploymentError, ModelCIError, TargetBusyError, UsageError
 from modelci.workflows.deploy_plan import Gathered, Job, Tools, describe, gather, plan
 from modelci.workflows.deploy_steps import forget_work, take
-from modelci.workflows.promote import reason_for
 
 _BETWEEN_TRIES = 0.5
 
@@ -20,7 +19,6 @@ def deploy(job: Job, *, dry_run: bool = False) -> Deployment:
     against the rules raises DeploymentError, and nothing was changed; a step that fails is in the
     document, with what runs now. Run again, it goes on where it was cut short.
     """
-    reason_for(job.request.allowed)
     _require_sense(job)
     gathered = gather(job)
     steps = plan(job, gathered)
@@ -39,13 +37,27 @@ def _act(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
     began = tools.clock()
     document = replace(document, started=tools.now())
     tools.announce(document)
-    done = take(job, gathered, document)
+    try:
+        done = take(job, gathered, document)
+    except BaseException:
+        tools.announce(_interrupted(tools, document))
+        raise
     done = replace(done, seconds=round(tools.clock() - began, 3))
     tools.announce(done)
     return done
 
 
+def _interrupted(tools: Tools, document: Deployment) -> Deployment:
+    """Return how a deployment stands that was cut short: nobody shall think that it goes on."""
+    after = document.before
+    with suppress(ModelCIError):
+        after = tools.target.read(document.artifact).running
+    return replace(document, outcome=DeployOutcome.FAILED, after=after, reason="it was interrupted")
+
+
 def _require_sense(job: Job) -> None:
+    if job.request.allowed is not None and not job.request.allowed.strip():
+        raise UsageError("--allow needs a reason.", hint="The target remembers it: say why.")
     if job.config.deploy.require_provenance and job.tools.provenance is None:
         raise DeploymentError(
             "deploy.require_provenance is true, and no forge is known that has releases.",

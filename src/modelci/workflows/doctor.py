@@ -19,6 +19,7 @@ from modelci.domain.gates import Outcome, judge_all
 from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
+from modelci.domain.remotes import DataRemote
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.wording import counted
 from modelci.errors import ConfigError, ModelCIError
@@ -27,6 +28,7 @@ from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
 from modelci.workflows.forge import choose_forge
 from modelci.workflows.init import GITLAB_INCLUDED, GITLAB_PIPELINE, UNPUBLISHED
 from modelci.workflows.promote import chosen_artifacts
+from modelci.workflows.trust import check_remotes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class _World:
     tables: Callable[[], Tables] | None
     progress: Progress | None
     templates: Callable[[Config], None] | None
+    remotes: Callable[[], Sequence[DataRemote]]
 
 
 def examine(
@@ -51,11 +54,13 @@ def examine(
     tables: Callable[[], Tables] | None = None,
     progress: Progress | None = None,
     templates: Callable[[Config], None] | None = None,
+    remotes: Callable[[], Sequence[DataRemote]] = tuple,
 ) -> Examination:
     """Check everything; a check that cannot be made is a problem with its own fix.
 
     With ``tables`` and ``progress`` what the configuration evaluates is tried on the work tree's
     files. ``templates`` renders something with the project's own ones, or raises ConfigError.
+    ``remotes`` are DVC's.
     """
     try:
         found = git()
@@ -70,6 +75,7 @@ def examine(
         tables=tables,
         progress=progress,
         templates=templates,
+        remotes=remotes,
     )
     broken: tuple[Check, ...] = ()
     try:
@@ -139,6 +145,11 @@ def _check_dvc(world: _World) -> Iterator[Check]:
             "false: a merge tags models that CI does not upload to the DVC remote",
             "In modelci.yaml: `run: {pull: true, push: true}`.",
         )
+
+
+def _check_trust(world: _World) -> Iterator[Check]:
+    if (world.git.root / ".dvc").is_dir():
+        yield from check_remotes(world.configuration().config, world.remotes())
 
 
 def _check_reach(world: _World) -> Iterator[Check]:
@@ -490,6 +501,7 @@ class _Group:
 _GROUPS = (
     _Group("git", _check_git),
     _Group("dvc", _check_dvc),
+    _Group("dvc remotes", _check_trust),
     _Group("pipeline", _check_pipeline),
     _Group("evaluation", _check_evaluation),
     _Group("report.templates", _check_templates),

@@ -120,6 +120,8 @@ class Follower:
             is_well = done.outcome in {DeployOutcome.DEPLOYED, DeployOutcome.UNCHANGED}
             if done.outcome is not DeployOutcome.UNCHANGED:
                 self.tell(done)
+            if not is_well:
+                self.progress.warn(f"{done.reason} {done.hint or ''}".strip())
         if not is_well:
             seen.failures += 1
             seen.again = self.clock() + _longer(every, seen.failures)

@@ -28,7 +28,7 @@ from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
 from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
-from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader
+from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader, StoredBytes
 from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
 from modelci.workflows.registrar import Registrar
 from modelci.workflows.results import results_commit
@@ -37,6 +37,7 @@ from modelci.workflows.revisions import (
     last_promoted,
     promoted_artifacts,
 )
+from modelci.workflows.stored import Seal
 
 Labels = Callable[[str], tuple[str, ...]]
 """Tells the labels of the merged pull requests that a commit belongs to."""
@@ -78,6 +79,7 @@ def promote(
     report: Report | None,
     progress: Progress,
     pipeline: Callable[[], Pipeline] | None = None,
+    stored: Callable[[], StoredBytes] | None = None,
     only: Collection[str] = (),
     rules: Rules = _USUAL,
     allowed_by: str | None = None,
@@ -96,11 +98,11 @@ def promote(
 
     ``only`` limits it to some of the artifacts. ``results`` is the bundle of a commit that the run
     job made; ``branch`` is moved to it. A commit that is not on the default branch is refused,
-    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept, and ``labels``, where
-    there is a new version, what the merge is labelled with. ``rules.allowed`` lifts
-    gates, the stages' order, holds, withdrawals and missing bytes, never that what is tagged was
-    tested; ``allowed_by`` is who says so. Raises PromotionError where the gates or the remote say
-    no; then nothing is tagged.
+    unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept, ``stored`` what they
+    hash to, and ``labels``, where there is a new version, what the merge is labelled with.
+    ``rules.allowed`` lifts gates, the stages' order, holds, withdrawals and missing bytes, never
+    that what is tagged was tested; ``allowed_by`` is who says so. Raises PromotionError where the
+    gates or the remote say no; then nothing is tagged.
     """
     require_listed(settings.assign, settings.stages)
     git = git.with_remote(settings.remote) if settings.remote else git
@@ -113,6 +115,7 @@ def promote(
         _require_merged(git, default_branch)
     said = _trailers(report)
     wishes = _Wishes(checkout.commit, labels)
+    seal = Seal(git.tree(checkout.commit.sha), checkout.snapshot, stored)
 
     def plan(tags: Tags) -> Promotion:
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
@@ -152,7 +155,9 @@ def promote(
     task = Task(
         read=lambda: _read_tags(git, checkout),
         plan=plan,
-        judge=lambda found, tags: registrar.judge(found, tags, _planned_files(checkout, found)),
+        judge=lambda found, tags: registrar.judge(
+            seal.put(found), tags, _planned_files(checkout, found)
+        ),
         commit_to=lambda: _brought(git, checkout, branch),
     )
     return registrar.put_through(task, dry_run=dry_run)
@@ -164,11 +169,13 @@ def foresee(
     reader: SnapshotReader,
     settings: PromoteConfig,
     registry: RegistryConfig = _ANYBODY,
+    labels: tuple[str, ...] = (),
     progress: Progress,
 ) -> tuple[str, ...]:
     """Say what a merge of the work tree would promote, by the remote's tags as they are now.
 
-    Nothing where no artifact is declared, or the remote does not let us read its tags.
+    ``labels`` are the pull request's, which the merge will ask for. Nothing where no artifact is
+    declared, or the remote does not let us read its tags.
     """
     git = git.with_remote(settings.remote) if settings.remote else git
     commit = git.head()
@@ -185,7 +192,7 @@ def foresee(
         tags = _read_tags(git, checkout)
         states = {one.name: one for one in fold_registry(tags, holder=registry.holder)}
         gathered = _gather(git, reader, checkout, tags, states)
-        asked = _ask_commits(git, gathered, progress, _Wishes(commit, None))
+        asked = _ask_commits(git, gathered, progress, _Wishes(commit, lambda _: labels))
     except ForgeError as error:
         progress.note(f"What a merge would promote is not known: {error}")
         return ()

@@ -87,7 +87,7 @@ def make_provenance(
     stands alone: sha256 takes the bytes.
     """
     own = find_tracked(snapshot, artifact.path)
-    files = _find_bytes(tree, snapshot, artifact.path, stored)
+    files = find_bytes(tree, snapshot, artifact.path, stored).files
     inputs, others = split_tracked(snapshot, own)
     return Provenance(
         tag=tag,
@@ -111,18 +111,34 @@ def make_provenance(
     )
 
 
-def _find_bytes(
-    tree: FileTree, snapshot: Snapshot, path: str, stored: StoredBytes
-) -> tuple[FileBytes, ...]:
-    """Read an artifact's files, from the DVC remote where the cache lacks any."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundBytes:
+    """An artifact's files; ``trouble`` is why the DVC remote was of no help, if it was asked."""
+
+    files: tuple[FileBytes, ...]
+    trouble: str | None = None
+
+
+def find_bytes(tree: FileTree, snapshot: Snapshot, path: str, stored: StoredBytes) -> FoundBytes:
+    """Read an artifact's files, from the DVC remote where the cache has not the right ones.
+
+    Where neither has, wrong bytes tell more than none.
+    """
     files = read_files(tree, snapshot, path, stored, pull=False)
-    if all(one.found for one in files):
-        return files
+    if all(one.is_right for one in files):
+        return FoundBytes(files=files)
     try:
         pulled = read_files(tree, snapshot, path, stored, pull=True)
-    except (PipelineError, ConfigError):
-        return files  # the job that tags need not have the remote's credentials
-    return pulled if all(one.found for one in pulled) else files
+    except (PipelineError, ConfigError) as error:
+        # The job that tags need not have the remote's credentials.
+        return FoundBytes(files=files, trouble=str(error))
+    if all(one.is_right for one in pulled) or _any_wrong(pulled) or not _any_wrong(files):
+        return FoundBytes(files=pulled)
+    return FoundBytes(files=files)
+
+
+def _any_wrong(files: tuple[FileBytes, ...]) -> bool:
+    return any(one.found is not None and not one.is_right for one in files)
 
 
 def _subject(file: FileBytes) -> Digests:

@@ -16,6 +16,7 @@ from modelci.domain.golden import Golden
 from modelci.domain.modelfiles import Trust
 from modelci.domain.orders import Order
 from modelci.domain.provenance import (
+    TREE,
     CheckState,
     FileBytes,
     Finding,
@@ -23,6 +24,7 @@ from modelci.domain.provenance import (
     check_files,
     check_lock,
     check_provenance,
+    digest_files,
     find_tracked,
 )
 from modelci.domain.snapshot import Snapshot
@@ -223,20 +225,21 @@ def verify_release(
 
 def _about_digests(recipe: Recipe, fetched: Fetched) -> Iterator[Finding]:
     """Compare the model's sha256 with those that its tag and its golden requests name."""
-    if len(fetched.files) != 1 or fetched.files[0].path != recipe.model.path:
-        return  # a folder has none
-    (file,) = fetched.files
+    found = digest_files(recipe.model.path, fetched.files)
+    if found is None:
+        return  # bytes are missing, which others say
     tag = recipe.order.said.get(SHA256)
-    golden = fetched.golden.sha256 if fetched.golden else None
+    is_file = not found.startswith(TREE)  # golden requests name no folder's
+    golden = fetched.golden.sha256 if fetched.golden and is_file else None
     for who, said in (("tag", tag), ("golden requests", golden)):
         if said is not None:
-            agrees = said == file.sha256
+            agrees = said == found
             yield Finding(
-                subject=f"{file.path}: sha256 of the {who}",
+                subject=f"{recipe.model.path}: sha256 of the {who}",
                 state=CheckState.OK if agrees else CheckState.FAILED,
                 detail="" if agrees else "they differ",
                 expected=said,
-                found=file.sha256,
+                found=found,
             )
 
 

@@ -1,7 +1,6 @@
 """``modelci registry``: which versions there are and which stage each holds, from tags alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from posixpath import normpath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -109,7 +108,7 @@ def _doubt(
         *doubt_clocks(state, now=settings.now, commit_times=times),
         *doubt_names(state, settings.restrictions, type_=type_),
     )
-    return replace(state, warnings=(*state.warnings, *found)) if found else state
+    return state._replace(warnings=(*state.warnings, *found)) if found else state
 
 
 def narrow(state: ArtifactState, query: Query) -> ArtifactState:
@@ -123,7 +122,7 @@ def narrow(state: ArtifactState, query: Query) -> ArtifactState:
                 hint=f"There are {known}." if known else "None of its stages is held.",
             )
         kept = tuple(one for one in state.versions if _is_of(holder, one))
-        return replace(state, versions=kept[:1], stages={query.stage: holder})
+        return state._replace(versions=kept[:1], stages={query.stage: holder})
     if query.version is None:
         return state
     found = find_version(state, query.version)
@@ -133,7 +132,7 @@ def narrow(state: ArtifactState, query: Query) -> ArtifactState:
             hint=f"`modelci registry show {state.name}` lists them.",
         )
     stages = {name: one for name, one in state.stages.items() if _is_of(one, found)}
-    return replace(state, versions=(found,), stages=stages)
+    return state._replace(versions=(found,), stages=stages)
 
 
 def _is_of(assignment: Assignment, version: RegisteredVersion) -> bool:

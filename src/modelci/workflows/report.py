@@ -10,7 +10,7 @@ from modelci.config.load import FILE, load
 from modelci.config.model import Config
 from modelci.domain.changes import FileChange, diff_tracked, diff_values
 from modelci.domain.events import CIContext
-from modelci.domain.gates import judge_all
+from modelci.domain.gates import GateResult, judge_all
 from modelci.domain.metrics import MetricDelta, diff_metrics
 from modelci.domain.pipeline import Run, diff_stages
 from modelci.domain.plots import Gallery
@@ -18,11 +18,20 @@ from modelci.domain.report import Report, Revision, diff_gates
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.waivers import diff_waivers, notes_on, waive
 from modelci.errors import ConfigError
-from modelci.ports import FileTree, Git, Plots, Progress, Rescorer, SnapshotReader, Tables
+from modelci.ports import (
+    FileTree,
+    Git,
+    ModelScanner,
+    Plots,
+    Progress,
+    Rescorer,
+    SnapshotReader,
+    Tables,
+)
 from modelci.workflows.budgets import judge_budgets, measure_sizes
 from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.history import gather_history
-from modelci.workflows.revisions import choose_base, name_head, promoted_artifacts
+from modelci.workflows.revisions import Names, choose_base, name_head, promoted_artifacts
 
 _MOST_STALE = 5
 
@@ -59,22 +68,35 @@ def make_report(
     base: str | None = None,
     head: str | None = None,
     pull: bool = False,
+    remote_tags: bool = False,
     run: Run | None = None,
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
 ) -> Report:
     """Compare two revisions (default: the merge base and the work tree) and judge the change.
 
-    ``config`` is the checkout's own; gates are read anew from both revisions. Without ``tables``
-    nothing is judged by predictions or data. With a ``rescorer``, which runs the project's code,
-    the base's model may be scored anew on the head's test set. Without ``plots``, or where the
-    configuration wants none, the report holds no pictures.
+    ``config`` is the checkout's own; gates are read anew from both revisions. ``remote_tags`` has
+    versions looked up in the remote's tags, not this clone's. Without ``tables`` nothing is judged
+    by predictions or data. With a ``rescorer``, which runs the project's code, the base's model may
+    be scored anew on the head's test set. Without ``plots``, or where the configuration wants none,
+    the report holds no pictures. With a ``scanner`` the head's models are scanned.
     """
-    gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
+    names = Names(holder=config.registry.holder, remote=remote_tags, progress=progress)
+    gathered = _gather(
+        git, reader, config, context, progress, base=base, head=head, names=names, pull=pull
+    )
     report = build_report(
         gathered,
-        _find(gathered, tables=tables, rescorer=rescorer, pull=pull, progress=progress),
+        _find(
+            gathered,
+            tables=tables,
+            rescorer=rescorer,
+            scanner=scanner,
+            pull=pull,
+            progress=progress,
+        ),
         head_sha=_shown_sha(gathered.head, context, given=head is not None),
         created=now(),
         version=version,
@@ -161,10 +183,10 @@ def _gather(
     *,
     base: str | None,
     head: str | None,
+    names: Names,
     pull: bool,
 ) -> Gathered:
-    holder = config.registry.holder
-    ours = name_head(git, head, holder)
+    ours = name_head(git, head, names)
     head_tree = git.work_tree() if head is None or ours.sha is None else git.tree(ours.sha)
     proposed = _config_at(head_tree, "the head")
     after = reader.read(head_tree, pull=pull)
@@ -176,7 +198,7 @@ def _gather(
         default_branch=config.default_branch,
         artifacts=promoted_artifacts(after, proposed.promote),
         progress=progress,
-        holder=holder,
+        names=names,
     )
     base_tree = git.tree(theirs.sha) if theirs and theirs.sha else None
     # What is merged has been reviewed, gates and all: only a proposal is judged by other gates
@@ -204,6 +226,7 @@ def _find(
     *,
     tables: Callable[[], Tables] | None,
     rescorer: Callable[[], Rescorer] | None,
+    scanner: Callable[[], ModelScanner] | None,
     pull: bool,
     progress: Progress,
 ) -> Findings:
@@ -229,7 +252,24 @@ def _find(
         measure_sizes(judging.budget, sides.before, sides.base),
         measure_sizes(judging.budget, sides.after, sides.head),
     )
-    return replace(found, gates=(*found.gates, *budgets))
+    scans, notes = _scan(gathered, scanner, pull=pull)
+    return replace(
+        found,
+        gates=(*found.gates, *budgets, *scans),
+        notes=(*found.notes, *notes),
+    )
+
+
+def _scan(
+    gathered: Gathered, scanner: Callable[[], ModelScanner] | None, *, pull: bool
+) -> tuple[tuple[GateResult, ...], tuple[str, ...]]:
+    """Judge the head's models by whether loading them is safe."""
+    after, head = gathered.sides.after, gathered.sides.head
+    if scanner is None or not gathered.judging.safety.scan or not after.artifacts:
+        return (), ()
+    from modelci.workflows.safety import judge_models  # noqa: PLC0415 - it loads numpy
+
+    return judge_models(after, head, gathered.judging, scanner, pull=pull)
 
 
 def _untracked(after: Snapshot) -> tuple[str, ...]:

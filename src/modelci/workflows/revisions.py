@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.events import CIContext, EventKind
@@ -26,10 +27,35 @@ _STEPS: tuple[int | None, ...] = (50, 500, None)
 _FULL_HISTORY = "Give the checkout its history (actions/checkout: `fetch-depth: 0`), or name BASE."
 
 
-def name_head(git: Git, head: str | None, holder: Holder = Holder.NEWEST) -> Revision:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """How names of the registry are understood: which version holds a stage, and whose tags count.
+
+    They are this clone's, or the remote's where this clone has none of the artifact; with
+    ``remote`` always the remote's.
+    """
+
+    holder: Holder = Holder.NEWEST
+    remote: bool = False
+    progress: Progress | None = None
+
+    def tags_of(self, git: Git) -> str | None:
+        """Return the remote whose tags are read first; None: this clone's own."""
+        if not self.remote:
+            return None
+        found = git.remote()
+        if found is None:
+            raise UsageError("This repository has no remote.", hint="`git remote add origin URL`.")
+        return found
+
+
+_LOCAL = Names()
+
+
+def name_head(git: Git, head: str | None, names: Names = _LOCAL) -> Revision:
     """Return the head: a revision where one is named, else the work tree on top of HEAD."""
     if head is not None:
-        return named(git, head, holder)
+        return named(git, head, names)
     commit = git.head()
     if commit is None:
         return Revision(sha=None, name="work tree", chosen="no commit yet", dirty=True)
@@ -43,10 +69,11 @@ _ENTRY = re.compile(
     r"(?P<artifact>[^@#]+)(?:@(?P<version>latest|v\d[^!#@]*)|#(?P<stage>[^!#@]+))", re.DOTALL
 )
 _MOST_KNOWN = 5
+_MORE = " --remote reads the remote's tags, not this clone's."
 
 
 def parse_range(
-    git: Git, base: str | None, head: str | None, holder: Holder = Holder.NEWEST
+    git: Git, base: str | None, head: str | None, names: Names = _LOCAL
 ) -> tuple[str | None, str | None]:
     """Return base and head of ``A..B``, or of ``A...B`` (from their merge base on).
 
@@ -64,40 +91,77 @@ def parse_range(
     first, second = found["base"] or "HEAD", found["head"] or "HEAD"
     if found["dots"] == "..":
         return first, second
-    one, other = named(git, first, holder), named(git, second, holder)
+    one, other = named(git, first, names), named(git, second, names)
     common = git.merge_base(one.sha or "", other.sha or "")
     if common is None:
         raise UsageError(f"{first} and {second} have no common history.", hint=_FULL_HISTORY)
     return common, second
 
 
-def named(git: Git, name: str, holder: Holder = Holder.NEWEST) -> Revision:
+def named(git: Git, name: str, names: Names = _LOCAL) -> Revision:
     """Return what a name means: a revision of Git, or a version in the registry.
 
     ``NAME@v1.2.0`` is that version, ``NAME@v1`` and ``NAME@latest`` the greatest active one,
-    ``NAME#prod`` what holds the stage, by the rule of ``holder``. What has the form and names a
-    known artifact is never taken for a branch.
+    ``NAME#prod`` what holds the stage. What has the form and names a known artifact is never taken
+    for a branch. The version's commit is fetched if it is not here.
     """
     entry = _ENTRY.fullmatch(name)
-    if entry and is_artifact_name(entry["artifact"]):
-        states = fold_registry(git.tags([entry["artifact"]]), holder=holder)
-        if states:
-            return _registered(states[0], entry["version"], entry["stage"], name)
+    if entry is None or not is_artifact_name(entry["artifact"]):
+        return _of_git(git, name)
+    artifact = entry["artifact"]
+    source = names.tags_of(git)
+    state = _find_state(git, artifact, names, remote=source)
+    more = _MORE if state and source is None and git.remote() else ""
+    if state is None:
+        try:
+            return _of_git(git, name)
+        except UsageError as error:
+            state = _ask_remote(git, name, artifact, names)
+            if state is None:
+                raise _unknown(git, name, artifact, names) from error
+    found = _registered(state, entry["version"], entry["stage"], name, more)
+    _bring(git, found.sha or "", name)
+    return found
+
+
+def _of_git(git: Git, name: str) -> Revision:
+    return Revision(sha=git.resolve(name).sha, name=name, chosen="given")
+
+
+def _find_state(
+    git: Git, artifact: str, names: Names, *, remote: str | None
+) -> ArtifactState | None:
+    tags = git.tags([artifact], remote=remote, messages=False)
+    return next(iter(fold_registry(tags, holder=names.holder)), None)
+
+
+def _ask_remote(git: Git, name: str, artifact: str, names: Names) -> ArtifactState | None:
+    """Return what the remote's tags say of an artifact that this clone has no tags of."""
+    remote = git.remote()
+    if remote is None or names.remote:
+        return None
+    if names.progress:
+        names.progress.note(f"This clone has no tags of {artifact}: fetching those of {remote}")
     try:
-        return Revision(sha=git.resolve(name).sha, name=name, chosen="given")
-    except UsageError as error:
-        if entry is None:
-            raise
-        raise UsageError(
-            f"{name!r} is no revision, and no tag of this clone speaks of an artifact "
-            f"{entry['artifact']!r}.",
-            hint="`git fetch --tags` brings the remote's tags; `modelci registry --remote` lists "
-            "them.",
-        ) from error
+        return _find_state(git, artifact, names, remote=remote)
+    except ForgeError as error:
+        message = f"This clone knows of no {name!r}, and could not ask {remote} for it. {error}"
+        raise type(error)(message, hint=error.hint) from error
+
+
+def _unknown(git: Git, name: str, artifact: str, names: Names) -> UsageError:
+    remote = git.remote()
+    where = "this clone" if remote is None else f"this clone or of {remote}"
+    flag = " --remote" if remote else ""
+    return UsageError(
+        f"{name!r} is no revision, and no tag of {remote if names.remote else where} speaks of an "
+        f"artifact {artifact!r}.",
+        hint=f"`modelci registry{flag}` lists the artifacts that there are.",
+    )
 
 
 def _registered(
-    state: ArtifactState, version: str | None, stage: str | None, name: str
+    state: ArtifactState, version: str | None, stage: str | None, name: str, more: str
 ) -> Revision:
     if stage is not None:
         holder = state.stages.get(stage)
@@ -105,17 +169,17 @@ def _registered(
             known = ", ".join(f"{state.name}#{one}" for one in sorted(state.stages))
             raise UsageError(
                 f"Nothing of {state.name} holds stage {stage!r}.",
-                hint=f"There are {known}." if known else "None of its stages is held.",
+                hint=(f"There are {known}." if known else "None of its stages is held.") + more,
             )
         return Revision(sha=holder.commit, name=name, chosen=f"{holder.label} holds {stage}")
     found = find_version(state, version or "latest")
     if found is None:
         labels = [f"v{one.version}" for one in state.versions if one.active]
-        more = f" and {len(labels) - _MOST_KNOWN:,} more" if len(labels) > _MOST_KNOWN else ""
-        known = ", ".join(labels[:_MOST_KNOWN]) + more
+        rest = f" and {len(labels) - _MOST_KNOWN:,} more" if len(labels) > _MOST_KNOWN else ""
+        known = ", ".join(labels[:_MOST_KNOWN]) + rest
         raise UsageError(
             f"{state.name} has no version {version}.",
-            hint=f"There are {known}." if known else "None of its versions is active.",
+            hint=(f"There are {known}." if known else "None of its versions is active.") + more,
         )
     return Revision(sha=found.commit, name=name, chosen=f"version v{found.version}")
 
@@ -136,14 +200,14 @@ def choose_base(
     default_branch: str | None,
     artifacts: Sequence[str],
     progress: Progress,
-    holder: Holder = Holder.NEWEST,
+    names: Names = _LOCAL,
 ) -> Revision | None:
     """Return the base: as given, as the CI event says, or the merge base; None at the root.
 
     What is on the default branch is compared with the newest version of ``artifacts``, if any.
     """
     if base is not None:
-        return named(git, base, holder)
+        return named(git, base, names)
     if head.sha is None:
         return None
     commit = git.resolve(head.sha)
@@ -176,6 +240,7 @@ def choose_base(
         announced=context.default_branch,
         artifacts=artifacts,
         progress=progress,
+        names=names,
     )
 
 
@@ -199,6 +264,7 @@ def _local_base(
     announced: str | None,
     artifacts: Sequence[str],
     progress: Progress,
+    names: Names,
 ) -> Revision | None:
     found = git.default_branch(configured or announced)
     named = configured or announced
@@ -219,7 +285,7 @@ def _local_base(
         return base
     if head.dirty:
         return Revision(sha=commit.sha, name="HEAD", chosen="the last commit")
-    version = _newest_version(git, commit, artifacts, remote=None)
+    version = _newest_version(git, commit, artifacts, remote=names.tags_of(git))
     if version is not None:
         return version
     if not commit.parents:
@@ -283,17 +349,17 @@ def _merge_base(
     return Revision(sha=found, name=name, chosen=f"merge base with {name}")
 
 
-def _bring(git: Git, sha: str) -> None:
+def _bring(git: Git, sha: str, what: str = "The base") -> None:
     if not git.has(sha):
         # In a clone that has its history, a depth would cut it.
-        _explained(lambda: git.fetch([sha], depth=1 if git.is_shallow() else None))
+        _explained(lambda: git.fetch([sha], depth=1 if git.is_shallow() else None), what)
 
 
-def _explained(fetch: Callable[[], None]) -> None:
+def _explained(fetch: Callable[[], None], what: str = "The base") -> None:
     try:
         fetch()
     except ForgeError as error:
-        raise type(error)(f"The base is not in this clone. {error}", hint=_FULL_HISTORY) from error
+        raise type(error)(f"{what} is not in this clone. {error}", hint=_FULL_HISTORY) from error
 
 
 def _remote_branch(git: Git, name: str) -> str:

@@ -12,7 +12,7 @@ from modelci.domain.tags import Query
 from modelci.errors import UsageError
 from modelci.ports import FileTree, Git, MissingDataError, SnapshotReader
 from modelci.workflows.provenance import find_artifact
-from modelci.workflows.revisions import named
+from modelci.workflows.revisions import Names, named
 
 Bring = Callable[[FileTree, str], Path]
 """Takes a path from the top of the repository and returns where the file lies on this machine.
@@ -97,7 +97,7 @@ def _find_version(
     config: Config,
 ) -> Servable:
     holder = config.registry.holder
-    commit = named(git, name, holder).sha or ""
+    commit = named(git, name, Names(holder=holder)).sha or ""
     states = fold_registry(git.tags([query.artifact]), holder=holder)
     version = states[0].version_at(commit) if states else None
     tree = git.tree(commit)

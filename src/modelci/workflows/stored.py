@@ -1,13 +1,20 @@
-"""Whether the bytes behind a version are kept: asked of the DVC remote, by hash."""
+"""The bytes behind a version: whether the DVC remote keeps them, and what they hash to."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelci.domain.allowance import Liftable, Objection
 from modelci.domain.changes import TrackedFile
-from modelci.errors import ConfigError, PipelineError
-from modelci.ports import Pipeline
+from modelci.domain.promotion import PlannedTag, Promotion
+from modelci.domain.provenance import FileBytes, digest_files
+from modelci.domain.snapshot import Snapshot
+from modelci.errors import ConfigError, PipelineError, PromotionError
+from modelci.ports import FileTree, Pipeline, StoredBytes
+from modelci.workflows.provenance import find_bytes
 
+SHA256 = "Modelci-Sha256"
+
+_PATH, _HASH = "Modelci-Path", "Modelci-Hash"
 _MOST_NAMED = 3
 _PUSH = "Give the job the DVC remote's credentials, or set promote.require_remote: false."
 
@@ -85,3 +92,66 @@ def _list(missing: Sequence[TrackedFile]) -> str:
     named = ", ".join(f"{one.path} ({one.hash_name} {one.hash})" for one in missing[:_MOST_NAMED])
     more = len(missing) - _MOST_NAMED
     return f"{named} and {more:,} more" if more > 0 else named
+
+
+class Seal:
+    """Hashes the bytes that planned tags are about, and puts their sha256 into the tags.
+
+    DVC's md5 keeps nobody from making other bytes of the same hash; the tag shall say more. Bytes
+    are read once, in the cache or else in the DVC remote; where neither lets us, the tag goes
+    without. Bytes that are not those of ``dvc.lock`` are refused whatever is allowed: they are not
+    what was tested.
+    """
+
+    def __init__(
+        self,
+        tree: FileTree,
+        snapshot: Snapshot,
+        stored: Callable[[], StoredBytes] | None,
+    ) -> None:
+        self._tree = tree
+        self._snapshot = snapshot
+        self._stored = stored
+        self._known: dict[str, str | None] = {}
+        self._notes: dict[str, str] = {}
+
+    def put(self, promotion: Promotion) -> Promotion:
+        """Return the promotion with the digests in its tags; raises PromotionError."""
+        if self._stored is None:
+            return promotion
+        tags = tuple(self._sealed(tag, self._stored) for tag in promotion.tags)
+        return replace(promotion, tags=tags, notes=(*promotion.notes, *self._notes.values()))
+
+    def _sealed(self, tag: PlannedTag, stored: Callable[[], StoredBytes]) -> PlannedTag:
+        path = dict(tag.trailers)[_PATH]
+        if path not in self._known:
+            self._known[path] = self._read(path, stored())
+        digest = self._known[path]
+        if digest is None:
+            return tag
+        keys = [key for key, _ in tag.trailers]
+        after = keys.index(_HASH) + 1
+        trailers = (*tag.trailers[:after], (SHA256, digest), *tag.trailers[after:])
+        return replace(tag, trailers=trailers)
+
+    def _read(self, path: str, stored: StoredBytes) -> str | None:
+        found = find_bytes(self._tree, self._snapshot, path, stored)
+        for file in found.files:
+            _require_right(file)
+        digest = digest_files(path, found.files)
+        if digest is None:
+            why = f" ({found.trouble.rstrip('.')})" if found.trouble else ""
+            self._notes[path] = (
+                f"The bytes of {path} are neither in the cache nor to be had from the DVC "
+                f"remote{why}: its tag has no sha256."
+            )
+        return digest
+
+
+def _require_right(file: FileBytes) -> None:
+    if file.found is not None and not file.is_right:
+        raise PromotionError(
+            f"{file.refusal}: this is not what was tested.",
+            hint="Somebody changed them: find out who. Then remove them there, and `dvc pull` or "
+            "`dvc push` the honest ones, or run the pipeline again. Nothing lifts this.",
+        )

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 
 from modelci.domain.gates import Threshold
+from modelci.domain.holds import trailers
 from modelci.domain.provenance import (
     CheckState,
     Finding,
     Provenance,
     Reproduction,
     VersionCheck,
+    check_digest,
     check_files,
     check_lock,
     check_provenance,
@@ -25,7 +27,7 @@ from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Git, Progress, Reproducer, SnapshotReader, StoredBytes
 from modelci.workflows.provenance import find_artifact, read_files
 
-_HASH = "Modelci-Hash: "
+_HASH, _SHA256 = "Modelci-Hash", "Modelci-Sha256"
 _FORMS = "NAME@v1.2.0, NAME@latest or NAME#stage"
 
 ReadProvenance = Callable[[str], Provenance]
@@ -59,11 +61,13 @@ def verify_version(
     snapshot = reader.read(tree)
     path = find_artifact(snapshot, artifact).path
     said = provenance(version.tag) if provenance else None
+    kept = trailers(version.message)
     progress.note(f"Reading the bytes of {path}")
     files = read_files(tree, snapshot, path, stored, pull=pull)
     findings = [
         Finding(subject="tag", state=CheckState.OK, found=commit),
-        check_lock(snapshot, path, _hash_in(version.message)),
+        check_lock(snapshot, path, kept.get(_HASH)),
+        check_digest(path, files, kept.get(_SHA256)),
         *_about_use(state, version),
         *_about_provenance(said, snapshot, version),
         *check_files(files, said),
@@ -72,9 +76,10 @@ def verify_version(
         findings = [require_fetched(finding) for finding in findings]
     again = None
     if reproducer is not None:
-        kept = reader.read(tree, pull=True)
         limit = tolerance or Threshold(value=0.0)
-        again = reproduce(kept, commit, reproducer, tolerance=limit, progress=progress)
+        again = reproduce(
+            reader.read(tree, pull=True), commit, reproducer, tolerance=limit, progress=progress
+        )
     return VersionCheck(
         tag=version.tag,
         artifact=artifact,
@@ -119,12 +124,6 @@ def _fetch(git: Git, version: RegisteredVersion) -> None:
             f"The commit {version.commit[:7]} of {version.tag} is not here: {error}",
             hint=f"git fetch origin tag '{version.tag}'",
         ) from error
-
-
-def _hash_in(message: str) -> str | None:
-    lines = message.splitlines()
-    found = [line.removeprefix(_HASH).strip() for line in lines if line.startswith(_HASH)]
-    return found[-1] if found and found[-1] else None
 
 
 def _about_use(state: ArtifactState, version: RegisteredVersion) -> Iterator[Finding]:

@@ -280,6 +280,22 @@ def test_an_event_of_another_shape_is_survived(tmp_path: Path, event: object) ->
     assert context.head_sha == MERGE
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (None, ()),
+        ("modelci:minor", ()),
+        ({"name": "modelci:minor"}, ()),
+        ([7, {"name": 7}, {"name": ""}, {"name": "modelci:minor"}, None], ("modelci:minor",)),
+    ],
+)
+def test_labels_of_another_shape_are_none(
+    tmp_path: Path, labels: object, names: tuple[str, ...]
+) -> None:
+    event = {"pull_request": {"number": 7, "labels": labels}}
+    assert found(tmp_path, event, **PULL).labels == names
+
+
 def test_an_event_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "event.json"
     path.write_text("{", encoding="utf-8")

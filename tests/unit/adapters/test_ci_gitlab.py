@@ -60,6 +60,18 @@ def test_a_merge_request_knows_its_number_its_head_and_its_base() -> None:
     assert (context.workflow, context.job) == ("gitlab-ci", "model")
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("modelci:minor,bug", ("modelci:minor", "bug")),
+        ("bug, needs a look,", ("bug", "needs a look")),
+    ],
+)
+def test_a_merge_request_knows_its_labels(text: str, labels: tuple[str, ...]) -> None:
+    assert found(REQUEST, CI_MERGE_REQUEST_LABELS=text).labels == labels
+    assert found(REQUEST).labels == found(PUSH, CI_MERGE_REQUEST_LABELS=text).labels == ()
+
+
 def test_a_pipeline_for_merged_results_has_a_test_merge() -> None:
     context = found(REQUEST, CI_COMMIT_SHA=MERGE, CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=HEAD)
     assert (context.sha, context.head_sha) == (MERGE, HEAD)

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -203,6 +204,26 @@ def test_a_document_fits_its_own_schema(document: codec.Document) -> None:
     validator.validate(value)
     assert value["schema"] == name
     assert not validator.is_valid({**value, "schema": "modelci.other/1"})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: type(one).__name__)
+def test_a_document_is_indented_as_one_text(document: codec.Document) -> None:
+    text = codec.encode(document).encode()
+    assert msgspec.json.format(text, indent=2) + b"\n" == text
+
+
+@pytest.mark.parametrize("events", [0, 1, 999, 1_000, 1_001, 2_500])
+def test_a_long_document_comes_in_pieces_of_the_same_text(events: int) -> None:
+    name = TagName.parse("m@v1.0.0")
+    assert name is not None
+    tags = [TagRecord(name, f"m@v1.0.{i}", "a" * 40, i, message="a\nb") for i in range(events)]
+    pieces = list(codec.pieces(history_document(list_events(tags))))
+    text = b"".join(pieces)
+    assert [one["at"] for one in json.loads(text)["events"]] == [
+        f"1970-01-01T00:{i // 60:02}:{i % 60:02}Z" for i in reversed(range(events))
+    ]
+    assert msgspec.json.format(text, indent=2) + b"\n" == text
+    assert max(map(len, pieces)) < 400_000
 
 
 def test_every_document_has_a_schema() -> None:

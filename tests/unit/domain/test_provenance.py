@@ -1,6 +1,10 @@
 """What is found of a version: agreement, contradiction, and what could not be looked at."""
 
+import re
+import subprocess
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +18,14 @@ from modelci.domain.provenance import (
     Finding,
     OutputState,
     Provenance,
+    check_digest,
     check_files,
     check_lock,
     check_provenance,
     compare_metrics,
     compare_outputs,
     conclude,
+    digest_files,
     digests_of,
     find_tracked,
     nothing_fails,
@@ -27,6 +33,7 @@ from modelci.domain.provenance import (
 )
 from modelci.domain.snapshot import Snapshot
 
+DOCS = Path(__file__).parents[3] / "docs"
 TAG, COMMIT = "m@v1.0.0", "c" * 40
 MODEL = TrackedFile(path="model", kind=DataKind.MODEL, hash="a" * 32)
 ROWS = TrackedFile(path="rows", kind=DataKind.DATA, hash=f"{'b' * 32}.dir")
@@ -178,3 +185,88 @@ def test_a_version_is_reproduced_by_its_metrics_or_else_by_its_bytes() -> None:
     assert not conclude(found["less"], metrics, exact).ok
     assert conclude(found["same"], (), exact).ok
     assert not conclude(found["other"], (), exact).ok
+
+
+# -- sha256, as tags keep it -----------------------------------------------------------------------
+
+
+def hashed(path: str, data: bytes | None) -> FileBytes:
+    digest = None if data is None else sha256(data).hexdigest()
+    return FileBytes(path=path, recorded="md5", found=digest and "md5", sha256=digest)
+
+
+def test_a_files_digest_is_its_own() -> None:
+    assert digest_files("m", [hashed("m", b"x")]) == sha256(b"x").hexdigest()
+
+
+def test_a_folders_digest_is_what_the_documented_command_prints(tmp_path: Path) -> None:
+    names = {
+        "a": b"1",
+        "b/c": b"2",
+        "B": b"",
+        "é": b"3",
+        "a b": b"4",
+        "new\nline": b"5",
+        "back\\slash": b"6",
+        "a.b": b"7",
+        "a/b": b"8",
+    }
+    del names["a"]  # it cannot be a file and a folder
+    for name, data in names.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    documented = (DOCS / "promotion.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^(find \. .*sha256sum)$", documented, re.MULTILINE)
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    files = [hashed(f"models/m/{name}", data) for name, data in names.items()]
+    assert digest_files("models/m", files) == f"tree:{done.stdout.decode().split()[0]}"
+    assert digest_files("models/m", files[::-1]) == digest_files("models/m", files)
+
+
+def test_a_folder_of_one_file_is_no_file() -> None:
+    found = digest_files("m", [hashed("m/a", b"x")])
+    assert found is not None
+    assert found.startswith("tree:")
+    assert found != digest_files("m", [hashed("m/b", b"x")])
+
+
+def test_without_all_bytes_there_is_no_digest() -> None:
+    assert digest_files("m", []) is None
+    assert digest_files("m", [hashed("m", None)]) is None
+    assert digest_files("m", [hashed("m/a", b"x"), hashed("m/b", None)]) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "data", "state"),
+    [
+        (sha256(b"x").hexdigest(), b"x", CheckState.OK),
+        (sha256(b"y").hexdigest(), b"x", CheckState.FAILED),
+        (sha256(b"x").hexdigest(), None, CheckState.UNCHECKED),
+        (None, b"x", CheckState.UNCHECKED),
+    ],
+)
+def test_the_tags_digest_is_held_against_the_bytes(
+    said: str | None, data: bytes | None, state: CheckState
+) -> None:
+    assert check_digest("m", [hashed("m", data)], said).state is state
+
+
+@pytest.mark.parametrize(
+    ("file", "refusal"),
+    [
+        (FileBytes(path="m", recorded="a", found="a"), None),
+        (FileBytes(path="m", recorded=None), "m: dvc.lock names no such file"),
+        (FileBytes(path="m", recorded="a"), "m: there are no bytes of md5 a"),
+        (
+            FileBytes(path="m", recorded="a", source="store: s3://x"),
+            "m: there are no bytes of md5 a at store: s3://x",
+        ),
+        (
+            FileBytes(path="m", recorded="a", found="b", source="store: s3://x"),
+            "m: the bytes at store: s3://x are not those that dvc.lock names: md5 b, not a",
+        ),
+    ],
+)
+def test_bytes_say_why_they_are_not_to_be_used(file: FileBytes, refusal: str | None) -> None:
+    assert file.refusal == refusal
+    assert file.is_right is (refusal is None)

@@ -10,6 +10,7 @@ from modelci.documents.registry_views import (
 )
 from modelci.domain.artifacts import Artifact
 from modelci.domain.registry import Holder, Rule, TagRecord, fold_registry, list_events
+from modelci.domain.signatures import Standing, TagSignature, Verification
 from modelci.domain.tags import TagName
 from modelci.render import registry as render
 from modelci.render import registry_views as views
@@ -173,3 +174,22 @@ def test_two_versions_side_by_side(hashes: tuple[str | None, str | None], said: 
     ]
     assert [line for line in lines if line.startswith("The bytes")] == ([said] if said else [])
     assert views.plain_diff(diff).splitlines()[3:] == ["auc\t0.5\t0.75", "f1\t\t1", "kind\ta\t"]
+
+
+def test_signatures_are_lines_for_scripts() -> None:
+    good = TagSignature(
+        tag="m@v1.0.0",
+        artifact="m",
+        standing=Standing.GOOD,
+        kind="ssh",
+        signer="a@b",
+        key="SHA256:x",
+    )
+    odd = TagSignature(
+        tag="m@v1.1.0", artifact="m", standing=Standing.BAD, reason="a tab\tand a line\nof it"
+    )
+    assert views.plain_verification(Verification(required=True, tags=(good, odd))) == (
+        "m@v1.0.0\tm\tgood\tssh\ta@b\tSHA256:x\t\n"
+        "m@v1.1.0\tm\tbad\t\t\t\ta tab\\tand a line\\nof it\n"
+    )
+    assert views.plain_verification(Verification(required=True, tags=())) == ""

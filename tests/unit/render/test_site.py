@@ -175,7 +175,7 @@ def test_whatever_tags_and_files_say_is_shown_as_text() -> None:
 def test_a_declared_name_reaches_no_other_folder() -> None:
     names = ["../../etc/passwd", "a/../b", "C:\\x", "", ".", "🙂", "con", "Credit", "a" * 5000]
     found = [
-        Model(state=replace(CREDIT.state, name=one, versions=(), stages={}), events=())
+        Model(state=CREDIT.state._replace(name=one, versions=(), stages={}), events=())
         for one in names
     ]
     files = pages(*found)

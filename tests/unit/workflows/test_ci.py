@@ -13,7 +13,7 @@ from modelci.config.model import CommentConfig, Config, PromoteConfig, RunConfig
 from modelci.documents import codec
 from modelci.domain.events import CIContext, EventKind, Job
 from modelci.domain.pipeline import Run, RunOptions, StageRun, StageStatus
-from modelci.domain.promotion import Promotion
+from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.report import Report
 from modelci.errors import ForgeDeniedError, PipelineError, PromotionError
 from modelci.ports import CheckStatus, Forge, PullRequest
@@ -45,10 +45,10 @@ class World:
     progress: RecordedProgress = field(default_factory=RecordedProgress)
     config: Config = field(default_factory=Config)
 
-    def pull_request(self, auc: float) -> tuple[FakeGit, CIContext]:
+    def pull_request(self, auc: float, model: str = "one") -> tuple[FakeGit, CIContext]:
         base = self.remote.commit(files())
-        head = self.remote.commit(files(auc), branch="side", parents=[base])
-        merge = self.remote.commit(files(auc), branch="pull", parents=[base, head])
+        head = self.remote.commit(files(auc, model), branch="side", parents=[base])
+        merge = self.remote.commit(files(auc, model), branch="pull", parents=[base, head])
         git = FakeGit(self.folder, self.remote, at=merge, branch=None, depth=1)
         self.forge.pulls[7] = PullRequest(
             number=7,
@@ -130,6 +130,32 @@ def test_a_pull_request_is_run_judged_and_commented_on(
     assert codec.read(Run, world.folder / "run.json") == done.run
     assert done.report.run == done.run
     assert world.remote.tags == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "version"),
+    [
+        ((), "v1.0.1"),
+        (("bug", "modelci:minor"), "v1.1.0"),
+        (("modelci:patch", "ModelCI:Major"), "v2.0.0"),
+        (("modelci:huge", "modelci:"), "v1.0.1"),
+    ],
+)
+def test_what_a_merge_would_promote_is_what_the_labels_ask_for(
+    world: World, labels: tuple[str, ...], version: str
+) -> None:
+    git, context = world.pull_request(0.81, "two")
+    world.remote.tags["m@v1.0.0"] = PlannedTag(
+        name="m@v1.0.0",
+        artifact="m",
+        commit=world.remote.branches["main"],
+        seconds=1,
+        subject="Register m v1.0.0",
+    )
+    # Without a word to the forge: a job that runs user code has no token.
+    done = world.run(git, replace(context, labels=labels), forge=refuse, write=False)
+    assert done.report.on_merge == (f"Register m {version}",)
+    assert world.progress.warnings == []
 
 
 def test_a_second_run_updates_the_same_comment(world: World) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - a test gives what it is about
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -859,6 +858,9 @@ def test_interrupted_in_a_trial_the_trial_ends_and_what_runs_stays(world: World)
     assert world.target.state.trial is None
     assert world.runs == "v1.0.0"
     assert not world.target.is_locked
+    last = world.announced[-1]
+    assert (last.outcome, last.reason) == (DeployOutcome.FAILED, "it was interrupted")
+    assert last.after == world.target.state.running
 
 
 def test_interrupted_after_the_switch_it_is_watched_by_the_next_run(world: World) -> None:

@@ -136,7 +136,7 @@ def test_a_failure_is_tried_again_after_longer_and_longer(world: World) -> None:
     # At 0 s, after 20 s, and after another 40 s.
     assert world.asked == ["m#prod"] * 3
     assert world.told == [failed, DONE]
-    assert world.progress.warnings == ["The target is away. Look."]
+    assert world.progress.warnings == ["errors", "The target is away. Look."]
 
 
 def test_a_release_that_fails_for_good_is_left_alone_for_an_hour(world: World) -> None:

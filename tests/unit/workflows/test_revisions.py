@@ -10,7 +10,7 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import Holder
 from modelci.domain.report import Revision
 from modelci.errors import ForgeError, UsageError
-from modelci.workflows.revisions import choose_base, name_head, named, parse_range
+from modelci.workflows.revisions import Names, choose_base, name_head, named, parse_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,8 +188,9 @@ def test_a_stage_is_held_by_the_configured_rule(
     registered(git, "m#prod#2", shas[2], 14)
     registered(git, "m#prod#3", shas[1], 15)
     assert named(git, "m#prod").sha == shas[1]
-    assert named(git, "m#prod", Holder.SEMVER).sha == shas[2]
-    assert name_head(git, "m#prod", Holder.SEMVER).sha == shas[2]
+    semver = Names(holder=Holder.SEMVER)
+    assert named(git, "m#prod", semver).sha == shas[2]
+    assert name_head(git, "m#prod", semver).sha == shas[2]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_a_stage_is_held_by_the_configured_rule(
         ("m@v3", "m has no version v3", "There are v2.0.0-rc.1, v1.10.0, v1.2.0, v1.0.0."),
         ("m#dev", "Nothing of m holds stage 'dev'", "There are m#prod."),
         ("dir:name#dev", "Nothing of dir:name holds", "None of its stages is held."),
-        ("other@v1", "no tag of this clone speaks of an artifact 'other'", "git fetch --tags"),
+        ("other@v1", "of this clone or of origin speaks of an artifact 'other'", "--remote` lists"),
         ("nowhere", "no revision 'nowhere'", ""),
     ],
 )
@@ -220,6 +221,74 @@ def test_a_branch_of_an_artifacts_name_is_not_taken_for_its_version(
     git.refs["refs/heads/fix#12"] = shas[0]
     assert named(git, "m@v1.2.0").sha == shas[1]
     assert named(git, "fix#12").sha == shas[0]  # no artifact has that name
+    assert git.asked == [None, None]  # nor is the remote asked for one
+
+
+@pytest.fixture
+def tagless(remote: FakeRemote) -> tuple[FakeGit, list[str]]:
+    """A checkout of one commit, as CI makes it, of a registry whose tags the remote has."""
+    shas = grow(remote, 3)
+    for place, name in enumerate(("m@v1.0.0", "m@v1.1.0", "m#prod#1", "other@v1.0.0")):
+        commit = shas[min(place, 1)]
+        remote.tags[name] = PlannedTag(
+            name=name, artifact=name[0], commit=commit, seconds=place, subject="s"
+        )
+    return FakeGit(ROOT, remote, depth=1), shas
+
+
+def test_of_an_artifact_without_tags_here_those_of_the_remote_are_fetched(
+    tagless: tuple[FakeGit, list[str]],
+) -> None:
+    git, shas = tagless
+    progress = RecordedProgress()
+    found = name_head(git, "m@v1.0.0", Names(progress=progress))
+    assert found == Revision(sha=shas[0], name="m@v1.0.0", chosen="version v1.0.0")
+    assert git.has(shas[0])
+    assert progress.notes == ["This clone has no tags of m: fetching those of origin"]
+    assert sha_of(choose(git, base="m#prod")) == shas[1]
+    assert named(git, "m@latest").chosen == "version v1.1.0"
+    assert git.tag_objects == {}
+    with pytest.raises(UsageError, match="m has no version v2"):
+        named(git, "m@v2")
+
+
+def test_the_remotes_tags_go_before_this_clones_where_that_is_asked_for(
+    registry: tuple[FakeGit, list[str]],
+) -> None:
+    git, shas = registry
+    assert git.origin is not None
+    newer = PlannedTag(name="m#prod#9", artifact="m", commit=shas[3], seconds=20, subject="s")
+    git.origin.tags = {**git.tag_objects, "m#prod#9": newer}
+    assert named(git, "m#prod").sha == shas[1]
+    assert named(git, "m#prod", Names(remote=True)).sha == shas[3]
+    git.origin.tags = {}
+    with pytest.raises(UsageError, match="and no tag of origin speaks of an artifact 'm'"):
+        named(git, "m#prod", Names(remote=True))
+
+
+def test_where_nobody_can_be_asked_for_a_version_it_is_said(remote: FakeRemote) -> None:
+    grow(remote, 1)
+    git = FakeGit(ROOT, remote, depth=1)
+    remote.away = True
+    with pytest.raises(ForgeError, match="knows of no 'm#prod', and could not ask origin for it"):
+        named(git, "m#prod")
+    alone = FakeGit(ROOT)
+    with pytest.raises(UsageError, match="no tag of this clone speaks of an artifact 'm'"):
+        named(alone, "m#prod")
+    with pytest.raises(UsageError, match="has no remote"):
+        named(alone, "m#prod", Names(remote=True))
+
+
+def test_a_versions_commit_is_fetched_alone(tagless: tuple[FakeGit, list[str]]) -> None:
+    git, shas = tagless
+    registered(git, "m@v1.0.0", shas[0])
+    assert not git.has(shas[0])
+    assert named(git, "m@v1.0.0").sha == shas[0]
+    assert git.log == [f"fetch {shas[0]} depth=1"]
+    registered(git, "m@v3.0.0", "f" * 40, 1)
+    with pytest.raises(ForgeError, match=r"^m@v3.0.0 is not in this clone\. ") as caught:
+        named(git, "m@v3.0.0")
+    assert "fetch-depth: 0" in (caught.value.hint or "")
 
 
 # -- pull requests ---------------------------------------------------------------------------

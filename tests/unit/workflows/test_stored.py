@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from tests.fakes.pipeline import FakePipeline
+from tests.fakes.storedbytes import FakeStored, right
+from tests.fakes.trees import MemoryTree
 
 from modelci.domain.allowance import Liftable
 from modelci.domain.changes import DataKind, TrackedFile
-from modelci.errors import PipelineError
-from modelci.workflows.stored import Search, look_for_bytes
+from modelci.domain.holds import trailers
+from modelci.domain.promotion import PlannedTag, Promotion
+from modelci.domain.provenance import FileBytes
+from modelci.domain.snapshot import Snapshot
+from modelci.errors import PipelineError, PromotionError
+from modelci.workflows.stored import Seal, Search, look_for_bytes
 
 FILES = {
     f"a{number}": TrackedFile(path=f"m{number}", kind=DataKind.MODEL, hash=f"h{number}")
@@ -88,3 +95,100 @@ def test_nothing_is_asked_for_what_git_holds() -> None:
 
     file = TrackedFile(path="m", kind=DataKind.MODEL, hash="h", in_git=True)
     assert look_for_bytes({"m": file}, fail, is_required=True) == Search()
+
+
+# -- what the bytes hash to ----------------------------------------------------------------------
+
+HASH = "h0"
+RIGHT = right("m0", HASH)
+WRONG = replace(RIGHT, found="other", source="store: s3://models")
+AWAY = PipelineError("The remote denies access.", hint="Set the key.")
+PLANNED = Promotion(
+    commit="c",
+    tags=tuple(
+        PlannedTag(
+            name=name,
+            artifact="m",
+            commit="c",
+            seconds=1,
+            subject="x",
+            trailers=(
+                ("Modelci-Path", "m0"),
+                ("Modelci-Hash", f"md5:{HASH}"),
+                ("Modelci-Verdict", "passed"),
+            ),
+        )
+        for name in ("m@v1.0.0", "m#prod#1")
+    ),
+)
+
+
+def seal(stored: FakeStored | None) -> Seal:
+    snapshot = Snapshot(tracked={"m0": FILES["a0"]})
+    return Seal(MemoryTree({}), snapshot, (lambda: stored) if stored is not None else None)
+
+
+def test_the_tags_keep_the_sha256_beside_dvcs_hash() -> None:
+    stored = FakeStored(cached=(RIGHT,))
+    sealed = seal(stored).put(PLANNED)
+    for tag in sealed.tags:
+        keys = [key for key, _ in tag.trailers]
+        assert keys == ["Modelci-Path", "Modelci-Hash", "Modelci-Sha256", "Modelci-Verdict"]
+        assert dict(tag.trailers)["Modelci-Sha256"] == sha256(b"model").hexdigest()
+        assert trailers(tag.message)["Modelci-Sha256"] == sha256(b"model").hexdigest()
+    assert stored.asked == ["cache"]
+    assert sealed.notes == ()
+
+
+def test_the_bytes_are_read_once_however_often_is_planned() -> None:
+    stored = FakeStored(kept=(RIGHT,))
+    sealing = seal(stored)
+    assert sealing.put(PLANNED) == sealing.put(PLANNED)
+    assert stored.asked == ["cache", "remote"]
+
+
+@pytest.mark.parametrize("cached", [(), (WRONG,)])
+def test_the_remote_is_asked_where_the_cache_has_not_the_right_bytes(
+    cached: tuple[FileBytes, ...],
+) -> None:
+    sealed = seal(FakeStored(cached=cached, kept=(RIGHT,))).put(PLANNED)
+    assert dict(sealed.tags[0].trailers)["Modelci-Sha256"] == RIGHT.sha256
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        FakeStored(cached=(WRONG,), kept=AWAY),
+        FakeStored(cached=(WRONG,)),
+        FakeStored(kept=(WRONG,)),
+    ],
+)
+def test_bytes_that_are_not_those_of_the_lock_are_refused_whatever_is_allowed(
+    stored: FakeStored,
+) -> None:
+    with pytest.raises(PromotionError, match="md5 other, not h0") as raised:
+        seal(stored).put(replace(PLANNED, allowed="The wolf is coming."))
+    assert "at store: s3://models" in str(raised.value)
+    assert "Nothing lifts this" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("stored", "why"),
+    [(FakeStored(kept=AWAY), " (The remote denies access)"), (FakeStored(), "")],
+)
+def test_where_nobody_has_the_bytes_the_tag_goes_without_and_a_note_says_so(
+    stored: FakeStored, why: str
+) -> None:
+    sealed = seal(stored).put(PLANNED)
+    assert sealed.tags == PLANNED.tags
+    (note,) = sealed.notes
+    assert note.startswith("The bytes of m0 are neither in the cache nor to be had from the DVC")
+    assert note.endswith(f"remote{why}: its tag has no sha256.")
+
+
+def test_nothing_is_read_where_nothing_is_to_be_tagged() -> None:
+    stored = FakeStored(cached=(RIGHT,))
+    nothing = replace(PLANNED, tags=())
+    assert seal(stored).put(nothing) == nothing
+    assert stored.asked == []
+    assert seal(None).put(PLANNED) == PLANNED

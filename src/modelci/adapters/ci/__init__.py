@@ -1,11 +1,15 @@
 """The CI system around us: its variables, event, summary, outputs. Only here is os.environ read."""
 
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from modelci.adapters.ci import gitea, github, gitlab
-from modelci.domain.events import CIContext
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from modelci.domain.events import CIContext
 
 _MAX_SUMMARY_BYTES = 1024 * 1024
 
@@ -68,8 +72,10 @@ def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github"
     One forge's token is never another's, but Gitea's runners call theirs GITHUB_TOKEN too.
     """
     names = _TOKENS.get(kind, ())
-    if kind == "gitea" and gitea.runs_us(environ):
-        names = (*names, "GITHUB_TOKEN")
+    if kind == "gitea":
+        from modelci.adapters.ci.gitea import runs_us  # noqa: PLC0415
+
+        names += ("GITHUB_TOKEN",) if runs_us(environ) else ()
     return next((environ[name] for name in names if environ.get(name)), None)
 
 
@@ -83,17 +89,16 @@ def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
     return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
-def detect(environ: Mapping[str, str] = os.environ) -> CIContext:
+def detect(environ: Mapping[str, str] = os.environ) -> "CIContext":
     """Return what is known of the job that runs us; all None outside of CI."""
-    found = (system(environ) for system in SYSTEMS)
+    from modelci.domain.events import CIContext  # noqa: PLC0415 - Git's environment needs none
+
+    systems = (import_module(f"{__name__}.{name}") for name in SYSTEMS)
+    found: Iterator[CIContext | None] = (system.detect(environ) for system in systems)
     return next((context for context in found if context is not None), CIContext())
 
 
-SYSTEMS: tuple[Callable[[Mapping[str, str]], CIContext | None], ...] = (
-    gitlab.detect,
-    gitea.detect,  # before GitHub, which Gitea's runners claim to be
-    github.detect,
-)
+SYSTEMS = ("gitlab", "gitea", "github")  # Gitea before GitHub, which its runners claim to be
 """The CI systems, each a module with ``detect``; the first that knows itself is believed."""
 
 
@@ -106,7 +111,7 @@ def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
     if not path:
         return False
     page = (text + "\n").encode()
-    with Path(path).open("ab") as file:
+    with _file(path).open("ab") as file:
         if file.tell() + len(page) > _MAX_SUMMARY_BYTES:
             return False
         file.write(page)
@@ -120,9 +125,15 @@ def write_outputs(values: Mapping[str, str], environ: Mapping[str, str] = os.env
         return False
     from secrets import token_hex  # noqa: PLC0415 - brings hashlib and hmac, seldom needed
 
-    with Path(path).open("a", encoding="utf-8") as file:
+    with _file(path).open("a", encoding="utf-8") as file:
         for name, value in values.items():
             # A value cannot end its own block early: nobody can guess the delimiter.
             mark = f"modelci_{token_hex(16)}"
             file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
     return True
+
+
+def _file(path: str) -> "Path":
+    from pathlib import Path  # noqa: PLC0415 - every command loads this module, few write a file
+
+    return Path(path)

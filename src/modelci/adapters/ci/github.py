@@ -38,6 +38,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         tag=_tag(name, event, environ),
         before=_commit(event.get("before")),
         pull_request=_number(pull.get("number")),
+        labels=_names(pull.get("labels")),
         from_fork=_is_fork(pull, repository),
         default_branch=_text(_dict(event.get("repository")).get("default_branch")),
         run_id=run_id,
@@ -127,6 +128,12 @@ def _is_fork(pull: Mapping[str, Any], repository: str | None) -> bool:
     head = _text(_dict(_dict(pull.get("head")).get("repo")).get("full_name"))
     # A deleted fork has no repository any more.
     return bool(pull) and head != repository
+
+
+def _names(value: object) -> tuple[str, ...]:
+    entries = value if isinstance(value, list) else ()
+    names = (_text(_dict(one).get("name")) for one in entries)
+    return tuple(name for name in names if name)
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         tag=environ.get("CI_COMMIT_TAG") or None,
         before=_commit(environ.get("CI_COMMIT_BEFORE_SHA")),
         pull_request=_number(environ.get("CI_MERGE_REQUEST_IID")) if is_merge_request else None,
+        labels=_names(environ.get("CI_MERGE_REQUEST_LABELS")) if is_merge_request else (),
         from_fork=is_merge_request and _is_fork(environ),
         default_branch=environ.get("CI_DEFAULT_BRANCH") or None,
         run_id=environ.get("CI_PIPELINE_ID"),
@@ -61,6 +62,11 @@ def _is_fork(environ: Mapping[str, str]) -> bool:
     # A deleted fork has no path any more.
     source = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH")
     return source is None or source != _target(environ)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    # GitLab's labels hold no comma.
+    return tuple(name for one in (text or "").split(",") if (name := one.strip()))
 
 
 def _number(text: str | None) -> int | None:

@@ -18,6 +18,7 @@ from dvc_objects.fs.base import ObjectFileSystem
 
 from modelci.adapters.dvc import faults
 from modelci.adapters.dvc.hashing import LEGACY
+from modelci.domain.remotes import DataRemote
 from modelci.errors import ConfigError, PipelineError
 
 Pause = Callable[[int], None]
@@ -40,6 +41,21 @@ class _Store:
     kind: Any
     options: dict[str, Any]
     path: str
+
+
+def read_remotes(project: Path) -> tuple[DataRemote, ...]:
+    """Return the DVC remotes of the project in a folder; none where it is no project of DVC's."""
+    config = _read_config(project)
+    default = str(config["core"].get("remote", "")).lower()
+    return tuple(
+        DataRemote(
+            name=name,
+            url=faults.RemoteLabel.of(config, name).url,
+            verifies=bool(values.get("verify")),
+            is_default=name == default,
+        )
+        for name, values in config["remote"].items()
+    )
 
 
 class RemoteObjects:
@@ -126,19 +142,27 @@ class RemoteObjects:
             )
 
 
-def _configure(project: Path, name: str | None) -> _Store:
-    label = faults.RemoteLabel(name or "(default)")
+def _read_config(project: Path) -> Config:
     try:
-        config = Config(dvc_dir=str(project / ".dvc"))
-        name = name or config["core"].get("remote")
-        if not name:
-            raise faults.no_remote()
-        label = faults.RemoteLabel.of(config, name)
+        return Config(dvc_dir=str(project / ".dvc"))
+    except DvcConfigError as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: DvcConfigError) -> ConfigError:
+    return ConfigError(f"DVC's configuration cannot be used: {error}.", hint="See .dvc/config.")
+
+
+def _configure(project: Path, name: str | None) -> _Store:
+    config = _read_config(project)
+    name = name or config["core"].get("remote")
+    if not name:
+        raise faults.no_remote()
+    label = faults.RemoteLabel.of(config, name)
+    try:
         kind, options, path = get_cloud_fs(config, name=name)
     except DvcConfigError as error:
-        raise ConfigError(
-            f"DVC's configuration cannot be used: {error}.", hint="See .dvc/config."
-        ) from error
+        raise _unusable(error) from error
     except ImportError as error:
         raise faults.remote_failed("use", label, error) from error
     if options.get("version_aware") or options.get("worktree"):
