@@ -190,10 +190,13 @@ def test_the_path_of_a_target_may_be_long(tmp_path: Path) -> None:
 
 
 def test_stopping_ends_every_process(world: World) -> None:
+    assert not world.target.answers("credit")
     release = world.deploy("a")
+    assert world.target.answers("credit")
     pids = [world.status()["pid"], world.status()["switch"]["pid"], world.pid_of(release)]
     assert world.target.stop()
     assert not any(is_alive(pid) for pid in pids)
+    assert not world.target.answers("credit")
     assert world.target.status() is None
     assert not world.target.stop()
 
