@@ -405,17 +405,13 @@ import json
 from pathlib import Path
 import numpy as np, pandas as pd, skops.io
 from sklearn.linear_model import LogisticRegression
-from modelci.documents import codec
-from modelci.domain.modelfiles import Trust
-from modelci.modelfiles.record import RecordOptions, record_golden
 
 rng = np.random.default_rng(0)
 data = pd.DataFrame({"age": rng.normal(size=300), "income": rng.normal(size=300)})
 target = (data.age + data.income + rng.normal(size=300) > 0).astype(int)
 model = LogisticRegression().fit(data, target)
+data.to_csv("test.csv", index=False)
 skops.io.dump(model, "model.skops")
-golden = record_golden(Path("model.skops"), data, trust=Trust(), options=RecordOptions())
-codec.write(golden, Path("model.golden.json"))
 Path("metrics.json").write_text(json.dumps({"roc_auc": model.score(data, target)}))
 """
 REAL = {
@@ -425,8 +421,12 @@ stages:
   train:
     cmd: python train.py
     deps: [train.py]
-    outs: [model.skops, model.golden.json]
+    outs: [model.skops, test.csv]
     metrics: [metrics.json: {cache: false}]
+  golden:
+    cmd: modelci golden model.skops test.csv --out model.golden.json
+    deps: [model.skops, test.csv]
+    outs: [model.golden.json]
 artifacts:
   credit: {path: model.skops, type: model}
 """,
