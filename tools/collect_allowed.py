@@ -20,6 +20,7 @@ import warnings
 import zipfile
 from collections.abc import Container, Iterator, Mapping
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 import joblib
@@ -46,6 +47,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 from skops.io import _sklearn as skops_sklearn
@@ -82,11 +84,14 @@ def main() -> int:
     return 0
 
 
-def collect() -> dict[str, Any]:
-    """Return the names that this environment's models need, by format."""
+def collect(fits: int = 4) -> dict[str, Any]:
+    """Return the names that this environment's models need, by format.
+
+    Each estimator is fitted to at most ``fits`` of the kinds of data that it takes.
+    """
     pickled: set[str] = set()
     by_loader: dict[str, set[str]] = {key: set(value) for key, value in skops_defaults().items()}
-    for model in models():
+    for model in models(fits):
         for data in pickles(model):
             pickled |= set(examine(data, Anything()).names)
         for loader, name in skops_nodes(model):
@@ -158,7 +163,7 @@ def skops_defaults() -> dict[str, list[str]]:
 def pickles(model: Any) -> Iterator[bytes]:
     """Yield the model in each protocol, and as joblib writes it."""
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with contextlib.suppress(TypeError, pickle.PicklingError, AttributeError):
+        with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):
             yield pickle.dumps(model, protocol=protocol)
     with contextlib.suppress(TypeError, pickle.PicklingError, AttributeError):
         buffer = io.BytesIO()
@@ -189,24 +194,26 @@ def skops_nodes(model: Any) -> Iterator[tuple[str, str]]:
             yield loader, name
 
 
-def models() -> Iterator[BaseEstimator]:
+def models(fits: int) -> Iterator[BaseEstimator]:
     """Yield every estimator that can be fitted here, and then those with other parameters."""
-    warnings.simplefilter("ignore")
-    with joblib.parallel_config(n_jobs=1):
+    with warnings.catch_warnings(), joblib.parallel_config(n_jobs=1):
+        warnings.simplefilter("ignore")
         for _, kind in all_estimators():
             model = make(kind)
             if model is not None:
-                yield from fitted(model)
+                yield from islice(fitted(model), fits)
         for model in variants():
-            yield from fitted(model)
+            yield from islice(fitted(model), fits)
         yield from on_frames()
 
 
 def make(kind: type) -> BaseEstimator | None:
     """Return an estimator with the parameters that it cannot do without."""
-    inner = {"estimator": LogisticRegression(), "estimators": [("one", LogisticRegression())]}
-    more = {
-        "base_estimator": LogisticRegression(),
+    inner = Ridge() if kind.__name__.endswith("Regressor") else LogisticRegression()
+    more: dict[str, Any] = {
+        "estimator": inner,
+        "estimators": [("one", inner)],
+        "base_estimator": inner,
         "param_grid": {"C": [0.5, 1.0]},
         "param_distributions": {"C": [0.5, 1.0]},
         "transformers": [("scale", StandardScaler(), [0, 1])],
@@ -222,7 +229,7 @@ def make(kind: type) -> BaseEstimator | None:
         if one.default is inspect.Parameter.empty
         and one.kind not in {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
     ]
-    given = {name: value for name, value in {**inner, **more}.items() if name in required}
+    given = {name: value for name, value in more.items() if name in required}
     if "max_iter" in parameters and parameters["max_iter"].default not in {None, -1}:
         given["max_iter"] = 20
     if "n_estimators" in parameters:
@@ -362,6 +369,8 @@ def on_frames() -> Iterator[BaseEstimator]:
         (encoders[0], compose.make_column_selector(dtype_exclude="number")),
     ).set_output(transform="default")
     yield pipeline.make_pipeline(selected, LogisticRegression()).fit(frame, BINARY)
+    partly = SelfTrainingClassifier(LogisticRegression())
+    yield partly.fit(X, np.where(np.arange(60) % 3, BINARY, -1))
     boosted = HistGradientBoostingClassifier(max_iter=3, categorical_features="from_dtype")
     yield boosted.fit(frame[["number", "kind"]], BINARY)
     bunch = datasets.load_iris()

@@ -14,6 +14,7 @@ from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
 from modelci.domain.golden import Environment, Health
 from modelci.domain.metrics import MetricKey, MetricValue
+from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
@@ -336,6 +337,18 @@ class Tables(Protocol):
         pull: bool = False,
     ) -> Table:
         """Return those columns (default: all) of the file at ``path``, rows in the file's order.
+
+        With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
+class ModelScanner(Protocol):
+    """Scans models of a revision by hash, never by checkout, and without loading them."""
+
+    def scan(
+        self, tree: FileTree, path: str, *, trust: Trust, flavour: str | None, pull: bool
+    ) -> tuple[FileScan, ...]:
+        """Return what was found of the file at ``path``, or of every file in it.
 
         With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
         """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from modelci.adapters.datasets import DatasetReader
+    from modelci.adapters.dvc.models import DvcModelScanner
     from modelci.adapters.dvc.pipeline import DvcPipeline
     from modelci.adapters.dvc.plots import DvcPlotsReader
     from modelci.adapters.dvc.reproduction import CleanClone
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from modelci.config.model import RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.events import CIContext
+    from modelci.domain.modelfiles import Trust
     from modelci.domain.promotion import PlannedTag, Promotion
     from modelci.domain.registry import Holder
     from modelci.domain.report import Report
@@ -192,6 +194,32 @@ class App:
         from modelci.adapters.dvc.plots import DvcPlotsReader
 
         return DvcPlotsReader(self.git.root, fetch=self._fetch)
+
+    @cached_property
+    def model_scanner(self) -> "DvcModelScanner":
+        """What scans models, without loading them."""
+        from modelci.adapters.dvc.models import DvcModelScanner
+
+        return DvcModelScanner(self.git.root, fetch=self._fetch)
+
+    def trust_in(self, path: Path, *, types: "Sequence[str]" = (), pickle: bool = False) -> "Trust":
+        """Return what may be loaded of a file: the project's settings, where there is one.
+
+        ``types`` and ``pickle`` are what flags allow beyond them.
+        """
+        from modelci.domain.modelfiles import Trust
+
+        found = Trust() if self._top is None else self._configured_trust(path)
+        return Trust(types=(*found.types, *types), pickle=found.pickle or pickle)
+
+    def _configured_trust(self, path: Path) -> "Trust":
+        from modelci.workflows.safety import artifacts_by_file, trust_in
+
+        safety = self.configuration.config.safety
+        if not safety.allow_pickle:
+            return trust_in(None, safety)
+        snapshot = self.snapshots.read(self.git.work_tree())
+        return trust_in(artifacts_by_file(self.git.root, snapshot).get(path.resolve()), safety)
 
     @cached_property
     def rescorer(self) -> "CommandRescorer":

@@ -60,6 +60,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             executor=executor,
             tables=lambda: app.tables,
             plots=lambda: app.plots,
+            scanner=lambda: app.model_scanner,
             rescorer=lambda: app.rescorer,
             labels=app.labels_of,
             release=app.follow_up,

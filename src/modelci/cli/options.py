@@ -44,6 +44,23 @@ def artifact_options(command: F) -> F:
     return named(file(command))
 
 
+def trust_options(command: F) -> F:
+    """Let a command vouch for more than the project does."""
+    named = click.option(
+        "--trust",
+        "types",
+        multiple=True,
+        metavar="NAME",
+        help="Vouch for a type or function, such as mypackage.encoders.TargetEncoder.",
+    )
+    pickles = click.option(
+        "--allow-pickle",
+        is_flag=True,
+        help="Take pickles, too; of what they name only what is allowed.",
+    )
+    return named(pickles(command))
+
+
 def refuse_both(given: Mapping[str, bool]) -> None:
     """Refuse options that exclude each other."""
     names = [name for name, is_given in given.items() if is_given]

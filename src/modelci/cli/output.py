@@ -9,6 +9,7 @@ from modelci.cli.options import terminal_size
 from modelci.documents import codec
 from modelci.domain.checks import Examination
 from modelci.domain.history import History
+from modelci.domain.modelfiles import Scan
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -61,7 +62,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
 
 def to_text(document: codec.Document) -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
-    from modelci.render import changes, provenance, signatures, terminal
+    from modelci.render import changes, provenance, scans, signatures, terminal
 
     renderers: dict[type, Callable[..., str]] = {
         Report: terminal.render_report,
@@ -71,6 +72,7 @@ def to_text(document: codec.Document) -> str:
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
         VersionCheck: provenance.render_version_check,
+        Scan: scans.render_scan,
         Examination: terminal.render_examination,
         History: terminal.render_history,
     }

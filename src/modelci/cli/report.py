@@ -115,6 +115,7 @@ def command(
         run=codec.read(Run, run_file) if run_file else None,
         tables=lambda: app.tables,
         plots=lambda: app.plots,
+        scanner=lambda: app.model_scanner,
         rescorer=(lambda: app.rescorer) if rescore else None,
     )
     codec.write(report, app.folder / "report.json")

@@ -9,7 +9,7 @@ from modelci.config.model import BudgetConfig, Config, DataConfig, FairnessConfi
 from modelci.domain.evaluation import Evaluation
 from modelci.domain.report import SettingChange
 
-JUDGING = ("metrics", "evaluation", "slices", "fairness", "budget", "baseline", "data")
+JUDGING = ("metrics", "evaluation", "slices", "fairness", "budget", "baseline", "data", "safety")
 """The sections that decide what a gate sees, beside ``gates`` and ``waivers``."""
 
 

@@ -67,6 +67,7 @@ class Subject(StrEnum):
     BUDGET = "budget"
     DATA = "data"
     BASELINE = "baseline"
+    SAFETY = "safety"
 
 
 class Outcome(StrEnum):

@@ -30,7 +30,8 @@ class ValueType(StrEnum):
 class InputColumn:
     """A column of requests; ``values``, ``min`` and ``max`` are what the data had.
 
-    ``dtype`` is how pandas held it there: ``float32``, ``category``, …
+    ``dtype`` is how pandas held it there: ``float32``, ``category``, … It is ``nullable`` where the
+    data had gaps, or the model answers to one.
     """
 
     name: str

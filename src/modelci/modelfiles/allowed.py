@@ -16,11 +16,14 @@ FILE = Path(__file__).with_name("allowed.json")
 _CHECKED = "What native code uses it as an index for is checked after loading (contents.py)."
 _VALUES = "It holds numbers and plain parameters."
 _PARTS = "A part of a fitted estimator: it holds numbers and other estimators."
+_SCORER = "It is called while fitting, and calls a metric that is allowed itself."
 _FUNCTION = "A function of arrays, without effects."
 
 REASONS: Mapping[str, str] = {
     "numpy.dtype": "It is read from the header of an empty array, never from a pickle.",
     "numpy.matrix": "An array.",
+    "numpy.bool_": "A type of numbers.",
+    "numpy.core._multiarray_umath.": _FUNCTION,
     "sklearn.tree._tree.Tree": _CHECKED,
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _CHECKED,
     "sklearn.neighbors._kd_tree.KDTree": _CHECKED,
@@ -30,12 +33,15 @@ REASONS: Mapping[str, str] = {
     "sklearn.metrics._dist_metrics.": _VALUES,
     "sklearn.gaussian_process.kernels.": _VALUES,
     "sklearn._loss.": _VALUES,
+    "sklearn.linear_model._sgd_fast.": _VALUES,
     "sklearn.neural_network._stochastic_optimizers.": _VALUES,
     "sklearn.model_selection._split.": _VALUES,
+    "sklearn.compose._column_transformer._RemainderColsList": "A list.",
     "sklearn.compose._column_transformer.make_column_selector": _VALUES,
     "sklearn.utils._bunch.Bunch": "A dict.",
     "sklearn.utils._metadata_requests.": _VALUES,
-    "sklearn.metrics._scorer.": "It is called while fitting a search, and only with such a metric.",
+    "sklearn.metrics._scorer.": _SCORER,
+    "sklearn.model_selection._classification_threshold._CurveScorer": _SCORER,
     "sklearn.calibration.": _PARTS,
     "sklearn.cluster._bisect_k_means._BisectingTree": _PARTS,
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace": _PARTS,
@@ -101,10 +107,12 @@ def _lists() -> Mapping[str, object]:
 
 @cache
 def pickle_names() -> frozenset[str]:
-    """Return what pickles may name."""
+    """Return what pickles may name: module and name, joined by a dot."""
     listed = _lists()["pickle"]
     assert isinstance(listed, list)  # noqa: S101 - it is our own file
-    return frozenset(listed) | _PLAIN | _ALSO
+    # What skops takes for functions and types of arrays does no harm in a pickle either.
+    arrays = skops_types()["FunctionNode"] | skops_types()["TypeNode"]
+    return frozenset(filter(may_be_listed, arrays)) | frozenset(listed) | _PLAIN | _ALSO
 
 
 @cache

@@ -112,7 +112,8 @@ def _check_estimator(model: Any) -> None:
     if "tree_" in held and held["tree_"].n_features != reads:
         raise ValueError("its tree reads other features")
     for inner in np.asarray(held.get("estimators_", ()), dtype=object).flat:
-        if "tree_" in getattr(inner, "__dict__", {}) and inner.n_features_in_ > reads:
+        own = getattr(inner, "__dict__", {}).get("tree_")
+        if reads is not None and own is not None and own.n_features > reads:
             raise ValueError("a tree of it reads other features")
     for inner in held.get("_predictors", ()):
         for predictor in inner:

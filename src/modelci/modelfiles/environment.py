@@ -1,15 +1,13 @@
 """The environment that a model was made in: what it needs, and all that this needs."""
 
 import platform
+import re
 from collections.abc import Iterable
 from importlib.metadata import (
     PackageNotFoundError,
     distribution,
     packages_distributions,
 )
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from modelci.domain.golden import Environment
 
@@ -19,7 +17,7 @@ def describe_environment(needs: Iterable[str]) -> Environment:
 
     ``packages`` are they and, in turn, all that they require here.
     """
-    needed = sorted({str(canonicalize_name(name)) for name in needs})
+    needed = sorted(set(map(normalize, needs)))
     return Environment(
         python=platform.python_version(), packages=closure(needed), needs=tuple(needed)
     )
@@ -42,12 +40,17 @@ def distributions_of(types: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({name for module in modules for name in known.get(module, ())}))
 
 
+def normalize(name: str) -> str:
+    """Return a distribution's name as indexes write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def closure(names: Iterable[str]) -> dict[str, str]:
     """Return the versions of the distributions and of what they require, by normalized name."""
     found: dict[str, str] = {}
     waiting = list(names)
     while waiting:
-        name = str(canonicalize_name(waiting.pop()))
+        name = normalize(waiting.pop())
         version = _version(name)
         if name in found or version is None:
             continue
@@ -65,6 +68,9 @@ def _version(name: str) -> str | None:
 
 def _requirements(name: str) -> list[str]:
     """Return what a distribution requires on this machine, its extras left out."""
+    # Where a model is served, this is never asked, and `packaging` may not be there.
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+
     found = []
     for line in distribution(name).requires or ():
         try:

@@ -1,7 +1,5 @@
 """What an examination of a file comes to."""
 
-from dataclasses import dataclass, field
-
 from modelci.domain.modelfiles import Danger, ScanFinding
 
 
@@ -10,16 +8,31 @@ class RefusedError(Exception):
 
     def __init__(self, danger: Danger, name: str, detail: str = "") -> None:
         super().__init__(f"{name}: {detail}" if detail else name)
-        self.finding = ScanFinding(danger=danger, name=name, detail=detail)
+        self.finding = ScanFinding(danger=danger, name=name[:_LONGEST], detail=detail)
 
 
-@dataclass(slots=True)
+_MOST = 1_000
+_LONGEST = 200
+
+
 class Examined:
     """What a file names, and what of that is refused; it grows while the file is read."""
 
-    names: set[str] = field(default_factory=set)
-    findings: list[ScanFinding] = field(default_factory=list)
-    made_with: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.made_with: dict[str, str] = {}
+        self._findings: dict[ScanFinding, None] = {}
+
+    @property
+    def findings(self) -> tuple[ScanFinding, ...]:
+        """What is refused, in the order in which it was met."""
+        return tuple(self._findings)
+
+    def name(self, dotted: str) -> None:
+        """Note a name; RefusedError for a file that has no end of them."""
+        if len(self.names) >= _MOST * 10:
+            raise RefusedError(Danger.TOO_LARGE, "file", "it names too many things")
+        self.names.add(dotted[:_LONGEST])
 
     def take(self, other: "Examined") -> None:
         """Add what a part of the file came to."""
@@ -30,12 +43,12 @@ class Examined:
 
     def refuse(self, danger: Danger, name: str, detail: str = "") -> None:
         """Note a finding, once."""
-        self.add(ScanFinding(danger=danger, name=name, detail=detail))
+        self.add(ScanFinding(danger=danger, name=name[:_LONGEST], detail=detail))
 
     def add(self, finding: ScanFinding) -> None:
-        """Note a finding, once."""
-        if finding not in self.findings:
-            self.findings.append(finding)
+        """Note a finding, once; of very many the first will do."""
+        if len(self._findings) < _MOST:
+            self._findings.setdefault(finding)
 
 
 def malformed(what: str, error: Exception) -> ScanFinding:

@@ -14,6 +14,7 @@ from modelci.modelfiles.skopsfiles import SCHEMA
 
 _ZIP = b"PK\x03\x04"
 _OPCODES = frozenset(ord(one.code) for one in pickletools.opcodes)
+_JSON = frozenset(bytes([one]) for one in b'{["-0123456789tfn \t\r\n')
 _MOST_JSON = 256 * 1024 * 1024
 
 
@@ -40,7 +41,7 @@ def _detect_archive(data: bytes) -> FileFormat:
 
 
 def _is_json(data: bytes) -> bool:
-    if data[:1] not in {b"{", b"[", b" ", b"\n", b"\t", b"\r"} or len(data) > _MOST_JSON:
+    if data[:1] not in _JSON or len(data) > _MOST_JSON:
         return False
     try:
         json.loads(data)

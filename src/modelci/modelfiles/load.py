@@ -1,10 +1,9 @@
 """Loads a model's file once its scan says that this runs no code which came with it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from modelci.domain.golden import Golden
-from modelci.domain.modelfiles import Danger, FileScan, ScanFinding, Trust
+from modelci.domain.modelfiles import FileScan, ScanFinding, Trust, advice
 from modelci.modelfiles.files import ModelFileError, read_model
 from modelci.modelfiles.flavours import find_flavour
 from modelci.modelfiles.predictor import Predictor
@@ -43,27 +42,3 @@ def refusal(scan: FileScan) -> ModelFileError:
 def _text(one: ScanFinding) -> str:
     what = f"{one.danger} {one.name}"
     return f"{what} ({one.detail})" if one.detail else what
-
-
-def advice(findings: Sequence[ScanFinding]) -> str:
-    """Return what to do about the gravest of the findings."""
-    dangers = {one.danger for one in findings}
-    return next(text for danger, text in _ADVICE.items() if danger in dangers)
-
-
-_VOUCH = (
-    "If you made this file and know what the names do, vouch for them: safety.trusted_types in "
-    "modelci.yaml, or --trust NAME. Else do not load it."
-)
-_ADVICE = {
-    Danger.MALFORMED: "It is broken or crafted: make it again from your own code.",
-    Danger.TOO_LARGE: "It is broken or crafted: make it again from your own code.",
-    Danger.FORBIDDEN_GLOBAL: _VOUCH,
-    Danger.UNTRUSTED_TYPE: _VOUCH,
-    Danger.EXTERNAL_DATA: "Save the model with its numbers in the same file.",
-    Danger.UNKNOWN_FORMAT: "Save it with skops or as ONNX, or install the flavour that reads it.",
-    Danger.PICKLE_NOT_ALLOWED: (
-        "Save it with skops. Or name the artifact in safety.allow_pickle (--allow-pickle): its "
-        "pickle is then read through an allow-list."
-    ),
-}

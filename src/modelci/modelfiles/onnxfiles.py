@@ -7,7 +7,7 @@ that its numbers lie in: neither is in what was tagged.
 from collections.abc import Collection, Iterator
 
 from modelci.domain.modelfiles import Danger
-from modelci.modelfiles.findings import Examined, malformed
+from modelci.modelfiles.findings import Examined, RefusedError, malformed
 
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 """Operators of these domains are part of ONNX Runtime itself."""
@@ -53,6 +53,8 @@ def examine(data: bytes, trusted: Collection[str]) -> Examined:
     try:
         known = frozenset(trusted) | set(_functions(memoryview(data)))
         _examine("model", memoryview(data), known, found, depth=0)
+    except RefusedError as error:
+        found.add(error.finding)
     except ValueError as error:
         found.add(malformed("onnx", error))
     return found
@@ -89,7 +91,7 @@ def _examine(
 def _judge_node(node: dict[int, int | memoryview], known: frozenset[str], found: Examined) -> None:
     domain, kind = _text(node.get(_NODE["domain"])), _text(node.get(_NODE["op_type"]))
     name = f"{domain or 'ai.onnx'}.{kind}"
-    found.names.add(name)
+    found.name(name)
     if domain not in DOMAINS and known.isdisjoint({name, domain}):
         found.refuse(Danger.UNTRUSTED_TYPE, name, "an operator that ONNX Runtime does not have")
 

@@ -351,7 +351,7 @@ class _Examiner(_Machine):
             dotted = error.finding.name
         else:
             dotted = f"{module}.{name}"
-        self.found.names.add(dotted)
+        self.found.name(dotted)
         return _Name(dotted)
 
     def is_name(self, value: object) -> bool:

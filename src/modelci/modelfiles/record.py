@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +75,13 @@ def record_golden(path: Path, data: "DataFrame", *, trust: Trust, options: Recor
     responses = answer(typed, requests)
     _check_answers(responses)
     _compare_with_frame(typed, rows, responses, options.tolerance)
-    return Golden(
-        model=draft.model,
-        sha256=draft.sha256,
-        flavour=draft.flavour,
-        inputs=draft.inputs,
+    return replace(
+        draft,
+        inputs=tuple(_try_gap(typed, one, requests[0]) for one in draft.inputs),
         outputs=typed.outputs,
         requests=requests,
         responses=responses,
         environment=describe_environment(_needs(scan, typed)),
-        tolerance=options.tolerance,
     )
 
 
@@ -152,6 +149,18 @@ def _describe(column: "Series[Any]") -> InputColumn:
         )
     low, high = (None, None) if kind is ValueType.BOOLEAN else _range(column)
     return InputColumn(name=name, type=kind, dtype=dtype, nullable=nullable, min=low, max=high)
+
+
+def _try_gap(predictor: Predictor, column: InputColumn, row: Row) -> InputColumn:
+    """Let a column have gaps where the model takes them, also if the data had none."""
+    if column.nullable:
+        return column
+    try:
+        answers = answer(predictor, [{**row, column.name: None}])
+        _check_answers(answers)
+    except Exception:  # noqa: BLE001 - whatever the model makes of a gap, it does not take one
+        return column
+    return replace(column, nullable=True)
 
 
 def _kind(column: "Series[Any]", name: str) -> ValueType:

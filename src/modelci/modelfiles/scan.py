@@ -70,7 +70,7 @@ def scan_file(
         sha256=file.sha256,
         bytes=len(file.data),
         types=tuple(sorted(found.names)),
-        findings=tuple(found.findings),
+        findings=found.findings,
         made_with=found.made_with,
     )
 

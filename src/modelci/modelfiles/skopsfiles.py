@@ -7,7 +7,7 @@ types alone, we both: a type that is vouched for as an estimator's part is no fu
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
@@ -20,7 +20,13 @@ from modelci.modelfiles.findings import Examined, RefusedError, malformed
 SCHEMA = "schema.json"
 _PROTOCOLS = (1, 2)  # in protocol 0 a function's real name stood elsewhere
 _UNTYPED = {"JsonNode", "CachedNode"}  # values, and what stands in the tree already
-_BY_NAME = {"MethodNode", "OperatorFuncNode", "PartialNode"}
+_BY_TRUST = {  # which make nothing unless someone vouches for it by name
+    "ConstructorFromReduceNode",
+    "MethodNode",
+    "OperatorFuncNode",
+    "PartialNode",
+    "QuantileForestNode",
+}
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -32,7 +38,9 @@ def examine(data: bytes, trusted: Collection[str], *, max_bytes: int) -> Examine
             members = read_members(archive, max_bytes=max_bytes)
         schema = json.loads(members[SCHEMA])
         _check_protocol(schema.get("protocol"))
-        for node in _nodes(schema):
+        nodes = list(_nodes(schema))
+        _check_identities(nodes)
+        for node in nodes:
             _examine_node(node, members, frozenset(trusted), found, max_bytes)
     except RefusedError as error:
         found.add(error.finding)
@@ -47,7 +55,7 @@ def _check_protocol(protocol: object) -> None:
 
 
 def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield every node, at whatever place of the schema."""
+    """Yield every node, at whatever place of the schema; its root must be one."""
     waiting = [schema]
     while waiting:
         part = waiting.pop()
@@ -57,6 +65,23 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
             waiting += part.values()
             if isinstance(part.get("__loader__"), str):
                 yield part
+            elif part is schema or "__class__" in part:
+                raise RefusedError(Danger.MALFORMED, SCHEMA, "a node has no loader")
+
+
+def _check_identities(nodes: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse two things of one id: skops would put the first in the place of the second."""
+    known: dict[object, tuple[object, ...]] = {}
+    cached = set()
+    for node in nodes:
+        own = node.get("__id__")
+        what = (node["__loader__"], node.get("__module__"), node.get("__class__"))
+        if node["__loader__"] == "CachedNode":
+            cached.add(own)
+        elif own is not None and known.setdefault(own, what) != what:
+            raise RefusedError(Danger.MALFORMED, SCHEMA, f"two things have the id {own}")
+    if not cached <= known.keys():
+        raise RefusedError(Danger.MALFORMED, SCHEMA, "it refers to what is not there")
 
 
 def _examine_node(
@@ -72,14 +97,14 @@ def _examine_node(
     if loader in _UNTYPED:
         return
     name = f"{node['__module__']}.{node['__class__']}"
-    found.names.add(name)
-    if loader not in skops_types() and loader not in _BY_NAME:
+    found.name(name)
+    if loader not in skops_types() and loader not in _BY_TRUST:
         found.refuse(Danger.MALFORMED, loader, "no loader that is known")
     elif not _NAME.fullmatch(name):
         found.refuse(Danger.MALFORMED, name, "no name of a type")
     else:
         for one in _wanted(loader, name, node):
-            found.names.add(one)
+            found.name(one)
             if one not in trusted and one not in skops_types().get(loader, ()):
                 found.refuse(Danger.UNTRUSTED_TYPE, one, f"by {loader}")
     _examine_file(loader, node, members, found, max_bytes)

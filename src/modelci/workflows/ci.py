@@ -15,6 +15,7 @@ from modelci.errors import ModelCIError
 from modelci.ports import (
     Forge,
     Git,
+    ModelScanner,
     Pipeline,
     Plots,
     Progress,
@@ -68,6 +69,7 @@ def run_ci(
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
     labels: promote.Labels | None = None,
     release: Release | None = None,
 ) -> Done:
@@ -110,6 +112,7 @@ def run_ci(
             tables=tables,
             rescorer=rescorer if run.is_ok else None,
             plots=plots,
+            scanner=scanner,
         )
         if job is Job.PULL_REQUEST and report.is_ok:
             report = _with_outlook(report, git, reader, config, progress)

@@ -10,7 +10,7 @@ from modelci.config.load import FILE, load
 from modelci.config.model import Config
 from modelci.domain.changes import FileChange, diff_tracked, diff_values
 from modelci.domain.events import CIContext
-from modelci.domain.gates import judge_all
+from modelci.domain.gates import GateResult, judge_all
 from modelci.domain.metrics import MetricDelta, diff_metrics
 from modelci.domain.pipeline import Run, diff_stages
 from modelci.domain.plots import Gallery
@@ -18,7 +18,16 @@ from modelci.domain.report import Report, Revision, diff_gates
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.waivers import diff_waivers, notes_on, waive
 from modelci.errors import ConfigError
-from modelci.ports import FileTree, Git, Plots, Progress, Rescorer, SnapshotReader, Tables
+from modelci.ports import (
+    FileTree,
+    Git,
+    ModelScanner,
+    Plots,
+    Progress,
+    Rescorer,
+    SnapshotReader,
+    Tables,
+)
 from modelci.workflows.budgets import judge_budgets, measure_sizes
 from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.history import gather_history
@@ -63,18 +72,27 @@ def make_report(
     tables: Callable[[], Tables] | None = None,
     rescorer: Callable[[], Rescorer] | None = None,
     plots: Callable[[], Plots] | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
 ) -> Report:
     """Compare two revisions (default: the merge base and the work tree) and judge the change.
 
     ``config`` is the checkout's own; gates are read anew from both revisions. Without ``tables``
     nothing is judged by predictions or data. With a ``rescorer``, which runs the project's code,
     the base's model may be scored anew on the head's test set. Without ``plots``, or where the
-    configuration wants none, the report holds no pictures.
+    configuration wants none, the report holds no pictures. With a ``scanner`` the head's models
+    are scanned.
     """
     gathered = _gather(git, reader, config, context, progress, base=base, head=head, pull=pull)
     report = build_report(
         gathered,
-        _find(gathered, tables=tables, rescorer=rescorer, pull=pull, progress=progress),
+        _find(
+            gathered,
+            tables=tables,
+            rescorer=rescorer,
+            scanner=scanner,
+            pull=pull,
+            progress=progress,
+        ),
         head_sha=_shown_sha(gathered.head, context, given=head is not None),
         created=now(),
         version=version,
@@ -204,6 +222,7 @@ def _find(
     *,
     tables: Callable[[], Tables] | None,
     rescorer: Callable[[], Rescorer] | None,
+    scanner: Callable[[], ModelScanner] | None,
     pull: bool,
     progress: Progress,
 ) -> Findings:
@@ -229,7 +248,24 @@ def _find(
         measure_sizes(judging.budget, sides.before, sides.base),
         measure_sizes(judging.budget, sides.after, sides.head),
     )
-    return replace(found, gates=(*found.gates, *budgets))
+    scans, notes = _scan(gathered, scanner, pull=pull)
+    return replace(
+        found,
+        gates=(*found.gates, *budgets, *scans),
+        notes=(*found.notes, *notes),
+    )
+
+
+def _scan(
+    gathered: Gathered, scanner: Callable[[], ModelScanner] | None, *, pull: bool
+) -> tuple[tuple[GateResult, ...], tuple[str, ...]]:
+    """Judge the head's models by whether loading them is safe."""
+    after, head = gathered.sides.after, gathered.sides.head
+    if scanner is None or not gathered.judging.safety.scan or not after.artifacts:
+        return (), ()
+    from modelci.workflows.safety import judge_models  # noqa: PLC0415 - it loads numpy
+
+    return judge_models(after, head, gathered.judging, scanner, pull=pull)
 
 
 def _untracked(after: Snapshot) -> tuple[str, ...]:

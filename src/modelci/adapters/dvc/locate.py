@@ -68,6 +68,13 @@ class Locator:
             raise wanted.error(pulled=pull)
         return found
 
+    def find_all(self, tree: FileTree, path: str, *, pull: bool = False) -> tuple[Located, ...]:
+        """Return the file at ``path``, or every file in it, by path; raises as ``find`` does."""
+        inside = locate("", path).path
+        fetch = self._fetch if pull else None
+        names = (path,) if inside is None else self._open(tree).members(inside, fetch)
+        return tuple(self.find(tree, name, pull=pull) for name in sorted(names))
+
     def _open(self, tree: FileTree) -> "_Revision":
         if self._last is None or self._last[0] is not tree:
             self._last = (tree, _Revision(self._root, tree, self._config_folders))
@@ -97,6 +104,20 @@ class _Revision:
             end = self._files.end_of(end) or end
             data = self._tree.read([end]).get(end, data)
         return Located(path=path, source=data, hash=self._hash(end, data))
+
+    def members(self, path: str, fetch: Fetch | None) -> Sequence[str]:
+        """Return the files that ``path`` means; MissingDataError where a folder has no list."""
+        found = self._contents.expand(path)
+        folder = self._contents.owner(f"{path}/")
+        if folder is None or self._contents.listing(folder) is not None:
+            return found
+        if fetch is not None:
+            _fetch(fetch, folder, path)
+            self._contents.forget_lacking()
+        if self._contents.listing(folder) is None:
+            cache = self._cache_of(folder.path)
+            raise _Wanted(path, folder, self._contents, cache).error(pulled=fetch is not None)
+        return self._contents.expand(path)
 
     def tracked(self, path: str) -> "_Wanted":
         """Return what DVC's cache should have; MissingDataError where DVC tracks no such file."""
@@ -170,21 +191,24 @@ class _Wanted:
 
 def _pull(wanted: _Wanted, fetch: Fetch) -> Located | None:
     """Fetch the list of the file's folder if that is missing, and then the file alone."""
+    if wanted.member() is None:
+        _fetch(fetch, wanted.owner, wanted.path)
+    found, member = wanted.look(), wanted.member()
+    if found is None and member is not None:
+        _fetch(fetch, member, wanted.path)
+    return found or wanted.look()
+
+
+def _fetch(fetch: Fetch, file: TrackedFile, path: str) -> None:
     try:
-        if wanted.member() is None:
-            fetch((wanted.owner,))
-        found, member = wanted.look(), wanted.member()
-        if found is None and member is not None:
-            fetch((member,))
+        fetch((file,))
     except MissingDataError:
         raise
     except ModelCIError as error:
         raise MissingDataError(
-            f"{wanted.path} is not in the local DVC cache, and the DVC remote gave nothing: "
-            f"{error}",
+            f"{path} is not in the local DVC cache, and the DVC remote gave nothing: {error}",
             hint=error.hint,
         ) from error
-    return found or wanted.look()
 
 
 def _hash_file(file: Path, name: str) -> str | None:
