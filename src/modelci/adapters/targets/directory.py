@@ -61,6 +61,10 @@ class DirectoryTarget:
         """Return a staged release."""
         return self._shelves.release(artifact, release_id)
 
+    def answers(self, artifact: str) -> None:
+        """Return None: who asks is not seen here."""
+        del artifact
+
     def environment(self) -> Environment:
         """Return what the target's Python has."""
         return self._probe.environment(self._python)
