@@ -478,7 +478,19 @@ class App:
             bare=bare_environment(),
             serving=serving,
             strategy=deploy.strategy,
+            known=self._known_artifacts,
+            remote=self.git.remote(),
         )
+
+    def _known_artifacts(self) -> frozenset[str]:
+        """Return the artifacts that the remote's tags speak of, or this clone's."""
+        from modelci.domain.tags import TagName
+
+        remote = self.git.remote()
+        if remote is None:
+            return frozenset(tag.name.artifact for tag in self.git.tags(messages=False))
+        names = map(TagName.parse, self.git.tag_ids(remote=remote))
+        return frozenset(name.artifact for name in names if name is not None)
 
     def server_target(self, name: str) -> "ServerTarget":
         """Return the target of that name, which is one of processes on this machine."""

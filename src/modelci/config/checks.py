@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from math import isfinite
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from modelci.config.model import (
@@ -25,6 +26,7 @@ from modelci.config.model import (
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
 from modelci.domain.gates import Waiver
+from modelci.domain.images import PINNED, is_tag, parse_base, repository_of
 from modelci.domain.tags import is_stage_name
 
 Path = tuple[str | int, ...]
@@ -257,6 +259,48 @@ def _check_target(name: str, target: TargetConfig) -> None:
     _refuse(
         divided and not target.kind.divides_traffic,
         f"strategy divides traffic, which a {target.kind} does not: its kind is all",
+    )
+    if target.kind in {TargetKind.IMAGE, TargetKind.KSERVE}:
+        _check_images(target)
+    if target.kind is TargetKind.KSERVE:
+        _check_kserve(target)
+
+
+def _check_images(target: TargetConfig) -> None:
+    image = target.image
+    _refuse(not image.repository, "image.repository is missing: where images are pushed to")
+    _refuse(not image.base, f"image.base is missing, the image with Python: {PINNED}")
+    try:
+        repository_of(image.repository or "", "x")
+        parse_base(image.base or "")
+    except ValueError as error:
+        raise ValueError(f"image.{error}") from error
+    wrong = image.tag is not None and not is_tag(image.tag)
+    _refuse(wrong, f"image.tag is {image.tag!r}, which no image can be tagged")
+    of_one = target.kind is TargetKind.KSERVE or image.tag or len(target.stages) < 2
+    _refuse(not of_one, "image.tag is missing: of several stages none is the tag to move")
+
+
+def _check_kserve(target: TargetConfig) -> None:
+    kserve = target.kserve
+    _refuse(kserve.apply and bool(kserve.branch), "kserve.branch: either that or `apply: true`")
+    _refuse(
+        not kserve.apply and not kserve.branch,
+        "kserve.branch is missing: the GitOps branch to commit to (or `apply: true`)",
+    )
+    kind = target.strategy.kind if target.strategy is not None else Strategy.ALL
+    _refuse(
+        kind is Strategy.SHADOW,
+        "strategy is shadow, and KServe copies no requests: a server does",
+    )
+    _refuse(
+        kind is Strategy.CANARY and not kserve.apply,
+        "strategy is canary, which needs `kserve: {apply: true}`: from a branch no traffic is seen",
+    )
+    _refuse(kserve.min_replicas < 0, "kserve.min_replicas must be 0 or more")
+    folder = PurePosixPath(kserve.path)
+    _refuse(
+        folder.is_absolute() or ".." in folder.parts, "kserve.path is a folder inside the branch"
     )
 
 

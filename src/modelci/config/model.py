@@ -692,23 +692,40 @@ class ServerTargetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTargetConfig:
-    """``repository`` is where the OCI image goes, ``base`` the image that it stands on."""
+    """``repository`` is where images go, ``base`` the pinned image with Python that they stand on.
+
+    With ``{artifact}`` in it each artifact has a repository of its own. ``tag`` is what leads to
+    the image that is to run (default: the target's one stage, or its name). ``insecure`` speaks to
+    the registry without TLS, and ``prune`` lets it delete old releases.
+    """
 
     repository: str | None = None
     base: str | None = None
+    tag: str | None = None
     insecure: bool = False
+    prune: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KServeTargetConfig:
-    """The InferenceService of the image: ``apply`` it, or commit it to a GitOps ``branch``."""
+    """The InferenceService of an image: ``apply`` it, or commit it to a GitOps ``branch``.
+
+    ``service`` is its name, with ``{artifact}`` for the artifact's; ``context`` is kubectl's, and
+    ``path`` a folder of the branch. ``cpu`` and ``memory`` are what each of ``min_replicas`` gets.
+    ``annotations`` are put on the InferenceService as they are.
+    """
 
     namespace: str = "default"
-    service: str | None = None
-    image_target: str | None = None
+    service: str = "{artifact}"
     apply: bool = False
+    context: str | None = None
     branch: str | None = None
     path: str = "kserve"
+    cpu: str = "1"
+    memory: str = "2Gi"
+    min_replicas: int = 1
+    service_account: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -733,6 +750,12 @@ class TargetConfig:
     image: ImageTargetConfig = field(default_factory=ImageTargetConfig)
     kserve: KServeTargetConfig = field(default_factory=KServeTargetConfig)
     cmd: str | None = None
+
+    @property
+    def surroundings(self) -> str:
+        """What a release is put into, which makes it another one: an image's base, too."""
+        of_images = self.kind in {TargetKind.IMAGE, TargetKind.KSERVE}
+        return f"{self.environment} on {self.image.base}" if of_images else str(self.environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,7 +281,7 @@ def _read_recipe(job: Job, order: Order) -> Recipe:
         _fetch(git, order)
     tree = git.tree(order.commit)
     snapshot = job.tools.reader.read(tree)
-    return read_recipe(order, tree, snapshot, job.config, environment=job.settings.environment)
+    return read_recipe(order, tree, snapshot, job.config, surroundings=job.settings.surroundings)
 
 
 def _fetch(git: Git, order: Order) -> None:

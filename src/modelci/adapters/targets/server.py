@@ -25,6 +25,7 @@ from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
 from modelci.adapters.targets.switching import control, processes, supervisor, switches
 from modelci.adapters.targets.switching.control import Message, UnreachableError
+from modelci.adapters.targets.switching.keeping import Condition
 from modelci.adapters.targets.switching.settings import ServerSettings, write_settings
 from modelci.config.model import SwitchKind, split_address
 from modelci.domain.deployment import (
@@ -96,6 +97,14 @@ class ServerTarget:
     def release(self, artifact: str, release_id: str) -> Release | None:
         """Return a staged release."""
         return self._shelves.release(artifact, release_id)
+
+    def answers(self, artifact: str) -> bool:
+        """Whether the switch and the process of what runs are up."""
+        status, running = self.status(), self.read(artifact).running
+        if status is None or running is None:
+            return False
+        processes_of = (status["releases"].get(running.release), status["switch"])
+        return all(one is not None and one["condition"] == Condition.READY for one in processes_of)
 
     def environment(self) -> Environment:
         """Return what the target's Python has."""
@@ -337,7 +346,7 @@ class ServerTarget:
         most = self._settings.config.timeout_seconds
         asked = {"do": "up", "artifact": release.artifact, "release": release.id, "seconds": most}
         said = self._ask(asked, seconds=most + _ASK_SECONDS)
-        if said["condition"] == "ready":
+        if said["condition"] == Condition.READY:
             return None
         reason = said["reason"] or f"it was not ready within {most:g} s"
         lines = said["log"].splitlines()[-_LAST_LINES:]

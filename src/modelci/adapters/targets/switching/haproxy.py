@@ -325,6 +325,7 @@ def _defaults(settings: ServerSettings) -> list[str]:
         "    log global",
         '    log-format "%b %s %ST %[var(txn.began)] %[date(0,us)]"',
         "    option forwardfor",
+        "    option idle-close-on-response",
         "    option redispatch 1",
         "    retries 3",
         "    retry-on conn-failure empty-response junk-response",
