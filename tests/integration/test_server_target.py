@@ -257,6 +257,7 @@ def test_a_supervisor_that_is_killed_interrupts_nothing(world: World) -> None:
         load.more(20)
         os.kill(status["pid"], signal.SIGKILL)
         wait_for(lambda: world.target.status() is None)
+        assert world.target.answers("credit")
         load.more(20)
         second = world.deploy("b")
         load.more(20)
