@@ -168,10 +168,12 @@ def test_a_pruned_release_can_be_deployed_again(world: World) -> None:
 def test_several_artifacts_answer_by_their_names(world: World) -> None:
     credit = world.deploy("a")
     churn = world.deploy("b", artifact="churn/monthly")
+    yearly = world.deploy("b", artifact="churn")
+    assert world.answering(artifact="churn") == yearly.id
     assert world.answering() == credit.id
     assert world.answering(artifact="churn/monthly") == churn.id
     assert world.answering(artifact="churn%2Fmonthly") == churn.id
-    assert world.target.artifacts() == ("churn/monthly", "credit")
+    assert world.target.artifacts() == ("churn", "churn/monthly", "credit")
     status, said = ask(world.port, artifact="nothing")
     assert (status, "name one in the path" in said["error"]) == (404, True)
     assert get(world.port, "/v2/health/live") == (200, {"live": True})
@@ -257,6 +259,7 @@ def test_a_supervisor_that_is_killed_interrupts_nothing(world: World) -> None:
         load.more(20)
         os.kill(status["pid"], signal.SIGKILL)
         wait_for(lambda: world.target.status() is None)
+        assert world.target.answers("credit")
         load.more(20)
         second = world.deploy("b")
         load.more(20)

@@ -8,6 +8,7 @@ leaves either the old state or the new one, and a run after it finds which.
 
 import ipaddress
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ from modelci.errors import DeploymentError
 
 _NEEDED = ("httptools", "starlette", "uvicorn")
 _START_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
 _ASK_SECONDS = 60.0
 _SPARE_SECONDS = 5.0
 _LAST_LINES = 8
@@ -99,12 +101,16 @@ class ServerTarget:
         return self._shelves.release(artifact, release_id)
 
     def answers(self, artifact: str) -> bool:
-        """Whether the switch and the process of what runs are up."""
-        status, running = self.status(), self.read(artifact).running
-        if status is None or running is None:
+        """Whether the switch takes clients and what runs is ready, with a supervisor or without."""
+        running = self.read(artifact).running
+        if running is None or not control.is_ready(self._run / f"{running.release}.sock"):
             return False
-        processes_of = (status["releases"].get(running.release), status["switch"])
-        return all(one is not None and one["condition"] == Condition.READY for one in processes_of)
+        try:
+            address = split_address(self._settings.config.server.listen)
+            socket.create_connection(address, timeout=_LOOK_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
     def environment(self) -> Environment:
         """Return what the target's Python has."""
