@@ -24,6 +24,7 @@ from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Threshold
 from modelci.domain.history import History, HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, NonFinite
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import (
     ChangeKind,
     Plan,
@@ -158,6 +159,17 @@ DOCUMENTS: list[codec.Document] = [
     Verification(
         required=True,
         tags=(TagSignature(tag="m@v1.0.0", artifact="m", standing=Standing.UNSIGNED),),
+    ),
+    ModelSigning(
+        tag="credit@v1.2.0",
+        artifact="credit",
+        commit="c" * 40,
+        files={"credit.skops": "5" * 64},
+        ref="refs/modelci/signatures/credit@v1.2.0/4b825dc",
+        method="key",
+        made=True,
+        signers=("release",),
+        remote="origin",
     ),
     VersionCheck(
         tag="m@v1.0.0",
