@@ -2,9 +2,10 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
-from tests.e2e.world import BETTER, SETTINGS, World, hint_of
+from tests.e2e.world import BETTER, SETTINGS, Checkout, World, hint_of
 from tests.integration.certificates import Key, make_key, private, public
 
 ANNA = make_key()
@@ -15,8 +16,13 @@ FILES = {"modelci.yaml": SIGNED, "anna.pub": public(ANNA).decode(), **BETTER}
 REFS = ("for-each-ref", "--format=%(refname)", "refs/modelci")
 
 
-def key(of: Key = ANNA) -> dict[str, str]:
-    return {"MODELCI_SIGNING_KEY_PEM": private(of).decode()}
+def armed(checkout: Checkout, of: Key = ANNA, password: str = "") -> Checkout:
+    """Return a checkout in whose environment there is a key to sign with."""
+    secrets = {
+        "MODELCI_SIGNING_KEY_PEM": private(of, password.encode() or None).decode(),
+        "MODELCI_SIGNING_PASSWORD": password,
+    }
+    return replace(checkout, variables={**checkout.variables, **secrets})
 
 
 def signature_in(found: str) -> dict[str, str]:
@@ -28,7 +34,7 @@ def signature_in(found: str) -> dict[str, str]:
 def test_a_merge_signs_what_it_registers_and_a_shallow_clone_verifies_it(site: World) -> None:
     site.push(FILES)
     runner = site.push_runner(name="merge")
-    runner.modelci("ci", **key())
+    armed(runner).modelci("ci")
 
     ref = site.bare(*REFS)
     assert ref.startswith("refs/modelci/signatures/credit@v0.0.1/")
@@ -36,7 +42,7 @@ def test_a_merge_signs_what_it_registers_and_a_shallow_clone_verifies_it(site: W
     found = clone.modelci("verify", "credit@v0.0.1", "--remote", "--pull", "--json")
     assert signature_in(found.out) == {"state": "ok", "detail": "", "found": "key of anna"}
 
-    again = clone.modelci("sign", "credit@v0.0.1", "--pull", **key())
+    again = armed(clone).modelci("sign", "credit@v0.0.1", "--pull")
     assert "was signed already as anna: nothing was changed" in again.out
     assert site.bare(*REFS) == ref
 
@@ -47,7 +53,7 @@ def test_a_merge_that_cannot_sign_tags_nothing(site: World) -> None:
     refused = runner.modelci("ci", code=3)
     assert "There is no private key to sign with" in refused.err
     assert "MODELCI_SIGNING_KEY_PEM" in hint_of(refused)
-    refused = runner.modelci("ci", code=6, **key(make_key()))
+    refused = armed(runner, make_key()).modelci("ci", code=6)
     assert "credit@v0.0.1 was not signed: the signature would be unknown" in refused.err
     assert (site.bare("tag"), site.bare(*REFS)) == ("", "")
 
@@ -56,11 +62,7 @@ def test_a_stage_of_the_pipeline_does_not_see_the_key(site: World) -> None:
     train = "env > ../seen.txt; sed -n 's/quality: //p' params.yaml > model.txt\n"
     site.push({**FILES, "train.sh": train})
     runner = site.push_runner(name="merge")
-    secrets = {
-        "MODELCI_SIGNING_KEY_PEM": private(ANNA, b"hush").decode(),
-        "MODELCI_SIGNING_PASSWORD": "hush",
-    }
-    runner.modelci("ci", **secrets)
+    armed(runner, password="hush").modelci("ci")
     seen = runner.read("../seen.txt")
     assert "PATH=" in seen
     assert "MODELCI_SIGNING" not in seen
@@ -76,7 +78,7 @@ def test_a_version_is_signed_by_hand_afterwards(site: World) -> None:
 
     unsigned = laptop.modelci("verify", "credit@v0.0.1", "--remote", "--pull", "--json")
     assert signature_in(unsigned.out)["state"] == "unchecked"
-    done = laptop.modelci("sign", "credit@v0.0.1", "--pull", "--json", **key())
+    done = armed(laptop).modelci("sign", "credit@v0.0.1", "--pull", "--json")
 
     document = json.loads(done.out)
     assert document["schema"] == "modelci.model-signing/1"
@@ -91,13 +93,13 @@ def test_where_nobody_is_trusted_it_is_signed_and_said_so(site: World) -> None:
     site.push(BETTER)
     site.push_runner(name="merge").modelci("ci")
     site.laptop.git("pull", "--quiet")
-    done = site.laptop.modelci("sign", "credit@v0.0.1", "--pull", **key())
+    done = armed(site.laptop).modelci("sign", "credit@v0.0.1", "--pull")
     assert "signing.trusted of the default branch names nobody" in done.out
 
 
 @pytest.mark.parametrize("name", ["credit@v9.9.9", "credit"])
 def test_what_is_no_version_cannot_be_signed(site: World, name: str) -> None:
-    site.laptop.modelci("sign", name, code=2, **key())
+    armed(site.laptop).modelci("sign", name, code=2)
 
 
 def test_signing_names_its_extra_where_that_is_missing(site: World) -> None:
@@ -112,7 +114,7 @@ def test_signing_names_its_extra_where_that_is_missing(site: World) -> None:
     done = subprocess.run(
         command,
         cwd=site.laptop.folder,
-        env=site.laptop.environment(key()),
+        env=armed(site.laptop).environment({}),
         capture_output=True,
         check=False,
     )
