@@ -1,5 +1,5 @@
 """An ``image`` target, a real registry on this machine, and packages that are quickly packed."""
-# ruff: noqa: ANN401, ARG002
+# ruff: noqa: ARG002
 
 import json
 import os

@@ -25,7 +25,9 @@ _DENIED = re.compile(
     r"unauthorized|authentication required|denied|forbidden|insufficient_scope|\b40[13]\b",
     re.IGNORECASE,
 )
-_OTHER_BYTES = re.compile(r"Digest did not match|digest mismatch|does not match (?:expected|config digest)")
+_OTHER_BYTES = re.compile(
+    r"Digest did not match|digest mismatch|does not match (?:expected|config digest)"
+)
 _NO_TLS = "server gave HTTP response to HTTPS client"
 _UNSUPPORTED = re.compile(r"unsupported|\b405\b", re.IGNORECASE)
 
