@@ -70,8 +70,11 @@ def apply(folder: Path, cluster: dict[str, Any], document: dict[str, Any]) -> in
         wanted = item["metadata"].pop("resourceVersion", None)
         if wanted is not None and wanted != before.get("metadata", {}).get("resourceVersion"):
             return fail(
-                "Operation cannot be fulfilled on configmaps: the object has been modified; "
-                "please apply your changes to the latest version and try again"
+                "error: Operation cannot be fulfilled on configmaps: the object has been "
+                "modified; please apply your changes to the latest version and try again\n"
+                "Please review the fields above--they currently have other managers.\n"
+                "* You may co-own fields by updating your manifest to match the existing value;\n"
+                "  see the page on server-side apply and conflicts"
             )
         if cluster.get("dies_at") == item["kind"]:
             return fail("connection reset by peer")
