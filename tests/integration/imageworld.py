@@ -44,7 +44,7 @@ HTPASSWD = f"{USER}:$2b$05$EoKGazCpgguy4HQotTKXWuKc8RCrK1phqKOQc33jlLEYFLme66XjK
 def need_tools() -> None:
     missing = [one for one in NEEDED if shutil.which(one) is None]
     if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: `make servers`")
+        pytest.skip(f"{', '.join(missing)} not installed: `make images`")
 
 
 @dataclass(kw_only=True)
