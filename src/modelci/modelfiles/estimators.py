@@ -122,7 +122,10 @@ class SklearnPredictor:
     def _use_one_thread(self) -> None:
         """Keep this thread from waking others: for few rows that takes longer than the work."""
         if not getattr(self._threads, "limited", False):
-            from threadpoolctl import threadpool_limits  # noqa: PLC0415 - scikit-learn brings it
+            # scikit-learn brings it.
+            from threadpoolctl import (  # type: ignore[import-untyped]  # noqa: PLC0415
+                threadpool_limits,
+            )
 
             threadpool_limits(limits=1)
             self._threads.limited = True

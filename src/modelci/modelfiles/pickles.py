@@ -491,6 +491,8 @@ class _Builder(_Machine):
         if data is None:
             return _Builder(self.stream, self.allowed, self.steps).load()
         flat = np.frombuffer(bytearray(data), dtype=dtype)
+        if not dtype.isnative:
+            flat = flat.astype(dtype.newbyteorder("="))
         if state["order"] == "F":
             return flat.reshape(shape[::-1]).transpose()
         return flat.reshape(shape)

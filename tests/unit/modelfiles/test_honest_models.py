@@ -4,6 +4,7 @@ import io
 import pickle
 import random
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -111,7 +112,7 @@ def test_the_scan_and_loading_agree_on_broken_files(form: str, tmp_path: Path) -
     save(fitted("a table, one-hot")[0], form, path)
     whole = path.read_bytes()
     refused = 0
-    for _ in range(300):
+    for _ in range(100):
         data = bytearray(whole)
         for _ in range(chance.choice([1, 1, 3])):
             data[chance.randrange(len(data))] = chance.randrange(256)
@@ -120,16 +121,16 @@ def test_the_scan_and_loading_agree_on_broken_files(form: str, tmp_path: Path) -
             pickles.build(bytes(data), Allowed(()))
         except RefusedError:
             assert found.findings
-        except Exception:  # noqa: BLE001 - a wrong number, say: no scan sees that
+        except Exception:  # noqa: BLE001, S110 - a wrong number, say: no scan sees that
             pass
         else:
             assert found.findings == ()
         refused += bool(found.findings)
-    assert 10 < refused < 290
+    assert 10 < refused < 90
 
 
 def test_arrays_of_every_kind_come_back(tmp_path: Path) -> None:
-    held = {
+    held: dict[str, Any] = {
         "order": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "empty": np.zeros((0, 3)),
         "scalar": np.array(1.5),
@@ -159,5 +160,7 @@ def test_arrays_of_every_kind_come_back(tmp_path: Path) -> None:
             for name, value in held.items():
                 assert np.array_equal(found[name], value), (name, protocol)
                 if isinstance(value, np.ndarray):
-                    assert found[name].dtype == value.dtype, (name, protocol)
+                    # numpy and joblib turn to the machine's order of bytes, or do not.
+                    native = value.dtype.newbyteorder("=")
+                    assert found[name].dtype.newbyteorder("=") == native, (name, protocol)
                     assert found[name].flags.writeable
