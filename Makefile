@@ -69,7 +69,7 @@ servers: ## install what tests keep DVC remotes in (nginx, OpenSSH's server), as
 	echo "nginx or sshd cannot be installed here: tests of DVC remotes by them are skipped." >&2
 
 # Under systemd Debian starts what it installs: there it is for you to say, or for CI.
-haproxy: ## install the switch that tests of targets try beside ours, where nothing starts it
+haproxy: ## install HAProxy, which tests try as a switch beside ours, if there is none
 	@export PATH="$$PATH:/usr/sbin:/usr/local/sbin"; \
 	command -v haproxy >/dev/null && exit 0; \
 	if test -d /run/systemd/system -a -z "$(CI)$(filter haproxy,$(MAKECMDGOALS))"; then \

@@ -732,6 +732,9 @@ class Target(Protocol):
     def release(self, artifact: str, release_id: str) -> Release | None:
         """Return a staged release as it was staged; None where it is not."""
 
+    def answers(self, artifact: str) -> bool | None:
+        """Whether what runs answers requests now; None where that is not the target's to see."""
+
     def environment(self) -> Environment | None:
         """Return what is installed where releases run as is; None where nobody can tell."""
 

@@ -14,43 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.world import PIPELINE, Checkout, Job, World, hint_of, with_token
+from tests.e2e.deployed import FILES, live, promote, settings, tag_job
+from tests.e2e.world import Checkout, Job, World, hint_of, with_token
 from tests.fakes.github_server import FakeGitHub
-
-# A model that is JSON needs nothing to be scanned; the script of the target keeps a copy of it.
-FILES = {
-    "dvc.yaml": PIPELINE.replace("model.txt", "model.json"),
-    "train.sh": "q=$(sed -n 's/quality: //p' params.yaml); echo \"[$q]\" > model.json\n",
-    "evaluate.sh": (
-        "q=$(tr -d '[]' < model.json)\n"
-        'printf \'{"roc_auc": %s, "brier": 0.1}\\n\' "$q" > metrics.json\n'
-    ),
-    "deploy.sh": """\
-set -e
-echo "$MODELCI_DEPLOY_STEP $MODELCI_DEPLOY_VERSION" >> ../calls
-[ -z "$GITHUB_TOKEN" ]
-if [ "$MODELCI_DEPLOY_STEP" = check ] && grep -q "$(cat ../ill)" "$MODELCI_DEPLOY_MODEL"; then
-  echo "it answers otherwise"
-  exit 1
-fi
-if [ "$MODELCI_DEPLOY_STEP" = switch ]; then cp "$MODELCI_DEPLOY_MODEL" ../live.json; fi
-""",
-}
-SETTINGS = """\
-gates:
-  - {metric: roc_auc, min: 0.70}
-run: {pull: true, push: true}
-promote: {assign: [prod]%s}
-deploy:
-  strategy: {watch_seconds: 0}
-  wait_seconds: 30
-  targets:
-    live: {kind: command, path: ../srv, cmd: sh deploy.sh, stages: [prod]}
-"""
-
-
-def settings(promote: str = "") -> str:
-    return SETTINGS % (f", {promote}" if promote else "")
 
 
 @pytest.fixture
@@ -61,42 +27,9 @@ def site(template: World, tmp_path: Path) -> World:
     return site
 
 
-def promote(site: World, quality: str = "0.80") -> str:
-    """Train, judge and promote a model; return the assignment."""
-    laptop = site.laptop
-    laptop.put({"params.yaml": f"quality: {quality}\nnoise: 0.100\n"})
-    laptop.modelci("run", "--push")
-    laptop.commit()
-    laptop.git("push", "--quiet", "origin", "main")
-    laptop.modelci("report")
-    out = laptop.modelci("promote", "--json", MODELCI_PROMOTE_DEPLOY="false").out
-    names: list[str] = [one["name"] for one in json.loads(out)["tags"]]
-    return names[-1]
-
-
-def live(site: World) -> str | None:
-    file = site.root / "live.json"
-    return file.read_text().strip() if file.exists() else None
-
-
 def calls(site: World) -> list[str]:
     file = site.root / "calls"
     return file.read_text().splitlines() if file.exists() else []
-
-
-def tag_job(site: World, tag: str) -> Job:
-    return Job(
-        event={"ref": f"refs/tags/{tag}", "repository": {"default_branch": "main"}},
-        variables={
-            "GITHUB_EVENT_NAME": "push",
-            "GITHUB_REF": f"refs/tags/{tag}",
-            "GITHUB_REF_NAME": tag,
-            "GITHUB_REF_TYPE": "tag",
-            "GITHUB_SHA": site.bare("rev-parse", f"refs/tags/{tag}^{{commit}}"),
-            "GITHUB_WORKFLOW": "model-deploy",
-            "GITHUB_ACTOR": "anna",
-        },
-    )
 
 
 def tag_runner(
@@ -396,6 +329,68 @@ def hook(port: int, secret: str) -> int:
     status = connection.getresponse().status
     connection.close()
     return status
+
+
+CANARY = """\
+deploy:
+  strategy: {kind: canary, shares: [10%%], watch_seconds: 0, min_requests: %d, patience_seconds: 60}
+"""
+WATCHED = """\
+if [ "$MODELCI_DEPLOY_STEP" = try ]; then echo "$MODELCI_DEPLOY_SHARE" >> ../shares; fi
+if [ "$MODELCI_DEPLOY_STEP" = observe ]; then
+  echo '{"requests": 10, "errors": 0}' > "$MODELCI_DEPLOY_OUT"
+fi
+"""
+
+
+def with_canary(site: World, *, min_requests: int) -> None:
+    text = settings().replace("deploy:\n  strategy: {watch_seconds: 0}\n", CANARY % min_requests)
+    script = FILES["deploy.sh"] + WATCHED
+    site.laptop.put({"modelci.yaml": text, "deploy.sh": script})
+
+
+def test_a_canary_is_tried_and_then_switched_to(site: World) -> None:
+    promote(site)
+    site.laptop.modelci("deploy", "credit#prod")
+    with_canary(site, min_requests=10)
+    promote(site, "0.85")
+    done = site.laptop.modelci("deploy", "credit#prod")
+    assert "✓ trial" in done.out
+    assert "10% of the requests: 10 requests, 0 failed" in done.out
+    assert (site.root / "shares").read_text() == "0.1\n"
+    assert live(site) == "[0.85]"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_in_a_canary_the_trial_ends_and_what_runs_stays(
+    site: World, number: signal.Signals
+) -> None:
+    promote(site)
+    site.laptop.modelci("deploy", "credit#prod")
+    with_canary(site, min_requests=1000)
+    tag = promote(site, "0.85")
+    shares = site.root / "shares"
+    with subprocess.Popen(
+        ["modelci", "deploy", "credit#prod"],
+        cwd=site.laptop.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not shares.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert shares.read_text() == "0.1\n0\n"
+    assert live(site) == "[0.80]"
+    (one,) = json.loads(site.laptop.modelci("deployments", "--json").out)["deployed"]
+    assert one["state"]["trial"] is None
+    assert one["state"]["running"]["version"] == "v0.0.1"
+    with_canary(site, min_requests=0)
+    site.laptop.modelci("deploy", tag)
+    assert live(site) == "[0.85]"
 
 
 # -- a real model --------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class FakeTarget:
     before: Callable[[str], None] = field(default=lambda _: None)
     calls: list[str] = field(default_factory=list)
     is_locked: bool = False
+    is_up: bool | None = None
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     pythons: dict[str, Path | None] = field(default_factory=dict)
 
@@ -63,6 +64,9 @@ class FakeTarget:
 
     def release(self, artifact: str, release_id: str) -> Release | None:
         return self.releases.get(release_id)
+
+    def answers(self, artifact: str) -> bool | None:
+        return self.is_up
 
     def environment(self) -> Environment | None:
         return self.has

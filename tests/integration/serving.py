@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
@@ -125,11 +125,27 @@ class World:
 
     def play(self, script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run a script in a process of its own, which is told where everything is."""
-        where = (self.folder, self.port, self.config.server.switch)
-        command = [sys.executable, "-c", script, *map(str, (*where, *arguments))]
         return subprocess.run(
-            command, cwd=TOP, capture_output=True, text=True, check=False, timeout=60
+            self._command(script, arguments),
+            cwd=TOP,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
+
+    @contextmanager
+    def start(self, script: str) -> "Iterator[subprocess.Popen[bytes]]":
+        """Run a script while the block runs; it may end itself."""
+        with subprocess.Popen(self._command(script, ()), cwd=TOP) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _command(self, script: str, arguments: Sequence[object]) -> list[str]:
+        where = (self.folder, self.port, self.config.server.switch)
+        return [sys.executable, "-c", script, *map(str, (*where, *arguments))]
 
     def ask(self, value: float = 0.0, *, artifact: str = ARTIFACT) -> dict[str, Any]:
         """Ask for one prediction and return the answer."""

@@ -3,9 +3,12 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,15 +17,19 @@ from tests.integration.serving import (
     Load,
     World,
     ask,
+    free_port,
     get,
     is_alive,
     running,
     served,
     wait_for,
+    with_config,
 )
 
 from modelci.adapters.targets.layout import Layout
+from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.switches import find_haproxy
+from modelci.config.model import SwitchKind
 from modelci.domain.deployment import Trial
 from modelci.errors import DeploymentError
 
@@ -161,10 +168,12 @@ def test_a_pruned_release_can_be_deployed_again(world: World) -> None:
 def test_several_artifacts_answer_by_their_names(world: World) -> None:
     credit = world.deploy("a")
     churn = world.deploy("b", artifact="churn/monthly")
+    yearly = world.deploy("b", artifact="churn")
+    assert world.answering(artifact="churn") == yearly.id
     assert world.answering() == credit.id
     assert world.answering(artifact="churn/monthly") == churn.id
     assert world.answering(artifact="churn%2Fmonthly") == churn.id
-    assert world.target.artifacts() == ("churn/monthly", "credit")
+    assert world.target.artifacts() == ("churn", "churn/monthly", "credit")
     status, said = ask(world.port, artifact="nothing")
     assert (status, "name one in the path" in said["error"]) == (404, True)
     assert get(world.port, "/v2/health/live") == (200, {"live": True})
@@ -183,10 +192,13 @@ def test_the_path_of_a_target_may_be_long(tmp_path: Path) -> None:
 
 
 def test_stopping_ends_every_process(world: World) -> None:
+    assert not world.target.answers("credit")
     release = world.deploy("a")
+    assert world.target.answers("credit")
     pids = [world.status()["pid"], world.status()["switch"]["pid"], world.pid_of(release)]
     assert world.target.stop()
     assert not any(is_alive(pid) for pid in pids)
+    assert not world.target.answers("credit")
     assert world.target.status() is None
     assert not world.target.stop()
 
@@ -247,6 +259,7 @@ def test_a_supervisor_that_is_killed_interrupts_nothing(world: World) -> None:
         load.more(20)
         os.kill(status["pid"], signal.SIGKILL)
         wait_for(lambda: world.target.status() is None)
+        assert world.target.answers("credit")
         load.more(20)
         second = world.deploy("b")
         load.more(20)
@@ -345,3 +358,135 @@ def test_a_deployment_killed_between_any_two_steps_is_finished_by_the_next(world
         state.running.release,
         state.previous.release if state.previous else None,
     ]
+
+
+# -- settings, versions, systemd -------------------------------------------------------------------
+
+
+def test_the_address_can_be_moved(world: World) -> None:
+    release = world.deploy("a")
+    moved = replace(with_config(world, listen=f"127.0.0.1:{(port := free_port())}"), port=port)
+    with moved.target.lock():
+        pass
+    wait_for(lambda: moved.answering() == release.id)
+    wait_for(lambda: refuses(world.port))
+
+
+def test_the_switch_can_be_exchanged_under_load(world: World) -> None:
+    if find_haproxy() is None:
+        pytest.skip("there is no HAProxy here and `make haproxy` could not install it")
+    release = world.deploy("a")
+    kinds = ("haproxy", "builtin", "haproxy")
+    with Load(world.port) as load:
+        load.more(20)
+        for kind in kinds:
+            other = with_config(world, switch=SwitchKind(kind))
+            with other.target.lock():
+                pass
+            assert world.status()["switch"]["kind"] == kind
+            load.more(20)
+            assert other.deploy("b") != release
+            other.target.switch(running(release, tag=kind))
+    assert load.failures == []
+    assert world.answering() == release.id
+
+
+def test_another_version_takes_over_without_losing_a_request(world: World) -> None:
+    release = world.deploy("a")
+    before = world.status()
+    with Load(world.port) as load:
+        load.more(20)
+        renewed = control.call(
+            world.run / "control.sock", {"do": "renew", "python": sys.executable}, seconds=5
+        )
+        assert renewed == {}
+        wait_for(lambda: world.status()["switch"]["condition"] == "ready")
+        load.more(20)
+        # It still has the socket: a switch that dies now refuses nobody, either.
+        os.kill(world.status()["switch"]["pid"], signal.SIGKILL)
+        load.more(20)
+        second = world.deploy("b")
+        load.more(20)
+    after = world.status()
+    assert after["pid"] == before["pid"]
+    assert after["releases"][release.id]["pid"] == before["releases"][release.id]["pid"]
+    assert len(load.failures) <= load.clients
+    assert not any("refused" in one for one in load.failures)
+    assert world.answering() == second.id
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from tests.integration.serving import World
+World.at(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]).target.serve()
+"""
+
+
+def test_a_supervisor_of_systemds_takes_over_from_one_that_a_deployment_started(
+    world: World,
+) -> None:
+    release = world.deploy("a")
+    before = world.status()
+    with Load(world.port) as load, world.start(SERVE) as served:
+        wait_for(lambda: world.status()["pid"] == served.pid)
+        load.more(20)
+        second = world.deploy("b")
+        load.more(20)
+        assert load.failures == []
+        assert world.status()["pid"] == served.pid
+        assert world.pid_of(release) == before["releases"][release.id]["pid"]
+    assert world.answering() == second.id
+    with world.start(SERVE) as served:
+        wait_for(lambda: world.status()["pid"] == served.pid)
+        served.terminate()
+        assert served.wait(20) == 0
+    assert world.target.status() is None
+    assert refuses(world.port)
+
+
+def test_a_damaged_state_stops_nothing(world: World) -> None:
+    first = world.deploy("a")
+    other = world.deploy("b", artifact="churn")
+    (world.folder / "prod/credit/state.json").write_text('{"schema": "mode')
+    wait_for(lambda: "is damaged" in str(world.status()["problem"]))
+    os.kill(world.pid_of(first), signal.SIGKILL)
+    wait_for(lambda: world.answering() == first.id)
+    with pytest.raises(DeploymentError, match="is damaged"):
+        world.target.read("credit")
+    newer = world.stage("c", artifact="churn")
+    with pytest.raises(DeploymentError, match="is damaged"):
+        world.target.check(newer, latency_ms=None)
+    assert world.answering(artifact="churn") == other.id
+
+
+def test_only_their_user_can_talk_to_its_processes(world: World) -> None:
+    world.deploy("a")
+    assert stat.S_IMODE(world.run.stat().st_mode) == 0o700
+    for path in world.run.glob("*.sock"):
+        if "control" in path.name or "switch" in path.name or "haproxy" in path.name:
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in (*world.run.glob("*.cfg"), world.run / "settings.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("said", [b"nonsense\n", b"[]\n", b'{"do": "up"}\n', b'{"do": "fly"}\n'])
+def test_what_is_no_message_is_answered_with_an_error(world: World, said: bytes) -> None:
+    release = world.deploy("a")
+    with (
+        control.address_of(world.run / "control.sock") as address,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.connect(address)
+        connection.sendall(said * 2)
+        with connection.makefile("rb") as file:
+            assert [b'"error"' in file.readline() for _ in range(2)] == [True, True]
+    assert world.answering() == release.id
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False

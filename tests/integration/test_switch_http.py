@@ -253,6 +253,36 @@ def test_pipelined_requests_are_answered_in_their_order(run: Run, tmp_path: Path
     run(scenario())
 
 
+def test_large_requests_wait_with_the_client_and_not_in_memory(run: Run, tmp_path: Path) -> None:
+    answers = asyncio.Event()
+
+    async def waits(heard: Heard) -> bytes:
+        await answers.wait()
+        return reply(b"1")
+
+    async def scenario() -> None:
+        async with front(tmp_path, waits, limits=Limits(body_bytes=1_000_000)) as it:
+            reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+            many = [post(b"x" * 900_000)] * 30 + [post(b"", CLOSE)]
+            writing = asyncio.ensure_future(write_all(writer, many))
+            await asyncio.sleep(0.5)
+            assert not writing.done()
+            [client] = it.proxy.clients
+            assert len(client._waiting) <= 4
+            answers.set()
+            await writing
+            assert len(parse(await reader.read())) == 31
+            writer.close()
+
+    run(scenario())
+
+
+async def write_all(writer: asyncio.StreamWriter, pieces: Sequence[bytes]) -> None:
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+
+
 def test_connections_to_releases_are_used_again(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with front(tmp_path) as it:

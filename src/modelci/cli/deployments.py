@@ -17,7 +17,7 @@ def command(app: App, artifact: str | None, target: str | None, as_json: bool, p
 
     The targets of modelci.yaml are asked, and the Git remote's tags: a target is behind where its
     stage holds another version. A line of --plain is target, kind, artifact, version, commit, tag,
-    since, by, release, and current or behind.
+    since, by, release, and current, behind or down.
 
     \b
     Examples:

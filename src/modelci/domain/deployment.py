@@ -207,7 +207,8 @@ class Deployment:
 class Deployed:
     """One artifact on one target, as ``modelci deployments`` lists it.
 
-    ``differs`` are sentences on where the registry says otherwise: what its stages hold now.
+    ``healthy`` is whether it answers requests now, None where nobody can tell. ``differs`` are
+    sentences on where the registry says otherwise: what its stages hold now.
     """
 
     target: str

@@ -17,7 +17,7 @@ from modelci.modelfiles.archives import is_compressed, unpack
 from modelci.modelfiles.contents import check_contents, parts_of
 from modelci.modelfiles.files import ModelFile, ModelFileError
 from modelci.modelfiles.findings import RefusedError
-from modelci.modelfiles.predictor import Columns
+from modelci.modelfiles.predictor import Columns, side_by_side
 from modelci.modelfiles.scan import MAX_UNPACKED
 
 FLAVOUR = "sklearn"
@@ -95,6 +95,9 @@ class SklearnPredictor:
         self._threads = threading.local()
         self.inputs = _inputs(model, self.names, golden)
         self._typed = golden is not None
+        self._is_plain = self.names is None and all(
+            one.type is ValueType.NUMBER and one.dtype in {None, "float64"} for one in self.inputs
+        )
         self.outputs = (_output(model),)
 
     @property
@@ -119,7 +122,10 @@ class SklearnPredictor:
     def _use_one_thread(self) -> None:
         """Keep this thread from waking others: for few rows that takes longer than the work."""
         if not getattr(self._threads, "limited", False):
-            from threadpoolctl import threadpool_limits  # noqa: PLC0415 - scikit-learn brings it
+            # scikit-learn brings it.
+            from threadpoolctl import (  # noqa: PLC0415
+                threadpool_limits,
+            )
 
             threadpool_limits(limits=1)
             self._threads.limited = True
@@ -128,6 +134,10 @@ class SklearnPredictor:
         missing = [one.name for one in self.inputs if one.name not in columns]
         if missing:
             raise ValueError(f"no column {', '.join(missing)}")
+        if self._is_plain:
+            matrix = side_by_side(columns, [one.name for one in self.inputs], np.float64)
+            if matrix is not None:
+                return matrix
         arrays = {one.name: self._array(columns[one.name], one) for one in self.inputs}
         if self.names is not None:
             import pandas as pd  # noqa: PLC0415 - only for models that read columns by name

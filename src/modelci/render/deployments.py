@@ -143,6 +143,8 @@ def _why(run: Running) -> str:
 
 def _remarks(one: Deployed) -> Iterator[str]:
     where = f"{one.target}: {terminal(one.artifact)}"
+    if one.healthy is False:
+        yield f"! {where}: does not answer now"
     yield from (f"! {where}: {terminal(said, PROSE_LIMIT)}" for said in one.differs)
     trial = one.state.trial
     if trial is not None:
@@ -157,13 +159,13 @@ def _notes(found: Deployments) -> list[str]:
 def plain_deployments(found: Deployments) -> str:
     """Return a line for each target and artifact.
 
-    Target, kind, artifact, version, commit, tag, since, by, release, and current or behind.
+    Target, kind, artifact, version, commit, tag, since, by, release, and current, behind or down.
     """
     return plain_lines(map(_plain, found.deployed))
 
 
 def _plain(one: Deployed) -> Sequence[str]:
-    state = "behind" if one.differs else "current"
+    state = "down" if one.healthy is False else "behind" if one.differs else "current"
     run = one.state.running
     if run is None:
         return one.target, one.kind, one.artifact, *[""] * 6, state

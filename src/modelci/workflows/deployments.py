@@ -1,7 +1,7 @@
 """``modelci deployments``: what runs where, and whether the registry still says so."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelci.domain.deployment import Deployed, Deployments, Running, TargetState
 from modelci.domain.registry import ArtifactState, Assignment, Holder, fold_registry
@@ -40,8 +40,13 @@ def _read(place: Place, artifact: str | None, notes: list[str]) -> Iterator[Depl
         target = place.target()
         for name in target.artifacts():
             if artifact in {None, name}:
-                state = target.read(name)
-                yield Deployed(target=place.name, kind=place.kind, artifact=name, state=state)
+                yield Deployed(
+                    target=place.name,
+                    kind=place.kind,
+                    artifact=name,
+                    state=target.read(name),
+                    healthy=target.answers(name),
+                )
     except ModelCIError as error:
         notes.append(f"{place.name} does not tell what runs there: {error}")
 
@@ -62,13 +67,7 @@ def _compare(one: Deployed, stages: Sequence[str], states: Mapping[str, Artifact
     if state is None:
         return one
     differs = tuple(_differences(one.state, stages, state))
-    return Deployed(
-        target=one.target,
-        kind=one.kind,
-        artifact=one.artifact,
-        state=one.state,
-        differs=differs,
-    )
+    return replace(one, differs=differs)
 
 
 def _differences(found: TargetState, stages: Sequence[str], state: ArtifactState) -> Iterator[str]:

@@ -210,3 +210,18 @@ def test_scripts_get_lines() -> None:
             "v2.0.0-0123456789ab\tcurrent"
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("is_up", "state", "said"),
+    [(True, "current", False), (None, "current", False), (False, "down", True)],
+)
+def test_what_does_not_answer_is_down(
+    world: World, *, is_up: bool | None, state: str, said: bool
+) -> None:
+    found = target(ran("v2.0.0", B))
+    found.is_up = is_up
+    listed = world.list(place(found))
+    assert listed.deployed[0].healthy is is_up
+    assert plain_deployments(listed).endswith(f"\t{state}\n")
+    assert ("prod: m: does not answer now" in render_deployments(listed)) is said

@@ -76,6 +76,10 @@ class CommandTarget:
         """Return a staged release."""
         return self._shelves.release(artifact, release_id)
 
+    def answers(self, artifact: str) -> None:
+        """Return None: who asks is not seen here."""
+        del artifact
+
     def environment(self) -> Environment | None:
         """Return None: only the command knows where releases run."""
         return None

@@ -8,6 +8,7 @@ leaves either the old state or the new one, and a run after it finds which.
 
 import ipaddress
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
 from modelci.adapters.targets.switching import control, processes, supervisor, switches
 from modelci.adapters.targets.switching.control import Message, UnreachableError
+from modelci.adapters.targets.switching.keeping import Condition
 from modelci.adapters.targets.switching.settings import ServerSettings, write_settings
 from modelci.config.model import SwitchKind, split_address
 from modelci.domain.deployment import (
@@ -40,6 +42,7 @@ from modelci.errors import DeploymentError
 
 _NEEDED = ("httptools", "starlette", "uvicorn")
 _START_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
 _ASK_SECONDS = 60.0
 _SPARE_SECONDS = 5.0
 _LAST_LINES = 8
@@ -96,6 +99,18 @@ class ServerTarget:
     def release(self, artifact: str, release_id: str) -> Release | None:
         """Return a staged release."""
         return self._shelves.release(artifact, release_id)
+
+    def answers(self, artifact: str) -> bool:
+        """Whether the switch takes clients and what runs is ready, with a supervisor or without."""
+        running = self.read(artifact).running
+        if running is None or not control.is_ready(self._run / f"{running.release}.sock"):
+            return False
+        try:
+            address = split_address(self._settings.config.server.listen)
+            socket.create_connection(address, timeout=_LOOK_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
     def environment(self) -> Environment:
         """Return what the target's Python has."""
@@ -337,7 +352,7 @@ class ServerTarget:
         most = self._settings.config.timeout_seconds
         asked = {"do": "up", "artifact": release.artifact, "release": release.id, "seconds": most}
         said = self._ask(asked, seconds=most + _ASK_SECONDS)
-        if said["condition"] == "ready":
+        if said["condition"] == Condition.READY:
             return None
         reason = said["reason"] or f"it was not ready within {most:g} s"
         lines = said["log"].splitlines()[-_LAST_LINES:]

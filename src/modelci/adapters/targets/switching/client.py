@@ -149,7 +149,7 @@ class Client(asyncio.Protocol):
         self._raw += len(data)
         self._feed(data)
         self._check_size()
-        if len(self._waiting) > self._limits.waiting_requests:
+        if self._is_full():
             self._transport.pause_reading()
 
     # What the parser calls
@@ -277,6 +277,11 @@ class Client(asyncio.Protocol):
         elif self._raw > self._limits.head_bytes + _OVERHEAD * self._limits.body_bytes:
             self._refuse(self._too_large())
 
+    def _is_full(self) -> bool:
+        """Whether so much waits for its answer that nothing more is read."""
+        held = sum(len(one.wire) for one in self._waiting if isinstance(one, Request))
+        return len(self._waiting) > self._limits.waiting_requests or held > self._limits.body_bytes
+
     def _too_large(self) -> Refusal:
         return _refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -318,7 +323,7 @@ class Client(asyncio.Protocol):
             await self.drain()
         finally:
             self._is_busy = False
-        if len(self._waiting) <= self._limits.waiting_requests and not self._is_deaf:
+        if not self._is_full() and not self._is_deaf:
             self._transport.resume_reading()
         if self._is_reading:  # what comes next had to wait for us
             self._deadline = self._loop.time() + self._limits.head_seconds

@@ -90,6 +90,27 @@ def call(path: Path, message: Message, *, seconds: float) -> Message:
     return _checked(json.loads(line))
 
 
+def is_ready(path: Path, *, seconds: float = 5.0) -> bool:
+    """Ask the model server on a socket whether it is ready."""
+    try:
+        with address_of(path) as address, socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(seconds)
+            connection.connect(address)
+            connection.sendall(READINESS)
+            with connection.makefile("rb") as file:
+                return says_yes(file.readline(1024))
+    except (OSError, DeploymentError):
+        return False
+
+
+READINESS = b"GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+
+
+def says_yes(line: bytes) -> bool:
+    """Whether the first line of an answer is that of a success."""
+    return line.split(b" ")[1:2] == [b"200"]
+
+
 class Caller:
     """A connection to a control socket that stays, for asyncio."""
 

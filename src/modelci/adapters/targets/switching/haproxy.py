@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from modelci.adapters.targets.layout import replace_file
-from modelci.adapters.targets.switching.routes import Route, Routes, path_prefix
+from modelci.adapters.targets.switching.routes import Route, Routes, by_length, path_prefix
 from modelci.adapters.targets.switching.settings import ServerSettings
 from modelci.adapters.targets.switching.traffic import Traffic
 from modelci.domain.deployment import Observation
@@ -325,6 +325,7 @@ def _defaults(settings: ServerSettings) -> list[str]:
         "    log global",
         '    log-format "%b %s %ST %[var(txn.began)] %[date(0,us)]"',
         "    option forwardfor",
+        "    option idle-close-on-response",
         "    option redispatch 1",
         "    retries 3",
         "    retry-on conn-failure empty-response junk-response",
@@ -366,8 +367,8 @@ def _choice(artifacts: Sequence[str]) -> list[str]:
         f"    http-request return status {said} '{{\"ready\":true}}' if {is_ready}",
         "    http-request deny deny_status 503 if { path /v2/health/ready }",
     ]
-    for artifact, backend in backends.items():
-        prefix = path_prefix(artifact)
+    for artifact in by_length(artifacts):
+        backend, prefix = backends[artifact], path_prefix(artifact)
         lines += [
             f"    use_backend {backend} if {{ path,url_dec -m str {_quote(prefix)} }}",
             f"    use_backend {backend} if {{ path,url_dec -m beg {_quote(prefix + '/')} }}",

@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from modelci.adapters.targets.switching import processes
+from modelci.adapters.targets.switching import control, processes
 from modelci.adapters.targets.switching.processes import Process
 from modelci.errors import DeploymentError
 
@@ -223,12 +223,10 @@ async def answers_ready(path: str) -> bool:
         async with asyncio.timeout(5):
             reader, writer = await asyncio.open_unix_connection(path)
             try:
-                writer.write(
-                    b"GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-                )
+                writer.write(control.READINESS)
                 line = await reader.readline()
             finally:
                 writer.close()
     except (OSError, TimeoutError, ValueError):
         return False
-    return line.split(b" ")[1:2] == [b"200"]
+    return control.says_yes(line)

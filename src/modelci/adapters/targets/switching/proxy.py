@@ -38,7 +38,7 @@ from modelci.adapters.targets.switching.messages import (
     length_of,
     own_answer,
 )
-from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, path_prefix
+from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, by_length, path_prefix
 from modelci.adapters.targets.switching.settings import ProxySettings
 from modelci.domain.deployment import Observation
 
@@ -99,7 +99,8 @@ class Proxy:
             for route in routes.routes
         }
         self._artifacts = artifacts
-        self._prefixes = [(path_prefix(name), one) for name, one in artifacts.items()]
+        # The longest first: churn/monthly has no part in what churn is asked, nor the reverse.
+        self._prefixes = [(path_prefix(name), artifacts[name]) for name in by_length(artifacts)]
         for name, backend in self._backends.items():
             if name not in backends:
                 backend.retire()

@@ -1,6 +1,6 @@
 """Who answers: what the supervisor tells a switch, whole each time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelci.adapters.targets.layout import Place
@@ -65,6 +65,11 @@ def routes_of(
             trial = None
         routes.append(Route(artifact=artifact, running=running, trial=trial))
     return tuple(routes)
+
+
+def by_length(artifacts: Iterable[str]) -> list[str]:
+    """Return names in the order in which a path is held against them."""
+    return sorted(artifacts, key=lambda name: (-len(name), name))
 
 
 def path_prefix(artifact: str) -> str:

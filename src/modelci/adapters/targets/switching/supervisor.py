@@ -9,40 +9,30 @@ running.
 import argparse
 import asyncio
 import fcntl
-import glob
 import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
 import msgspec
 
 from modelci import __version__
-from modelci.adapters.targets.layout import Layout, Place, replace_file
+from modelci.adapters.targets.layout import Place, replace_file
 from modelci.adapters.targets.shelves import Shelves
-from modelci.adapters.targets.switching import (
-    control,
-    keeping,
-    launch,
-    processes,
-    switches,
-)
+from modelci.adapters.targets.switching import control, launch, processes, switches
 from modelci.adapters.targets.switching.control import Message
+from modelci.adapters.targets.switching.front import Front
 from modelci.adapters.targets.switching.keeping import LOG, Condition, Kept
-from modelci.adapters.targets.switching.routes import ROUTES, Routes, routes_of, wanted
+from modelci.adapters.targets.switching.releases import Releases, Surroundings
+from modelci.adapters.targets.switching.routes import Routes, routes_of, wanted
 from modelci.adapters.targets.switching.settings import read_settings
-from modelci.adapters.targets.switching.switches import Switch
-from modelci.config.model import SwitchKind, split_address
-from modelci.documents import codec
-from modelci.domain.deployment import Release
+from modelci.config.model import SwitchKind
 from modelci.errors import DeploymentError
 
 RUN = ".server"
@@ -53,208 +43,73 @@ PID_FILE = "supervisor.pid"
 
 _TICK = 0.5
 _LOGS_EVERY = 60.0
-_BACKLOG = 4096
-
-
-class ReleaseProcess(Kept):
-    """A release's server on its socket."""
-
-    def __init__(self, release: str, *, layout: Layout, supervisor: "Supervisor") -> None:
-        super().__init__(
-            release,
-            run=supervisor.run_folder,
-            log=supervisor.logs / f"{release}.log",
-            changed=supervisor.wake,
-        )
-        self.is_candidate = True
-        self.socket = f"{release}.sock"
-        self._layout = layout
-        self._settings = supervisor.settings
-
-    def command(self) -> Sequence[str]:
-        python = self._layout.python(self.name)
-        command = self._settings.server_command(
-            str(python) if python else None, "run", self._layout.path(self.name)
-        )
-        command += ["--uds", self.socket, "--workers", str(self._settings.workers)]
-        if self._settings.serving is not None:
-            command += ["--settings", self._settings.serving]
-        return command
-
-    async def is_ready(self) -> bool:
-        return await keeping.answers_ready(self.socket)
-
-    def gives_up(self) -> bool:
-        """One that nothing depends on yet has failed; whoever asked for it is told why."""
-        return self.is_candidate
-
-    @property
-    def ready_seconds(self) -> float:
-        return self._settings.ready_seconds
-
-    @property
-    def environment(self) -> dict[str, str] | None:
-        return dict(self._settings.environment) or None
-
-
-class SwitchProcess(Kept):
-    """The process that listens. Its number tells it from the one that it takes the place of."""
-
-    def __init__(
-        self,
-        switch: Switch,
-        *,
-        number: int,
-        listener: "Listener",
-        supervisor: "Supervisor",
-    ) -> None:
-        super().__init__(
-            f"switch-{number}",
-            run=supervisor.run_folder,
-            log=supervisor.logs / "switch.log",
-            changed=supervisor.wake,
-        )
-        self.switch = switch
-        self.number = number
-        self._listener = listener
-        self._supervisor = supervisor
-
-    def command(self) -> Sequence[str]:
-        return self.switch.command(self._listener.fileno(), self._supervisor.desired)
-
-    async def is_ready(self) -> bool:
-        return await self.switch.is_ready()
-
-    def gives_up(self) -> bool:
-        return False
-
-    @property
-    def inherits(self) -> Sequence[int]:
-        return (self._listener.fileno(), *self.switch.inherits)
-
-
-class Listener:
-    """The socket on which clients ask; while we have it, no connection is refused."""
-
-    def __init__(self, address: str, inherited: int | None = None) -> None:
-        self.address = address
-        self._socket = None if inherited is None else socket.socket(fileno=inherited)
-
-    def fileno(self) -> int:
-        """Return the socket's number, having bound it when it is first asked for."""
-        if self._socket is None:
-            self._socket = self._bind()
-        return self._socket.fileno()
-
-    @property
-    def is_held(self) -> bool:
-        """Whether the socket is ours; a supervisor that found a switch running has none."""
-        return self._socket is not None
-
-    def close(self) -> None:
-        """Give the address back."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _bind(self) -> socket.socket:
-        host, port = split_address(self.address)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((host, port))
-            bound.listen(_BACKLOG)
-        except OSError as error:
-            bound.close()
-            raise DeploymentError(
-                f"{self.address} cannot be listened on: {error.strerror or error}.",
-                hint="Stop what listens there, or set another `server.listen`.",
-            ) from error
-        return bound
 
 
 class Supervisor:
-    """One target's. It works in ``run_folder``, where the sockets are."""
+    """One target's. It works in its folder ``.server``, where the sockets are."""
 
     def __init__(self, folder: Path, *, listener: int | None = None) -> None:
-        self.run_folder = folder / RUN
-        self.logs = self.run_folder / "log"
-        self.settings = read_settings(self.run_folder)
-        self.desired = Routes()
+        run = folder / RUN
+        self.renewal: str | None = None
         self._folder = folder
-        self._shelves = Shelves(self.settings.name, folder)
-        self._listener = Listener(self.settings.listen, listener)
-        self._releases: dict[str, ReleaseProcess] = {}
-        self._candidates: dict[str, _Candidate] = {}
-        self._stopping: dict[str, asyncio.Task[None]] = {}
-        self._switch: SwitchProcess | None = None
-        self._told: Routes | None = None  # what the switch's process is known to know
+        self._around = Surroundings(run, read_settings(run), self._wake)
+        self._shelves = Shelves(self._around.settings.name, folder)
+        self._releases = Releases(self._shelves, self._around)
+        self._front = Front(self._around, inherited=listener)
         self._places = dict[str, Place]()
-        self._problem: str | None = None
         self._seen: dict[str, tuple[int, int]] = {}
+        self._problem: str | None = None
         self._following = asyncio.Lock()
         self._wakeup = asyncio.Event()
-        self._ending = asyncio.Event()
+        self._is_ending = False
         self._is_left = False
-        self.renewal: str | None = None
-
-    # The process
 
     async def run(self) -> None:
         """Supervise until SIGTERM, or until a successor takes over.
 
         ``renewal`` is then its interpreter, where it is this process that becomes the successor.
         """
-        loop = asyncio.get_running_loop()
-        self._find_what_runs()
+        self._releases.find(self._folder)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._end)
         server = await control.listen(CONTROL, self._handlers())
         LOG.info("modelci %s supervises %s", __version__, self._folder)
         tidied = 0.0
-        while not self._ending.is_set():
+        while not self._is_ending:
             await self._follow_quietly()
             if time.monotonic() - tidied > _LOGS_EVERY:
                 tidied = time.monotonic()
-                for log in self.logs.glob("*.log"):
+                for log in self._around.logs.glob("*.log"):
                     processes.rotate(log)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
                     await self._wakeup.wait()
             self._wakeup.clear()
         server.close()
-        if self._is_left:
-            await self._leave_all()
-        else:
-            await self._stop_all()
+        await (self._leave_all() if self._is_left else self._stop_all())
 
-    def wake(self) -> None:
-        """Look at everything again, soon."""
+    @property
+    def listener(self) -> int | None:
+        """The listening socket's number, for a successor."""
+        listener = self._front.listener
+        return listener.fileno() if listener.is_held else None
+
+    def _wake(self) -> None:
         self._wakeup.set()
 
-    def listener(self) -> int | None:
-        """Return the listening socket's number for a successor."""
-        return self._listener.fileno() if self._listener.is_held else None
+    def _end(self) -> None:
+        self._is_ending = True
+        self._wake()
 
-    def _find_what_runs(self) -> None:
-        """Learn of what an earlier supervisor left: its routes, and releases that were tried."""
-        with suppress(OSError, msgspec.DecodeError):
-            self.desired = msgspec.json.decode((self.run_folder / ROUTES).read_bytes(), type=Routes)
-        for pid_file in self.run_folder.glob("*.pid"):
-            process, name = processes.find(pid_file), pid_file.stem
-            if process is None or name.startswith(("switch-", "supervisor")):
-                continue
-            staged = list(self._folder.glob(f"*/releases/{glob.escape(name)}/release.json"))
-            if staged:
-                self._try(codec.read(Release, staged[0]).artifact, name)
-            else:
-                process.kill_all()
+    async def _stop_all(self) -> None:
+        LOG.info("stopping")
+        await self._front.stop()
+        await self._releases.stop_all()
 
-    def _try(self, artifact: str, name: str) -> None:
-        """Keep a release's process for a while, until it is known whether it is to answer."""
-        ends = time.monotonic() + self.settings.lease_seconds
-        self._candidates[name] = _Candidate(artifact, ends)
+    async def _leave_all(self) -> None:
+        LOG.info("leaving everything to a successor")
+        await self._front.leave()
+        await self._releases.leave_all()
 
     # Following state.json
 
@@ -275,12 +130,12 @@ class Supervisor:
         """Have those processes that ``state.json`` wants, and tell the switch who answers."""
         async with self._following:
             problem = self._read_places()
-            asked = self._have_releases()
-            await self._have_switch()
-            await self._tell_switch()
-            answering = {name for route in self.desired.routes for name in route.releases}
-            for name in self._releases.keys() - asked - answering:
-                self._stop_release(name)
+            needed = wanted(self._places)
+            self._releases.have(needed)
+            await self._front.have(self._choose_switch())
+            await self._front.tell(self._routes())
+            answering = {name for route in self._front.routes.routes for name in route.releases}
+            self._releases.drop(answering | needed.keys())
         if problem is not None:
             raise problem
 
@@ -295,218 +150,40 @@ class Supervisor:
             del self._places[gone]
             self._seen.pop(gone, None)
         for artifact in artifacts:
-            layout = self._shelves.of(artifact)
-            status = (layout.folder / "state.json").stat()
-            seen = (status.st_mtime_ns, status.st_ino)
-            if seen != self._seen.get(artifact):
-                try:
-                    self._places[artifact] = layout.read_state().place(artifact)
-                    self._seen[artifact] = seen
-                except DeploymentError as error:
-                    problem = error
+            try:
+                self._read_place(artifact)
+            except DeploymentError as error:
+                problem = error
         return problem
 
-    def _have_releases(self) -> frozenset[str]:
-        """Start what is to run, and return the names of it."""
-        now, needed = time.monotonic(), dict(wanted(self._places))
-        self._candidates = {
-            name: one
-            for name, one in self._candidates.items()
-            if one.ends > now and name not in needed
-        }
-        tried = {name: one.artifact for name, one in self._candidates.items()}
-        for name, artifact in (tried | needed).items():
-            if name in self._stopping:  # it can be started when it has ended
-                continue
-            one = self._releases.get(name)
-            if one is None:
-                layout = self._shelves.of(artifact)
-                one = ReleaseProcess(name, layout=layout, supervisor=self)
-                self._releases[name] = one
-                one.is_candidate = name not in needed
-                one.keep()
-            elif name in needed and one.is_candidate:
-                one.is_candidate = False
-                one.keep()
-        return frozenset(tried | needed)
+    def _read_place(self, artifact: str) -> None:
+        layout = self._shelves.of(artifact)
+        status = (layout.folder / "state.json").stat()
+        seen = (status.st_mtime_ns, status.st_ino)
+        if seen != self._seen.get(artifact):
+            state = layout.read_state()
+            self._places[artifact] = state.place(artifact)
+            self._around.pythons.update(state.pythons)
+            self._seen[artifact] = seen
 
-    def _stop_release(self, name: str) -> None:
-        """Let a release answer what it was asked, and end; nobody asks it any more."""
-        process = self._releases.pop(name)
+    def _routes(self) -> Routes:
+        sockets = self._releases.sockets
+        routes = routes_of(self._places, ready=self._releases.ready, live=self._front.routes)
+        known = tuple(route for route in routes if sockets.keys() >= set(route.releases))
+        return Routes(routes=known, sockets=sockets)
 
-        async def stop() -> None:
-            try:
-                await process.stop(grace=self.settings.drain_seconds)
-                (self.run_folder / process.socket).unlink(missing_ok=True)
-            finally:
-                del self._stopping[name]
-                self.wake()
-
-        self._stopping[name] = asyncio.get_running_loop().create_task(stop())
-
-    def _ready(self) -> frozenset[str]:
-        ready = Condition.READY
-        return frozenset(name for name, one in self._releases.items() if one.condition is ready)
-
-    # The switch
-
-    async def _tell_switch(self) -> None:
-        sockets = {name: one.socket for name, one in sorted(self._releases.items())}
-        routes = routes_of(self._places, ready=self._ready(), live=self.desired)
-        desired = Routes(
-            routes=tuple(route for route in routes if sockets.keys() >= set(route.releases)),
-            sockets=sockets,
+    def _choose_switch(self) -> str:
+        """Return the kind of switch to have; one that is ours stays ours where any will do."""
+        settings = self._around.settings
+        if settings.switch != SwitchKind.AUTO:
+            return settings.switch
+        shadows = settings.shadows or any(
+            place.trial and place.trial.shadow for place in self._places.values()
         )
-        if desired != self.desired:
-            self.desired = desired
-            # A switch that starts anew begins with these.
-            replace_file(
-                self.run_folder / ROUTES, msgspec.json.encode(desired), mode=0o600, sync=False
-            )
-        switch = self._switch
-        if switch is None or switch.condition is not Condition.READY:
-            self._told = None
-        elif desired != self._told:
-            if switch.switch.can_route(desired):
-                await switch.switch.route(desired)
-                self._told = desired
-            else:
-                await self._replace_switch(self._choose())
-
-    async def _have_switch(self) -> None:
-        kind = self._choose()
-        if self._switch is None:
-            self._switch = await self._find_switch() or self._begin_switch(kind)
-            self._switch.keep()
-        if self._differs(kind):
-            await self._replace_switch(kind)
-
-    def _choose(self) -> str:
-        wants = self.settings.switch
-        if wants != SwitchKind.AUTO:
-            return wants
-        places = self._places.values()
-        shadows = self.settings.shadows or any(one.trial and one.trial.shadow for one in places)
-        is_builtin = self._switch is not None and self._switch.switch.kind == SwitchKind.BUILTIN
-        if shadows or is_builtin or switches.find_haproxy() is None:
+        is_ours = self._front.kind == SwitchKind.BUILTIN
+        if shadows or is_ours or switches.find_haproxy() is None:
             return SwitchKind.BUILTIN
         return SwitchKind.HAPROXY
-
-    def _new_switch(self, kind: str, *, number: int) -> SwitchProcess:
-        return SwitchProcess(
-            switches.make(kind, settings=self.settings, run=self.run_folder, number=number),
-            number=number,
-            listener=self._listener,
-            supervisor=self,
-        )
-
-    async def _find_switch(self) -> SwitchProcess | None:
-        """Return the switch that an earlier supervisor left running; end one that it replaced."""
-        left = self._read_record()
-        if left is None:
-            return None
-        found = None
-        for number in (left.number, 1 - left.number):
-            switch = self._new_switch(left.kind, number=number)
-            if processes.find(self.run_folder / f"{switch.name}.pid") is None:
-                continue
-            if number == left.number:
-                found = switch
-            else:
-                await self._retire(switch)
-        if found is not None:
-            self._listener.address = left.listen
-        return found
-
-    def _begin_switch(self, kind: str) -> SwitchProcess:
-        self._listener.fileno()  # an address that is taken is told before anything is started
-        switch = self._new_switch(kind, number=int("switch-0" in self._stopping))
-        self._record(switch)
-        return switch
-
-    def _record(self, switch: SwitchProcess) -> None:
-        record = _Record(
-            kind=switch.switch.kind,
-            number=switch.number,
-            listen=self._listener.address,
-            version=__version__,
-        )
-        replace_file(self.run_folder / _RECORD, msgspec.json.encode(record), mode=0o600)
-
-    def _read_record(self) -> "_Record | None":
-        with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((self.run_folder / _RECORD).read_bytes(), type=_Record)
-        return None
-
-    def _differs(self, kind: str) -> bool:
-        """Whether the switch is not the one that the settings ask for."""
-        left = self._read_record()
-        return left is None or (left.kind, left.listen, left.version) != (
-            kind,
-            self.settings.listen,
-            __version__,
-        )
-
-    async def _replace_switch(self, kind: str) -> None:
-        """Let another switch listen on the same socket, and then this one end."""
-        before = self._switch
-        assert before is not None  # noqa: S101 - there is one to replace
-        moves = self._listener.address != self.settings.listen
-        if moves:
-            listener = Listener(self.settings.listen)
-            listener.fileno()
-            self._listener.close()
-            self._listener = listener
-        elif not self._listener.is_held:
-            # The socket went with the supervisor that had it: the old one must give it back.
-            await before.stop(grace=self.settings.drain_seconds)
-        after = self._new_switch(kind, number=1 - before.number)
-        after.keep()
-        if await after.wait(_SWITCH_SECONDS) is not Condition.READY:
-            await after.stop(grace=1)
-            raise _not_started(after)
-        self._switch, self._told = after, self.desired  # with which it began
-        self._record(after)
-        LOG.info("%s (%s) takes the place of %s", after.name, kind, before.name)
-        await self._retire(before)
-
-    async def _retire(self, before: SwitchProcess) -> None:
-        """Let a switch take no more clients, and end when those it has are through."""
-        process = before.process or processes.find(self.run_folder / f"{before.name}.pid")
-        if process is not None:
-            process.send(signal.SIGUSR1)
-        ends = time.monotonic() + _RETIRE_SECONDS
-        while time.monotonic() < ends and await keeping.is_heard(before.switch.control):
-            await asyncio.sleep(0.005)
-        before.switch.close()
-        grace = self.settings.drain_seconds
-        stopping = before.stop(grace=grace, number=signal.SIGUSR1)
-        task = asyncio.get_running_loop().create_task(stopping)
-        self._stopping[before.name] = task
-        task.add_done_callback(lambda _: self._stopping.pop(before.name, None))
-
-    # The end
-
-    async def _stop_all(self) -> None:
-        LOG.info("stopping")
-        if self._switch is not None:
-            self._listener.close()
-            await self._switch.stop(grace=self.settings.drain_seconds)
-            self._switch.switch.close()
-        grace = self.settings.drain_seconds
-        await asyncio.gather(
-            *self._stopping.values(), *(one.stop(grace=grace) for one in self._releases.values())
-        )
-        for name in ("switch-0", "switch-1"):  # one that took no one's place yet
-            left = processes.find(self.run_folder / f"{name}.pid")
-            if left is not None:
-                left.stop(grace=grace)
-
-    async def _leave_all(self) -> None:
-        LOG.info("leaving everything to a successor")
-        for one in (*self._releases.values(), self._switch):
-            if one is not None:
-                await one.leave()
 
     # What can be asked
 
@@ -524,37 +201,26 @@ class Supervisor:
 
     async def _status(self, message: Message) -> Message:
         del message
-        switch = self._switch
+        switch = self._front.current
         return {
             "version": __version__,
             "pid": os.getpid(),
             "problem": self._problem,
-            "listen": self._listener.address,
-            "switch": switch
-            and {
-                "kind": switch.switch.kind,
-                "pid": switch.process.pid if switch.process else None,
-                "condition": switch.condition,
-                "reason": switch.reason,
-            },
-            "releases": {name: _describe(one) for name, one in sorted(self._releases.items())},
-            "stopping": sorted(self._stopping),
-            "routes": msgspec.to_builtins(self.desired),
+            "listen": self._front.listener.address,
+            "switch": switch and {"kind": switch.switch.kind, **_describe(switch)},
+            "releases": {one.name: _describe(one) for one in self._releases},
+            "stopping": self._releases.stopping,
+            "routes": msgspec.to_builtins(self._front.routes),
         }
 
     async def _up(self, message: Message) -> Message:
         """Have a release's process running for a while, and wait until it is ready."""
         name, ends = message["release"], time.monotonic() + message["seconds"]
-        while name in self._stopping and time.monotonic() < ends:
-            await asyncio.sleep(0.05)
-        self._try(message["artifact"], name)
-        before = self._releases.get(name)
-        if before is not None and before.condition is Condition.FAILED:
-            before.keep()
+        await self._releases.stopped(name, message["seconds"])
+        self._releases.look_at(message["artifact"], name)
+        self._releases.restart_failed(name)
         await self._follow()
         one = self._releases.get(name)
-        if one is None:
-            raise DeploymentError(f"Release {name} is still being stopped.", hint="Try again.")
         await one.wait(max(0.0, ends - time.monotonic()))
         return _describe(one)
 
@@ -564,75 +230,36 @@ class Supervisor:
         self._seen.pop(artifact, None)  # two writes may look like one to the file system
         await self._follow()
         seconds = time.perf_counter() - began
-        switch = self._switch
-        if switch is not None and switch.condition is not Condition.READY:
-            if await switch.wait(_SWITCH_SECONDS) is not Condition.READY:
-                raise _not_started(switch)
+        if await self._front.wait():
             await self._follow()
-        route = self._told.find(artifact) if self._told else None
+        route = self._front.live(artifact)
         return {"route": route and msgspec.to_builtins(route), "seconds": seconds}
 
     async def _observe(self, message: Message) -> Message:
-        switch = self._switch
-        if switch is None or switch.condition is not Condition.READY:
-            return {"observation": None}
-        seen = await switch.switch.observe(message["release"], message["seconds"])
+        seen = await self._front.observe(message["release"], message["seconds"])
         return {"observation": None if seen is None else msgspec.to_builtins(seen)}
 
     async def _reload(self, message: Message) -> Message:
         """Read the settings again; releases that run already keep theirs."""
         del message
-        self.settings = read_settings(self.run_folder)
+        self._around.settings = read_settings(self._around.run)
         await self._follow()
         return {}
 
     async def _renew(self, message: Message) -> Message:
         """Become the program of another version of modelci; everything goes on meanwhile."""
         self.renewal = message["python"]
-        return await self._leave({})
+        return await self._leave(message)
 
     async def _leave(self, message: Message) -> Message:
         """End, and let everything go on: another supervisor is about to look after it."""
-        del message
         self._is_left = True
-        self._ending.set()
-        self.wake()
-        return {}
+        return await self._stop(message)
 
     async def _stop(self, message: Message) -> Message:
         del message
-        self._ending.set()
-        self.wake()
+        self._end()
         return {}
-
-
-_SWITCH_SECONDS = 15.0
-_RETIRE_SECONDS = 3.0
-_RECORD = "switch.json"
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A release that is looked at, and until when (of the monotonic clock)."""
-
-    artifact: str
-    ends: float
-
-
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    """The switch that is to be found again."""
-
-    kind: str
-    number: int
-    listen: str
-    version: str
-
-
-def _not_started(switch: SwitchProcess) -> DeploymentError:
-    return DeploymentError(
-        f"The switch ({switch.switch.kind}) does not start: {switch.reason}.",
-        hint=f"Its log is {switch.log}.",
-    )
 
 
 def _describe(one: Kept) -> Message:
@@ -669,10 +296,9 @@ def _become(supervisor: Supervisor, folder: Path, lock: IO[bytes]) -> NoReturn:
     """Become the successor; it has our number, and the socket on which clients ask."""
     python = str(supervisor.renewal)
     command = [python, "-P", "-m", f"{__spec__.name}", str(folder)]
-    listener = supervisor.listener()
-    if listener is not None:
-        os.set_inheritable(listener, True)  # noqa: FBT003
-        command += ["--listener", str(listener)]
+    if supervisor.listener is not None:
+        os.set_inheritable(supervisor.listener, True)  # noqa: FBT003
+        command += ["--listener", str(supervisor.listener)]
     lock.close()
     os.execv(python, command)  # noqa: S606
 
