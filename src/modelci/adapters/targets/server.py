@@ -153,7 +153,6 @@ class ServerTarget:
 
     def switch(self, running: Running) -> None:
         """Let the release answer: its process is up first, then the state says so."""
-        self._have_supervisor()
         layout = self._shelves.of(running.artifact)
         self._require_up(layout.release(running.release))
         before = layout.read_state()
@@ -171,10 +170,9 @@ class ServerTarget:
         HAProxy makes no copies: where it is what the configuration asks for, that is refused.
         """
         layout = self._shelves.of(release.artifact)
-        self._have_supervisor()
         if not share and not shadow:
             layout.set_trial(release.artifact, None)
-            self._ask({"do": "apply", "artifact": release.artifact})
+            self._ask_surely({"do": "apply", "artifact": release.artifact})
             return
         self._require_sense(layout, release, share=share, shadow=shadow)
         self._require_up(release)
@@ -347,11 +345,19 @@ class ServerTarget:
     def _ask(self, message: Message, *, seconds: float = _ASK_SECONDS) -> Message:
         return control.call(self._run / supervisor.CONTROL, message, seconds=seconds)
 
+    def _ask_surely(self, message: Message, *, seconds: float = _ASK_SECONDS) -> Message:
+        """Ask a supervisor, and have one if there is none."""
+        try:
+            return self._ask(message, seconds=seconds)
+        except UnreachableError:
+            self._have_supervisor()
+            return self._ask(message, seconds=seconds)
+
     def _bring_up(self, release: Release) -> str | None:
         """Have the release's process running; return why it is not ready, None where it is."""
         most = self._settings.config.timeout_seconds
         asked = {"do": "up", "artifact": release.artifact, "release": release.id, "seconds": most}
-        said = self._ask(asked, seconds=most + _ASK_SECONDS)
+        said = self._ask_surely(asked, seconds=most + _ASK_SECONDS)
         if said["condition"] == Condition.READY:
             return None
         reason = said["reason"] or f"it was not ready within {most:g} s"
