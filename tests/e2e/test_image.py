@@ -16,22 +16,18 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.progress import RecordedProgress
-from tests.integration.imageworld import free_port, need_tools, running, running_registry
+from tests.e2e.skew import Project, train
+from tests.e2e.world import Checkout
+from tests.integration.imageworld import free_port, need_tools, running_registry
 
-from modelci.adapters.targets.image import ImageTarget, connect
-from modelci.adapters.targets.settings import TargetSettings
-from modelci.config.model import ImageTargetConfig, TargetConfig, TargetKind
 from modelci.documents import codec
-from modelci.domain.deployment import Release, ReleaseFile
 from modelci.domain.golden import Golden
-from modelci.domain.modelfiles import Trust
-from modelci.modelfiles.record import RecordOptions, record_golden
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -97,39 +93,6 @@ def _add_link(tar: tarfile.TarFile, name: str, to: str) -> None:
     tar.addfile(info)
 
 
-def make_release(folder: Path) -> Release:
-    import numpy as np
-    import pandas as pd
-    import skops.io
-    from sklearn.linear_model import LogisticRegression
-
-    rng = np.random.default_rng(7)
-    rows = pd.DataFrame({"income": rng.normal(size=200), "debt": rng.normal(size=200)})
-    model = LogisticRegression().fit(rows, (rows["income"] > rows["debt"]).astype(int))
-    (folder / "model").mkdir(parents=True)
-    skops.io.dump(model, folder / "model/credit.skops")
-    golden = record_golden(
-        folder / "model/credit.skops", rows, trust=Trust(), options=RecordOptions(rows=5)
-    )
-    codec.write(golden, folder / "golden.json")
-    files = []
-    for path in ("model/credit.skops", "golden.json"):
-        data = (folder / path).read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        files.append(ReleaseFile(path=path, sha256=digest, bytes=len(data)))
-    return Release(
-        id="v1.0.0-0123456789ab",
-        artifact="credit",
-        version="v1.0.0",
-        commit="c" * 40,
-        model="model/credit.skops",
-        files=tuple(files),
-        golden="golden.json",
-        flavour=golden.flavour,
-        environment=golden.environment,
-    )
-
-
 @contextmanager
 def started(root: Path, config: Mapping[str, Any]) -> Iterator[int]:
     """Start what an image starts, in its files; give the port that it listens at."""
@@ -179,49 +142,92 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def test_the_image_that_was_pushed_answers_as_the_model_did(tmp_path: Path) -> None:
+def write_settings(project: Project, repository: str, base: str) -> None:
+    image = {"repository": repository, "base": base, "insecure": True}
+    target = {"kind": "image", "stages": ["prod"], "image": image}
+    deploy = {"strategy": {"watch_seconds": 0}, "targets": {"registry": target}}
+    text = json.dumps({"deploy": deploy, "models": {"credit": {"max_latency_ms": 2000}}})
+    project.checkout.put({"modelci.yaml": text})
+
+
+def digest_of(repository: str, tag: str) -> str:
+    command = ("skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{repository}:{tag}")
+    manifest = subprocess.run(command, check=True, capture_output=True).stdout
+    return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
+
+def deploy(checkout: Checkout) -> dict[str, Any]:
+    checkout.modelci("deploy", "credit#prod")
+    document: dict[str, Any] = checkout.document("deployment")
+    assert document["outcome"] == "deployed"
+    return document
+
+
+def test_a_tag_becomes_an_image_that_answers_as_the_model_did(tmp_path: Path) -> None:
+    """And the next one, and back again from a machine that has never seen either."""
     need_tools()
-    release = make_release(tmp_path / "release")
+    project = Project.create(tmp_path)
+    first = train("logistic", tmp_path / "first")
     with running_registry(tmp_path / "registry") as registry:
         repository = f"127.0.0.1:{registry.port}/models/credit"
-        target = make_target(tmp_path, repository)
-        with target.lock():
-            target.stage(release, tmp_path / "release", python=None)
-            health = target.check(release, latency_ms=1000)
-            assert health.ok, health.problems
-            assert health.rows == 5
-            target.switch(running(release))
-        layout = tmp_path / "pulled"
-        insecure = "--src-tls-verify=false"
-        source, there = f"docker://{repository}:prod", f"oci:{layout}:it"
-        subprocess.run(["skopeo", "copy", "--quiet", insecure, source, there], check=True)
-        said = subprocess.run(
-            ["skopeo", "inspect", "--config", "--raw", there], check=True, capture_output=True
-        )
-        unpack = ("umoci", "unpack", "--image", f"{layout}:it", str(tmp_path / "bundle"))
-        subprocess.run(unpack, check=True, capture_output=True)
-    golden = codec.read(Golden, tmp_path / "release/golden.json")
-    with started(tmp_path / "bundle/rootfs", json.loads(said.stdout)["config"]) as port:
-        rows = [dict(row) for row in golden.requests]
-        status, answer = ask(port, "/predict", rows)
+        base = make_python_base(tmp_path / "base")
+
+        project.release(first, "v0.0.1")
+        write_settings(project, repository, base)
+        document = deploy(project.checkout)
+        assert document["health"]["rows"] == 8
+        image = document["after"]["image"]
+        assert image == f"{repository}@{digest_of(repository, 'prod')}"
+
+        project.release(train("boosting", tmp_path / "second"), "v0.0.2")
+        write_settings(project, repository, base)
+        assert deploy(project.checkout)["after"]["image"] != image
+
+        for command in (
+            ("tag", "-a", "-m", "back", "credit#prod#3", "credit@v0.0.1^{commit}"),
+            ("push", "--tags", "--quiet", "origin"),
+        ):
+            project.checkout.git(*command)
+        runner = clone(project, tmp_path / "runner")
+        write_settings(runner, repository, base)
+        document = deploy(runner.checkout)
+        assert "fetch" not in [one["kind"] for one in document["steps"]]
+        assert document["after"]["image"] == image
+        assert digest_of(repository, "prod") == digest_of(repository, "v0.0.1")
+        config = unpack(repository, tmp_path / "bundle")
+    golden = codec.decode(Golden, first.read("credit.golden.json"), source="the test")
+    with started(tmp_path / "bundle/rootfs", config) as port:
+        status, answer = ask(port, "/predict", [dict(row) for row in golden.requests])
     assert status == 200, answer
     found = [one["score"] for one in answer["predictions"]]
     wanted = [one["score"] for one in golden.responses]
     assert found == pytest.approx(wanted, abs=golden.tolerance)
 
 
-def make_target(folder: Path, repository: str) -> ImageTarget:
-    image = ImageTargetConfig(
-        repository=repository, base=make_python_base(folder / "base"), insecure=True
+def clone(project: Project, folder: Path) -> Project:
+    """Clone as actions/checkout does: one commit and no tags."""
+    project.checkout.git(
+        "clone",
+        "--quiet",
+        "--no-tags",
+        "--depth=1",
+        "--branch=main",
+        (project.checkout.folder.parent / "origin.git").as_uri(),
+        str(folder),
     )
-    config = TargetConfig(kind=TargetKind.IMAGE, stages=("prod",), image=image)
-    return connect(
-        TargetSettings(
-            name="registry",
-            config=config,
-            root=folder,
-            progress=RecordedProgress(),
-            environment=dict(os.environ),
-            bare={name: os.environ[name] for name in ("PATH", "HOME")},
-        )
+    return Project(checkout=replace(project.checkout, folder=folder))
+
+
+def unpack(repository: str, bundle: Path) -> Mapping[str, Any]:
+    """Pull what the stage's tag leads to, unpack it, and return how it is to be started."""
+    image = f"{bundle.with_name('pulled')}:it"
+    insecure = "--src-tls-verify=false"
+    pull = ("skopeo", "copy", "--quiet", insecure, f"docker://{repository}:prod", f"oci:{image}")
+    subprocess.run(pull, check=True)
+    inspect = ("skopeo", "inspect", "--config", "--raw", f"oci:{image}")
+    said = subprocess.run(inspect, check=True, capture_output=True).stdout
+    subprocess.run(
+        ["umoci", "unpack", "--image", image, str(bundle)], check=True, capture_output=True
     )
+    config: Mapping[str, Any] = json.loads(said)["config"]
+    return config
