@@ -21,9 +21,26 @@ from modelci.documents.registry_views import (
 from modelci.documents.schemas import schemas
 from modelci.domain.changes import DataChange, FileChange, ValueChange, ValueKey
 from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.deployment import (
+    Deployed,
+    Deployment,
+    Deployments,
+    DeployOutcome,
+    DeployStep,
+    Release,
+    ReleaseFile,
+    Running,
+    StepKind,
+    StepRecord,
+    StepState,
+    TargetState,
+)
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Threshold
+from modelci.domain.golden import Environment, Golden, InputColumn, OutputColumn, ValueType
+from modelci.domain.golden import Health as Wellness
 from modelci.domain.history import History, HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, NonFinite
+from modelci.domain.modelfiles import Danger, FileFormat, FileScan, Scan, ScanFinding
 from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import (
     ChangeKind,
@@ -143,6 +160,25 @@ def records() -> list[TagRecord]:
     return found
 
 
+MADE_IN = Environment(python="3.11.7", packages={"scikit-learn": "1.9.1"}, needs=("scikit-learn",))
+RELEASE = Release(
+    id="v1.2.0-0123456789ab",
+    artifact="credit",
+    version="v1.2.0",
+    commit="c" * 40,
+    model="model/credit.skops",
+    files=(ReleaseFile(path="model/credit.skops", sha256="5" * 64, bytes=12),),
+    environment=MADE_IN,
+)
+RUNNING = Running(
+    release=RELEASE.id,
+    artifact="credit",
+    version="v1.2.0",
+    tag="credit#prod#7",
+    commit="c" * 40,
+    assigned_seconds=1_700_000_000,
+    since="2026-01-01T00:00:00Z",
+)
 DOCUMENTS: list[codec.Document] = [
     REPORT,
     PROMOTION,
@@ -194,6 +230,55 @@ DOCUMENTS: list[codec.Document] = [
             ),
         ),
         notes=("a note",),
+    ),
+    Scan(
+        files=(
+            FileScan(
+                path="models/credit.pkl",
+                format=FileFormat.PICKLE,
+                sha256="5" * 64,
+                bytes=12,
+                types=("os.system",),
+                findings=(ScanFinding(danger=Danger.FORBIDDEN_GLOBAL, name="os.system"),),
+            ),
+        )
+    ),
+    Golden(
+        model="models/credit.skops",
+        sha256="5" * 64,
+        flavour="sklearn",
+        inputs=(InputColumn(name="amount", type=ValueType.NUMBER, min=0.0, max=1.5),),
+        outputs=(OutputColumn(name="score"),),
+        requests=({"amount": 1.5}, {"amount": None}),
+        responses=({"score": 0.25}, {"score": 0.5}),
+        environment=MADE_IN,
+    ),
+    Wellness(ok=False, problems=("row 1: score is 0.1, not 0.2",), rows=20, environment=MADE_IN),
+    RELEASE,
+    Deployment(
+        target="prod",
+        kind="server",
+        artifact="credit",
+        tag="credit#prod#7",
+        version="v1.2.0",
+        stage="prod",
+        commit="c" * 40,
+        outcome=DeployOutcome.DEPLOYED,
+        release=RELEASE.id,
+        plan=(DeployStep(kind=StepKind.SWITCH),),
+        steps=(StepRecord(kind=StepKind.SWITCH, state=StepState.DONE, seconds=0.5),),
+        after=RUNNING,
+    ),
+    Deployments(
+        deployed=(
+            Deployed(
+                target="prod",
+                kind="server",
+                artifact="credit",
+                state=TargetState(running=RUNNING, history=(RUNNING,)),
+                healthy=True,
+            ),
+        )
     ),
 ]
 
