@@ -20,9 +20,13 @@ from modelci.documents.registry_views import (
 from modelci.documents.schemas import schemas
 from modelci.domain.changes import DataChange, FileChange, ValueChange, ValueKey
 from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.deployment import Deployment, Deployments, DeployOutcome, Release
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Threshold
+from modelci.domain.golden import Environment, Golden, InputColumn, OutputColumn, ValueType
+from modelci.domain.golden import Health as ModelHealth
 from modelci.domain.history import History, HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, NonFinite
+from modelci.domain.modelfiles import Danger, FileFormat, FileScan, Scan, ScanFinding
 from modelci.domain.pipeline import (
     ChangeKind,
     Plan,
@@ -183,6 +187,58 @@ DOCUMENTS: list[codec.Document] = [
         notes=("a note",),
     ),
 ]
+ENVIRONMENT = Environment(python="3.11.7", packages={"numpy": "2.4.6"}, needs=("numpy",))
+GOLDEN = Golden(
+    model="models/m.skops",
+    sha256="0" * 64,
+    flavour="sklearn",
+    inputs=(
+        InputColumn(name="a", type=ValueType.NUMBER, dtype="float64", min=0.5, max=2.0),
+        InputColumn(name="b", type=ValueType.STRING, dtype="str", values=("x", "y")),
+    ),
+    outputs=(OutputColumn(name="probabilities", classes=("x", "y")),),
+    requests=({"a": 0.1, "b": None}, {"a": None, "b": "x"}, {"a": 1, "b": "y"}),
+    responses=(
+        {"probabilities": (0.25, 0.75)},
+        {"probabilities": (1.0, 0.0)},
+        {"probabilities": (0.1, 0.9)},
+    ),
+    environment=ENVIRONMENT,
+)
+SCAN = Scan(
+    files=(
+        FileScan(
+            path="m.pkl",
+            format=FileFormat.PICKLE,
+            sha256="0" * 64,
+            bytes=10,
+            types=("os.system",),
+            findings=(ScanFinding(danger=Danger.FORBIDDEN_GLOBAL, name="os.system"),),
+            made_with={"scikit-learn": "1.9.1"},
+        ),
+    )
+)
+DOCUMENTS += [
+    GOLDEN,
+    ModelHealth(ok=False, problems=("it is slow",), worst=0.1, environment=ENVIRONMENT),
+    SCAN,
+    Release(id="1", artifact="m", version=None, commit="c" * 40, model="model/m", files=()),
+    Deployment(
+        target="site",
+        kind="directory",
+        artifact="m",
+        tag="m#prod#1",
+        version=None,
+        stage="prod",
+        commit="c" * 40,
+        outcome=DeployOutcome.PLANNED,
+    ),
+    Deployments(deployed=()),
+]
+
+
+def test_golden_requests_are_read_back_as_they_were() -> None:
+    assert codec.decode(Golden, codec.encode(GOLDEN).encode(), source="x") == GOLDEN
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
