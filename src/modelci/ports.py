@@ -15,6 +15,7 @@ from modelci.domain.evaluation import Rescore
 from modelci.domain.golden import Environment, Health
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.modelfiles import FileScan, Trust
+from modelci.domain.modelsignatures import BytesSignature, Files, TrustedSigner
 from modelci.domain.notes import LoggedCommit
 from modelci.domain.pipeline import Plan, RunOptions, StageRun
 from modelci.domain.plots import Gallery
@@ -60,6 +61,12 @@ class FileTree(Protocol):
 
     def blob_id(self, path: str) -> str | None:
         """Return Git's id for the contents of ``path``."""
+
+
+Blobs = Mapping[str, Sequence[bytes]]
+"""Contents by the folder of refs that they are to be kept in."""
+
+NO_BLOBS: Blobs = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +162,27 @@ class Git(Protocol):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         """Create the tags, all or none: on ``remote`` by one atomic push, else only here.
 
-        ``commit_to`` (sha, branch) moves the branch to the commit in the same push. Raises
-        TagTakenError where another tag has a name, PromotionError where the remote says no.
+        ``commit_to`` (sha, branch) moves the branch to the commit in the same push, and ``blobs``
+        are kept in it too, as ``keep`` does. Raises TagTakenError where another tag has a name,
+        PromotionError where the remote says no.
+        """
+
+    def keep(self, blobs: Blobs, *, remote: str | None) -> tuple[str, ...]:
+        """Keep contents at refs of their own: on ``remote`` and here, or (None) only here.
+
+        By folder of refs (``refs/modelci/…/``): below it the ref bears the blob's own id, so that
+        none is ever moved. Returns the refs. Raises PromotionError where the remote says no.
+        """
+
+    def kept(self, under: str, *, remote: str | None) -> Mapping[str, bytes]:
+        """Return what is kept in a folder of refs, by ref: ``remote``'s, fetched now, or here.
+
+        That works in a shallow clone. Whoever can push may have put it there: at most 32 of them
+        are read, and none of more than 1 MiB.
         """
 
     def remotes(self) -> tuple[str, ...]:
@@ -653,6 +676,32 @@ class Environments(Protocol):
 
         It is made once per set of versions and then found again, and holds modelci for serving.
         Raises DeploymentError where this machine has no such Python or a package cannot be had.
+        """
+
+
+class ModelSigner(Protocol):
+    """Signs a version's bytes."""
+
+    @property
+    def method(self) -> str:
+        """By what: key, certificate or sigstore."""
+
+    def sign(self, subject: str, files: Files) -> bytes:
+        """Return a signature which says that ``subject`` is made of these files.
+
+        Raises ConfigError where what it takes is missing or unfit, ForgeError where Sigstore does
+        not answer.
+        """
+
+
+class SignatureReader(Protocol):
+    """Says whose the signatures of a version's bytes are."""
+
+    def read(self, signature: bytes, trusted: Sequence[TrustedSigner]) -> BytesSignature:
+        """Return what a signature says, and by whom of the ``trusted`` it is.
+
+        It is good if it is by any of them; ``ref`` is left empty. Raises ConfigError where a
+        signer's key or certificate is unfit, ForgeError where Sigstore's own cannot be had.
         """
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from modelci.adapters.targets.server import ServerTarget
     from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
-    from modelci.config.model import RequestLogConfig, RunConfig, ServeConfig
+    from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
@@ -41,15 +41,25 @@ if TYPE_CHECKING:
     from modelci.domain.remotes import DataRemote
     from modelci.domain.report import Report
     from modelci.domain.rollback import RegistryChange
-    from modelci.ports import Environments, Forge, Progress, StageExecutor, Target
+    from modelci.ports import (
+        Environments,
+        Forge,
+        Progress,
+        SignatureReader,
+        StageExecutor,
+        Target,
+    )
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
+    from modelci.workflows.modelsigning import VersionSigner
+    from modelci.workflows.promote import SignPlanned
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
+    from modelci.workflows.verify import AboutSignature
 
 _CHECK_TITLE = 400
 _CHECK_BYTES = 16_384  # of a check's page: enough for any verdict
@@ -468,7 +478,19 @@ class App:
             bare=bare_environment(),
             serving=serving,
             strategy=deploy.strategy,
+            known=self._known_artifacts,
+            remote=self.git.remote(),
         )
+
+    def _known_artifacts(self) -> frozenset[str]:
+        """Return the artifacts that the remote's tags speak of, or this clone's."""
+        from modelci.domain.tags import TagName
+
+        remote = self.git.remote()
+        if remote is None:
+            return frozenset(tag.name.artifact for tag in self.git.tags(messages=False))
+        names = map(TagName.parse, self.git.tag_ids(remote=remote))
+        return frozenset(name.artifact for name in names if name is not None)
 
     def server_target(self, name: str) -> "ServerTarget":
         """Return the target of that name, which is one of processes on this machine."""
@@ -484,10 +506,13 @@ class App:
             )
         return connect(self._target_settings(name))
 
-    @property
-    def environments(self) -> "Environments | None":
-        """What makes environments for releases; None where nothing can."""
-        return None
+    @cached_property
+    def environments(self) -> "Environments":
+        """What makes environments for releases."""
+        from modelci.adapters.ci import installing_environment
+        from modelci.adapters.environments import VirtualEnvironments
+
+        return VirtualEnvironments(variables=installing_environment())
 
     def deployment(
         self,
@@ -530,14 +555,76 @@ class App:
                 now=self.now,
                 clock=time.monotonic,
                 pause=bell.pause if bell else time.sleep,
+                signatures=self.signature_reader,
                 environments=self.environments,
                 provenance=self.read_provenance,
                 announce=self.announce,
                 checkpoint=bell.checkpoint if bell else never_stop,
             ),
-            config=config,
+            config=self._config_of_job,
             settings=settings,
         )
+
+    @cached_property
+    def signature_reader(self) -> "SignatureReader":
+        """Who says whose the signatures of bytes are."""
+        from modelci.adapters.modelsigning import OpenSsfReader
+
+        return OpenSsfReader()
+
+    @cached_property
+    def version_signer(self) -> "VersionSigner":
+        """Who signs versions, as the configuration says; it needs the key when it signs."""
+        from modelci.adapters.ci import signing_secrets
+        from modelci.adapters.modelsigning import OpenSsfSigner, SignerSettings
+        from modelci.workflows.modelsigning import VersionSigner
+
+        config, root = self.configuration.config, self.git.root
+        signing, remote = config.signing, config.promote.remote
+        pem, password = signing_secrets()
+        signer = OpenSsfSigner(
+            SignerSettings(
+                method=signing.method,
+                private_key=root / signing.private_key if signing.private_key else None,
+                pem=pem,
+                password=password,
+                certificate=root / signing.certificate if signing.certificate else None,
+                chain=tuple(root / path for path in signing.certificate_chain),
+                trust_config=root / signing.trust_config if signing.trust_config else None,
+            )
+        )
+        return VersionSigner(
+            git=self.git.with_remote(remote) if remote else self.git,
+            snapshots=self.snapshots,
+            stored=self.stored_bytes,
+            signer=signer,
+            reader=self.signature_reader,
+            config=self._config_of_job,
+        )
+
+    @property
+    def sign_planned(self) -> "SignPlanned":
+        """Signs the bytes of versions that are promoted, where that is wanted."""
+        from modelci.workflows.promote import sign_nothing
+
+        wanted = self.configuration.config.promote.sign_models
+        return self.version_signer.sign_planned if wanted else sign_nothing
+
+    def about_signature(self, *, remote: bool) -> "AboutSignature":
+        """Return what checks the signature of a version's bytes."""
+        from modelci.workflows.modelsigning import SignatureCheck
+
+        return SignatureCheck(
+            git=self.git, reader=self.signature_reader, config=self._config_of_job, remote=remote
+        )
+
+    @property
+    def _config_of_job(self) -> "Config":
+        """The configuration, with the default branch that the CI system knows."""
+        from dataclasses import replace
+
+        config = self.configuration.config
+        return replace(config, default_branch=config.default_branch or self.context.default_branch)
 
     @property
     def read_provenance(self) -> "ReadProvenance | None":

@@ -329,6 +329,67 @@ def test_the_remotes_tags_are_told_apart_by_their_ids_and_nothing_is_fetched(wor
         git.tag_ids(remote="origin")
 
 
+UNDER = "refs/modelci/signatures/m@v0.0.1/"
+
+
+def test_what_is_kept_is_at_the_remote_and_reaches_a_shallow_clone(world: World) -> None:
+    sha = world.commit({})
+    world.commit({"a": b"1"})
+    git = world.clone()
+    git.push([tag("m@v0.0.1", sha)], remote="origin", blobs={UNDER: [b"one", b"two"]})
+    for clone, where in ((git, None), (world.clone(depth=1), "origin")):
+        assert sorted(clone.kept(UNDER, remote=where).values()) == [b"one", b"two"]
+    assert git.kept("refs/modelci/signatures/m@v0.0.10/", remote="origin") == {}
+
+
+def test_the_same_is_kept_once_and_nothing_is_replaced(world: World) -> None:
+    world.commit({})
+    first, second = world.clone(), world.clone()
+    assert first.keep({UNDER: [b"one"]}, remote="origin") == second.keep(
+        {UNDER: [b"one"]}, remote="origin"
+    )
+    second.keep({UNDER: [b"two"]}, remote="origin")
+    assert list(second.kept(UNDER, remote=None).values()) == list(
+        first.kept(UNDER, remote="origin").values()
+    )
+    assert len(first.kept(UNDER, remote=None)) == 2
+
+
+def test_without_a_remote_it_is_kept_here(world: World) -> None:
+    world.commit({})
+    git = world.lone()
+    (ref,) = git.keep({UNDER: [b"one"]}, remote=None)
+    assert git.kept(UNDER, remote=None) == {ref: b"one"}
+    assert git.keep({UNDER: [b"one"]}, remote=None) == (ref,)
+
+
+def test_what_the_remote_does_not_have_any_more_does_not_count(world: World) -> None:
+    world.commit({})
+    git = world.clone()
+    git.keep({UNDER: [b"mine"]}, remote=None)
+    git.keep({UNDER: [b"theirs"]}, remote="origin")
+    assert list(git.kept(UNDER, remote="origin").values()) == [b"theirs"]
+
+
+def test_what_is_far_too_large_is_not_read(world: World) -> None:
+    world.commit({})
+    git = world.clone()
+    git.keep({UNDER: [b"x" * (1 << 21), b"one"]}, remote="origin")
+    assert list(git.kept(UNDER, remote="origin").values()) == [b"one"]
+
+
+def test_nothing_is_kept_where_the_tags_are_refused(world: World) -> None:
+    one, other = world.commit({"a": b"1"}), world.commit({"a": b"2"})
+    first, second = world.clone(), world.clone()
+    first.push([tag("m@v0.0.1", one)], remote="origin")
+    with pytest.raises(TagTakenError):
+        second.push([tag("m@v0.0.1", other)], remote="origin", blobs={UNDER: [b"one"]})
+    assert second.kept(UNDER, remote="origin") == {}
+    world.go_away()
+    with pytest.raises(ForgeError):
+        second.kept(UNDER, remote="origin")
+
+
 def test_the_same_tags_pushed_twice_are_no_offence(world: World) -> None:
     sha = world.commit({})
     world.clone().push([tag("m@v0.0.1", sha)], remote="origin")

@@ -398,6 +398,68 @@ def hook(port: int, secret: str) -> int:
     return status
 
 
+CANARY = """\
+deploy:
+  strategy: {kind: canary, shares: [10%%], watch_seconds: 0, min_requests: %d, patience_seconds: 60}
+"""
+WATCHED = """\
+if [ "$MODELCI_DEPLOY_STEP" = try ]; then echo "$MODELCI_DEPLOY_SHARE" >> ../shares; fi
+if [ "$MODELCI_DEPLOY_STEP" = observe ]; then
+  echo '{"requests": 10, "errors": 0}' > "$MODELCI_DEPLOY_OUT"
+fi
+"""
+
+
+def with_canary(site: World, *, min_requests: int) -> None:
+    text = settings().replace("deploy:\n  strategy: {watch_seconds: 0}\n", CANARY % min_requests)
+    script = FILES["deploy.sh"] + WATCHED
+    site.laptop.put({"modelci.yaml": text, "deploy.sh": script})
+
+
+def test_a_canary_is_tried_and_then_switched_to(site: World) -> None:
+    promote(site)
+    site.laptop.modelci("deploy", "credit#prod")
+    with_canary(site, min_requests=10)
+    promote(site, "0.85")
+    done = site.laptop.modelci("deploy", "credit#prod")
+    assert "✓ trial" in done.out
+    assert "10% of the requests: 10 requests, 0 failed" in done.out
+    assert (site.root / "shares").read_text() == "0.1\n"
+    assert live(site) == "[0.85]"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_in_a_canary_the_trial_ends_and_what_runs_stays(
+    site: World, number: signal.Signals
+) -> None:
+    promote(site)
+    site.laptop.modelci("deploy", "credit#prod")
+    with_canary(site, min_requests=1000)
+    tag = promote(site, "0.85")
+    shares = site.root / "shares"
+    with subprocess.Popen(
+        ["modelci", "deploy", "credit#prod"],
+        cwd=site.laptop.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not shares.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert shares.read_text() == "0.1\n0\n"
+    assert live(site) == "[0.80]"
+    (one,) = json.loads(site.laptop.modelci("deployments", "--json").out)["deployed"]
+    assert one["state"]["trial"] is None
+    assert one["state"]["running"]["version"] == "v0.0.1"
+    with_canary(site, min_requests=0)
+    site.laptop.modelci("deploy", tag)
+    assert live(site) == "[0.85]"
+
+
 # -- a real model --------------------------------------------------------------------------------
 
 TRAINING = """\

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
 
 import pytest
 from tests.e2e.test_merge import hand_over
@@ -231,7 +232,7 @@ def test_several_models_are_released_each_by_itself(site: World, github: FakeGit
     assert names == ["model.txt", "data.csv"]
 
 
-def test_what_the_cache_was_made_to_hold_is_not_vouched_for(
+def test_what_cache_and_remote_were_made_to_hold_is_not_vouched_for(
     site: World, github: FakeGitHub
 ) -> None:
     merge(site, github, {**BETTER, "modelci.yaml": RELEASING}, TAG)
@@ -243,10 +244,19 @@ def test_what_the_cache_was_made_to_hold_is_not_vouched_for(
     hash_ = site.bare("show", f"{TAG}:dvc.lock").split(
         "path: model.txt\n      hash: md5\n      md5: "
     )[-1][:32]
-    (cached,) = (runner.folder / ".dvc" / "cache").rglob(hash_[2:])
-    cached.chmod(0o644)
+    places = [runner.folder / ".dvc" / "cache", site.root / "store"]
+    (cached,), (stored,) = (list(place.rglob(hash_[2:])) for place in places)
+    for file in (cached, stored):
+        file.chmod(0o644)
     cached.write_bytes(b"0.99\n")
+    honest = stored.read_bytes()
+    stored.write_bytes(b"0.99\n")
     done = runner.modelci("promote", code=3)
     assert "are not those that dvc.lock records" in done.err
     assert "dvc pull" in hint_of(done)
     assert github.releases == {}
+
+    stored.write_bytes(honest)
+    runner.modelci("promote")
+    (subject,) = json.loads(github.assets_of(TAG)["provenance.json"])["subject"]
+    assert subject["digest"]["sha256"] == sha256(honest).hexdigest()

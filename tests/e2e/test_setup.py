@@ -68,7 +68,11 @@ def test_init_before_the_first_commit(site: World) -> None:
 
 def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     site.laptop.modelci("init")
-    site.laptop.commit()
+    config = site.laptop.read(".dvc/config") + "    verify = true\n"
+    pulls = "['remote \"pr\"']\n    url = ../../pr\n    verify = true\n"
+    events = "push: true, events: {pull_request: {remote: pr}}"
+    settings = SETTINGS.replace("push: true", events)
+    site.laptop.commit({".dvc/config": config + pulls, "modelci.yaml": settings})
     out = site.laptop.modelci("doctor", COLUMNS="300").out
     # What no project of its own can mend: the name is not published. This one has no packages.
     told = [line for line in out.splitlines() if line[0] == "!"]
@@ -80,6 +84,13 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     assert {line[0] for line in out.splitlines()} == {"✓", "!", " "}
     report = json.loads(site.laptop.modelci("doctor", "--json").out)
     assert report["schema"] == "modelci.examination/1"
+
+
+def test_a_remote_for_everyone_that_is_believed_is_pointed_out(site: World) -> None:
+    out = site.laptop.modelci("doctor", COLUMNS="300").out
+    assert "! dvc remote store: DVC takes its word for what it sends" in out
+    assert "`dvc remote modify store verify true`" in out
+    assert "! run cache: On merge: Past runs are not restored" in out
 
 
 @pytest.mark.parametrize(

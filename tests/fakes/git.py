@@ -14,7 +14,7 @@ from modelci.domain.registry import TagRecord
 from modelci.domain.signatures import Signature, Standing
 from modelci.domain.tags import TagName
 from modelci.errors import ConfigError, ForgeError, PromotionError, TagTakenError, UsageError
-from modelci.ports import Commit
+from modelci.ports import NO_BLOBS, Blobs, Commit
 
 Files = Mapping[str, bytes]
 
@@ -37,6 +37,7 @@ class FakeRemote:
     commits: dict[str, FakeCommit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, PlannedTag] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
     refuses: str | None = None
     away: bool = False
 
@@ -100,6 +101,7 @@ class FakeGit:
         self.commits: dict[str, FakeCommit] = {}
         self.refs: dict[str, str] = {}
         self.tag_objects: dict[str, PlannedTag] = {}
+        self.blobs: dict[str, bytes] = {}
         self.depth = depth
         self.log: list[str] = []
         self.asked: list[str | None] = []  # whose tags
@@ -316,6 +318,7 @@ class FakeGit:
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         server = self._reach() if remote else None
         taken = server.tags if server else self.tag_objects
@@ -329,11 +332,28 @@ class FakeGit:
             raise PromotionError(f"{remote} refused the push, nothing was tagged: {refusal}")
         if clash:
             raise TagTakenError(f"{remote} refused the push: {clash} already exists")
+        found = {f"{under}{make_id(one)}": one for under, many in blobs.items() for one in many}
+        self.blobs.update(found)
+        if server:
+            server.blobs.update(found)
         taken.update({tag.name: tag for tag in tags})
         self.tag_objects.update({tag.name: tag for tag in tags})
         if server and commit_to:
             server.commits.update({sha: self.commits[sha] for sha in self._reachable(commit_to[0])})
             server.branches[commit_to[1]] = commit_to[0]
+
+    def keep(self, blobs: Blobs, *, remote: str | None) -> tuple[str, ...]:
+        self.push([], remote=remote, blobs=blobs)
+        return tuple(f"{under}{make_id(one)}" for under, many in blobs.items() for one in many)
+
+    def kept(self, under: str, *, remote: str | None) -> Mapping[str, bytes]:
+        if remote is not None:
+            theirs = self._reach().blobs
+            ours = {ref: data for ref, data in self.blobs.items() if not ref.startswith(under)}
+            new = {ref: data for ref, data in theirs.items() if ref.startswith(under)}
+            self.blobs = ours | new
+        found = sorted(ref for ref in self.blobs if ref.startswith(under))
+        return {ref: self.blobs[ref] for ref in found if len(self.blobs[ref]) <= 1 << 20}
 
     def verify_tags(
         self, refs: Sequence[str], *, allowed_signers: bytes | None = None

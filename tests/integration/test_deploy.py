@@ -186,6 +186,16 @@ def test_bytes_that_are_changed_on_the_target_are_refused_on_the_way_back(site: 
     assert site.runs == "two"
 
 
+def test_a_release_that_somebody_removed_is_brought_back(site: Site) -> None:
+    site.promote("one")
+    done = site.deploy()
+    shutil.rmtree(site.folder / "srv/credit/releases" / (done.release or ""))
+    assert site.runs is None
+    assert site.deploy().outcome is DeployOutcome.DEPLOYED
+    assert site.runs == "one"
+    assert site.deploy().outcome is DeployOutcome.UNCHANGED
+
+
 # -- environments and health -----------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from modelci.config.model import PromoteConfig
 from modelci.domain.artifacts import Artifact
 from modelci.domain.promotion import PlannedTag, Rules
 from modelci.errors import ForgeError, PromotionError
+from modelci.ports import NO_BLOBS, Blobs
 
 N = Artifact(name="n", path=ARTIFACT.path, type="model")
 WIDE = PromoteConfig(assign=("dev", "prod"))
@@ -173,8 +174,9 @@ class Unheard(GitRepository):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
         if self.deaf:
             self.deaf = False
             raise ForgeError("The connection was lost.")

@@ -18,6 +18,7 @@ from modelci.adapters.git import GitRepository
 from modelci.config.model import PromoteConfig
 from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.errors import ModelCIError, PipelineError, PromotionError
+from modelci.ports import NO_BLOBS, Blobs
 
 Outcome = Promotion | ModelCIError
 
@@ -48,11 +49,12 @@ class LinedUp(GitRepository):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         line, self._line = self._line, None
         if line is not None:
             line.wait(timeout=20)
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
 
 @pytest.fixture(params=["file", "http", "ssh"])

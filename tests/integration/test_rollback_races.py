@@ -17,6 +17,7 @@ from modelci.domain.promotion import PlannedTag, Promotion, Rules
 from modelci.domain.rollback import RegistryChange, Wish
 from modelci.domain.versions import Version
 from modelci.errors import ModelCIError, PromotionError
+from modelci.ports import NO_BLOBS, Blobs
 from modelci.workflows.rollback import change_registry
 
 ROUNDS = 5
@@ -35,11 +36,12 @@ class LinedUp(GitRepository):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         line, self._line = self._line, None
         if line is not None:
             line.wait(timeout=20)
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
 
 def change(

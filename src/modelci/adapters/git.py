@@ -31,13 +31,16 @@ from modelci.errors import (
     TagTakenError,
     UsageError,
 )
-from modelci.ports import Commit
+from modelci.ports import NO_BLOBS, Blobs, Commit
 
 if TYPE_CHECKING:
     from git.cmd import Git
 
 _RESULTS_REF = "refs/modelci/results"
 _REMOTE_TAGS = "refs/modelci/tags/"
+_OURS = ("refs/tags/", "refs/modelci/")
+_MOST_KEPT = 32
+_MOST_KEPT_BYTES = 1 << 20
 _DEEPER = 200
 _NOBODY = "modelci <modelci@localhost>"
 
@@ -344,9 +347,11 @@ class GitRepository:
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         """Create the tags, all or none: on ``remote`` by one atomic push, else only here."""
         made = {f"refs/tags/{tag.name}": self._make_tag(tag) for tag in tags}
+        made |= self._write(blobs)
         if remote is None:
             self._create(made)
             return
@@ -358,6 +363,37 @@ class GitRepository:
             # The remote has them: what stands in this clone's way does not undo that.
             self._try("update-ref", "--stdin", stdin=_transaction("update", made))
 
+    def keep(self, blobs: Blobs, *, remote: str | None) -> tuple[str, ...]:
+        """Keep contents at refs of their own: on ``remote`` and here, or (None) only here."""
+        self.push([], remote=remote, blobs=blobs)
+        return tuple(self._write(blobs))
+
+    def _write(self, blobs: Blobs) -> dict[str, str]:
+        """Write blobs, and return their ids by the refs that they belong at."""
+        made = {}
+        for under, contents in blobs.items():
+            for data in contents:
+                oid = _text(self._run("hash-object", "-w", "--stdin", stdin=data))
+                made[f"{under}{oid}"] = oid
+        return made
+
+    def kept(self, under: str, *, remote: str | None) -> Mapping[str, bytes]:
+        """Return what is kept in a folder of refs, by ref."""
+        if remote is not None:
+            fetch = ("fetch", "--no-tags", "--quiet", "--prune", "--end-of-options", remote)
+            self._check_remote(self._try(*fetch, f"+{under}*:{under}*"), f"fetch {under}*")
+        form = "--format=%(objecttype) %(objectsize) %(objectname) %(refname)"
+        listed = self._read("for-each-ref", form, under).splitlines()
+        rows = [line.split(" ", 3) for line in listed]
+        refs = {
+            ref: oid
+            for kind, size, oid, ref in rows
+            if kind == "blob" and int(size) <= _MOST_KEPT_BYTES
+        }
+        named = list(refs.items())[:_MOST_KEPT]
+        found = self._objects.read([oid for _, oid in named])
+        return {ref: one.data for (ref, _), one in zip(named, found, strict=True)}
+
     def _push(self, remote: str, refs: Sequence[str]) -> None:
         exactly = ("--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-verify")
         answer = self._try("push", "--porcelain", *exactly, remote, *refs)
@@ -368,7 +404,7 @@ class GitRepository:
 
     def _create(self, made: Mapping[str, str]) -> None:
         """Create the refs in this clone, those that are there already as they should be aside."""
-        listed = self._read("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags/")
+        listed = self._read("for-each-ref", "--format=%(refname) %(objectname)", *_OURS)
         known = dict(line.split(" ") for line in listed.splitlines())
         missing = {ref: oid for ref, oid in made.items() if known.get(ref) != oid}
         answer = self._try("update-ref", "--stdin", stdin=_transaction("create", missing))

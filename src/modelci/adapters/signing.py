@@ -13,6 +13,7 @@ from modelci.errors import ConfigError
 
 _KEYS = r"^(user\.signingkey|gpg\..*)$"
 _AT_ONCE = 4  # each check is a process of its own, or two
+_IN_MEMORY = 2_000  # tag objects, of a registry that may have tens of thousands
 _KINDS = {
     "-----BEGIN SSH SIGNATURE-----": "ssh",
     "-----BEGIN SIGNED MESSAGE-----": "x509",
@@ -115,16 +116,19 @@ def verify(
     ``allowed_signers`` is the text of an SSH allowed-signers file; None: the one that Git is
     configured with. OpenPGP keys are looked for in the keyring of whoever runs this.
     """
-    objects = list(zip(refs, _objects(run, refs), strict=True))
     with tempfile.TemporaryDirectory(prefix="modelci-verify-") as folder:
         settings: list[str] = []
         if allowed_signers is not None:
             file = Path(folder, "allowed_signers")
             file.write_bytes(allowed_signers)
             settings = ["-c", f"gpg.ssh.allowedSignersFile={file}"]
+        found: list[Signature] = []
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda one: _verify(run, one[0], one[1], settings), objects)
-            return tuple(found)
+            for start in range(0, len(refs), _IN_MEMORY):
+                some = refs[start : start + _IN_MEMORY]
+                objects = zip(some, _objects(run, some), strict=True)
+                found += pool.map(lambda one: _verify(run, one[0], one[1], settings), objects)
+        return tuple(found)
 
 
 _Object = tuple[str, str] | None

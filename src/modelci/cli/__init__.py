@@ -34,6 +34,7 @@ _COMMANDS = {
     "run": "Run the pipeline: only what is out of date, and say why.",
     "scan": "Say what loading a model's file would bring in.",
     "serve": "Answer requests with a model, over HTTP.",
+    "sign": "Sign a version's bytes.",
     "site": "Make the registry a static site of plain files.",
     "unassign": "Take a stage from the version that holds it.",
     "verify": "Check that a version's bytes and origin are what was said of them.",

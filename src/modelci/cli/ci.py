@@ -72,6 +72,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             scanner=lambda: app.model_scanner,
             rescorer=lambda: app.rescorer,
             labels=app.labels_of,
+            sign=app.sign_planned,
             release=app.follow_up,
         )
     _publish(app, done)

@@ -11,6 +11,7 @@ from modelci.domain.checks import Examination
 from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
 from modelci.domain.modelfiles import Scan
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -97,6 +98,7 @@ def to_text(document: codec.Document) -> str:
         Promotion: terminal.render_promotion,
         RegistryChange: changes.render_change,
         Verification: signatures.render_verification,
+        ModelSigning: signatures.render_model_signing,
         VersionCheck: provenance.render_version_check,
         Scan: scans.render_scan,
         Examination: terminal.render_examination,

@@ -171,6 +171,7 @@ def _promote(
         branch=source.branch or app.context.branch or app.git.branch(),
         forge=None if dry_run else app.records(),
         labels=app.labels_of,
+        sign=app.sign_planned,
         default_branch=app.configuration.config.default_branch or app.context.default_branch,
         any_branch=any_branch,
         on_github=app.context.provider == "github",

@@ -55,9 +55,10 @@ def command(
     """Check that a version's bytes and origin are what was said of them.
 
     The tag, the commit's dvc.lock and the provenance must agree, and every byte of the model is
-    read and hashed, by md5 and sha256: DVC itself trusts most remotes. It works offline; with
-    --remote and --pull the forge and the DVC remote are asked. The exit code is 1 where anything
-    contradicts; what could not be checked is named.
+    read and hashed, by md5 and sha256: DVC itself trusts most remotes. So must the signature of
+    the bytes, where signing.trusted names whose count. It works offline; with --remote and --pull
+    the forge and both remotes are asked. The exit code is 1 where anything contradicts; what could
+    not be checked is named.
 
     --reproduce runs every stage of that commit in a clone without any cached result, from the
     source data alone. It is code of that commit: it sees no token.
@@ -83,6 +84,7 @@ def command(
         stored=app.stored_bytes,
         progress=app.progress,
         provenance=_reader(app, provenance_file, remote=remote),
+        signature=app.about_signature(remote=remote),
         remote=remote,
         pull=pull,
         reproducer=app.reproducer if reproduce else None,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from math import isfinite
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from modelci.config.model import (
@@ -14,15 +15,18 @@ from modelci.config.model import (
     FairnessConfig,
     ReleaseConfig,
     ServeConfig,
+    SigningMethod,
     SlicesConfig,
     TargetConfig,
     TargetKind,
+    TrustedSignerConfig,
     parse_bytes,
     split_address,
 )
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
 from modelci.domain.gates import Waiver
+from modelci.domain.images import PINNED, is_tag, parse_base, repository_of
 from modelci.domain.tags import is_stage_name
 
 Path = tuple[str | int, ...]
@@ -47,6 +51,7 @@ def find_problems(config: Config) -> Iterator[Problem]:
     yield from _each("data", config.data, _check_data)
     yield from _each("waivers", config.waivers, _check_waiver)
     yield from _check(("release",), "release", partial(_check_release, config.release))
+    yield from _check_signing(config)
     yield from _check_deploy(config)
     yield from _check(("serve",), "serve", partial(_check_serve, config.serve))
     if not config.evaluation:
@@ -183,6 +188,39 @@ def _check_release(release: ReleaseConfig) -> None:
     _refuse(not 16_384 <= release.max_bytes <= 125_000, "max_bytes must be 16384 to 125000")
 
 
+def _check_signing(config: Config) -> Iterator[Problem]:
+    signing = config.signing
+    for name, one in signing.trusted.items():
+        place = ("signing", "trusted", name)
+        yield from _check(place, f"trusted signer {name!r}", partial(_check_signer, one))
+    for pattern, names in signing.signers.items():
+        unknown = [name for name in names if name not in signing.trusted]
+        if unknown:
+            known = ", ".join(signing.trusted) or "nobody"
+            yield (
+                ("signing", "signers", pattern),
+                f"signing.signers: {', '.join(unknown)} is none of signing.trusted ({known})",
+            )
+    if signing.method is SigningMethod.CERTIFICATE and signing.certificate is None:
+        yield ("signing", "method"), "signing: certificate is missing, which its method asks for"
+    if config.deploy.require_signature and not signing.trusted:
+        yield (
+            ("deploy", "require_signature"),
+            "deploy.require_signature is true, and signing.trusted names nobody",
+        )
+
+
+def _check_signer(one: TrustedSignerConfig) -> None:
+    means = [one.public_key, one.certificates, one.identity]
+    _refuse(
+        sum(bool(mean) for mean in means) != 1,
+        "it is known by one of public_key, certificates and identity",
+    )
+    _refuse(bool(one.identity) != bool(one.issuer), "identity and issuer go together")
+    _refuse(one.subject is not None and not one.certificates, "subject goes with certificates")
+    _refuse(one.trust_config is not None and not one.identity, "trust_config goes with identity")
+
+
 def _check_deploy(config: Config) -> Iterator[Problem]:
     deploy = config.deploy
     yield from _check(("deploy", "strategy"), "deploy.strategy", deploy.strategy.manner)
@@ -221,6 +259,48 @@ def _check_target(name: str, target: TargetConfig) -> None:
     _refuse(
         divided and not target.kind.divides_traffic,
         f"strategy divides traffic, which a {target.kind} does not: its kind is all",
+    )
+    if target.kind in {TargetKind.IMAGE, TargetKind.KSERVE}:
+        _check_images(target)
+    if target.kind is TargetKind.KSERVE:
+        _check_kserve(target)
+
+
+def _check_images(target: TargetConfig) -> None:
+    image = target.image
+    _refuse(not image.repository, "image.repository is missing: where images are pushed to")
+    _refuse(not image.base, f"image.base is missing, the image with Python: {PINNED}")
+    try:
+        repository_of(image.repository or "", "x")
+        parse_base(image.base or "")
+    except ValueError as error:
+        raise ValueError(f"image.{error}") from error
+    wrong = image.tag is not None and not is_tag(image.tag)
+    _refuse(wrong, f"image.tag is {image.tag!r}, which no image can be tagged")
+    of_one = target.kind is TargetKind.KSERVE or image.tag or len(target.stages) < 2
+    _refuse(not of_one, "image.tag is missing: of several stages none is the tag to move")
+
+
+def _check_kserve(target: TargetConfig) -> None:
+    kserve = target.kserve
+    _refuse(kserve.apply and bool(kserve.branch), "kserve.branch: either that or `apply: true`")
+    _refuse(
+        not kserve.apply and not kserve.branch,
+        "kserve.branch is missing: the GitOps branch to commit to (or `apply: true`)",
+    )
+    kind = target.strategy.kind if target.strategy is not None else Strategy.ALL
+    _refuse(
+        kind is Strategy.SHADOW,
+        "strategy is shadow, and KServe copies no requests: a server does",
+    )
+    _refuse(
+        kind is Strategy.CANARY and not kserve.apply,
+        "strategy is canary, which needs `kserve: {apply: true}`: from a branch no traffic is seen",
+    )
+    _refuse(kserve.min_replicas < 0, "kserve.min_replicas must be 0 or more")
+    folder = PurePosixPath(kserve.path)
+    _refuse(
+        folder.is_absolute() or ".." in folder.parts, "kserve.path is a folder inside the branch"
     )
 
 

@@ -415,7 +415,7 @@ class PromoteConfig:
     that the token which pushes is an app's or a person's: GitHub starts nothing for a job's own.
     ``dispatch`` is the workflow's file, such as deploy.yml, that is started for each assignment.
     ``deploy`` deploys each assignment in the same run: to the target that takes its stage (true),
-    or to the one named.
+    or to the one named. ``sign_models`` signs the bytes of each new version (see ``signing``).
     """
 
     artifacts: tuple[str, ...] | None = None
@@ -428,6 +428,7 @@ class PromoteConfig:
     starts_workflows: bool = False
     dispatch: str | None = None
     deploy: bool | str = False
+    sign_models: bool = False
 
     @property
     def deploys(self) -> bool:
@@ -460,6 +461,52 @@ class RegistryConfig:
     sign: bool | None = None
     require_signed: bool = False
     allowed_signers: str | None = None
+    signers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class SigningMethod(StrEnum):
+    """What a version's bytes are signed by."""
+
+    KEY = "key"
+    CERTIFICATE = "certificate"
+    SIGSTORE = "sigstore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedSignerConfig:
+    """Somebody whose signatures count: by a key, by a certificate, or by an identity.
+
+    ``public_key`` is the path of a key (PEM), ``certificates`` those of an authority, of which the
+    signing certificate bears the name ``subject`` (default: any). ``identity`` is what ``issuer``
+    vouches for to Sigstore; ``trust_config`` describes a private instance of it. The files are
+    read, as this section is, on the default branch.
+    """
+
+    public_key: str | None = None
+    certificates: tuple[str, ...] = ()
+    subject: str | None = None
+    identity: str | None = None
+    issuer: str | None = None
+    trust_config: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningConfig:
+    """How a version's bytes are signed, and whose signatures count.
+
+    By a ``private_key`` (a path, or MODELCI_SIGNING_KEY_PEM; MODELCI_SIGNING_PASSWORD opens it), by
+    it and its ``certificate`` with the ``certificate_chain`` above that, or by the identity that
+    the job has for Sigstore (``trust_config``: a private instance). ``trusted`` are those whose
+    signatures count, by a name of your choice; ``signers`` says which of them may sign which
+    artifact (or glob of artifacts).
+    """
+
+    method: SigningMethod = SigningMethod.KEY
+    private_key: str | None = None
+    certificate: str | None = None
+    certificate_chain: tuple[str, ...] = ()
+    trust_config: str | None = None
+    trusted: Mapping[str, TrustedSignerConfig] = field(default_factory=dict)
     signers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -645,23 +692,40 @@ class ServerTargetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTargetConfig:
-    """``repository`` is where the OCI image goes, ``base`` the image that it stands on."""
+    """``repository`` is where images go, ``base`` the pinned image with Python that they stand on.
+
+    With ``{artifact}`` in it each artifact has a repository of its own. ``tag`` is what leads to
+    the image that is to run (default: the target's one stage, or its name). ``insecure`` speaks to
+    the registry without TLS, and ``prune`` lets it delete old releases.
+    """
 
     repository: str | None = None
     base: str | None = None
+    tag: str | None = None
     insecure: bool = False
+    prune: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KServeTargetConfig:
-    """The InferenceService of the image: ``apply`` it, or commit it to a GitOps ``branch``."""
+    """The InferenceService of an image: ``apply`` it, or commit it to a GitOps ``branch``.
+
+    ``service`` is its name, with ``{artifact}`` for the artifact's; ``context`` is kubectl's, and
+    ``path`` a folder of the branch. ``cpu`` and ``memory`` are what each of ``min_replicas`` gets.
+    ``annotations`` are put on the InferenceService as they are.
+    """
 
     namespace: str = "default"
-    service: str | None = None
-    image_target: str | None = None
+    service: str = "{artifact}"
     apply: bool = False
+    context: str | None = None
     branch: str | None = None
     path: str = "kserve"
+    cpu: str = "1"
+    memory: str = "2Gi"
+    min_replicas: int = 1
+    service_account: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -686,6 +750,12 @@ class TargetConfig:
     image: ImageTargetConfig = field(default_factory=ImageTargetConfig)
     kserve: KServeTargetConfig = field(default_factory=KServeTargetConfig)
     cmd: str | None = None
+
+    @property
+    def surroundings(self) -> str:
+        """What a release is put into, which makes it another one: an image's base, too."""
+        of_images = self.kind in {TargetKind.IMAGE, TargetKind.KSERVE}
+        return f"{self.environment} on {self.image.base}" if of_images else str(self.environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -739,6 +809,7 @@ class Config:
     comment: CommentConfig = field(default_factory=CommentConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    signing: SigningConfig = field(default_factory=SigningConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     model_card: ModelCard = field(default_factory=ModelCard)
     models: Mapping[str, ModelConfig] = field(default_factory=dict)

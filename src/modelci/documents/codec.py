@@ -24,6 +24,7 @@ from modelci.domain.deployment import Deployment, Deployments, Release
 from modelci.domain.golden import Golden, Health
 from modelci.domain.history import History
 from modelci.domain.modelfiles import Scan
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
@@ -50,6 +51,7 @@ Document = (
     | Golden
     | Health
     | Scan
+    | ModelSigning
     | Release
     | Deployment
     | Deployments
@@ -64,6 +66,7 @@ SCHEMAS: dict[type, str] = {
     RegistryChange: "modelci.change/1",
     Verification: "modelci.verification/1",
     VersionCheck: "modelci.version-check/1",
+    ModelSigning: "modelci.model-signing/1",
     Registry: "modelci.registry/1",
     RegistryHistory: "modelci.registry-history/1",
     RegistryStages: "modelci.registry-stages/1",

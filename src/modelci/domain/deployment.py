@@ -45,7 +45,8 @@ class Running:
 
     ``assigned_seconds`` is when the registry came to say so (Unix time): what is older never
     replaces what is newer. ``since`` is UTC in ISO 8601. ``reason`` says why it was switched to,
-    where it is no promotion. ``settled``: it was watched to the end, and stays.
+    where it is no promotion. ``settled``: it was watched to the end, and stays. ``image`` is the
+    image that it runs as, by digest, where it runs as one.
     """
 
     release: str
@@ -59,6 +60,7 @@ class Running:
     run_url: str | None = None
     reason: str | None = None
     settled: bool = False
+    image: str | None = None
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ that an attacker wrote does no harm.
 """
 
 import json
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -86,6 +86,11 @@ _NEVER = (
 )
 
 
+_COMPILED = "sklearn._loss._loss."
+_COMPILED_UNTIL_1_8 = "_loss."
+"""What scikit-learn calls its module of losses, and what it called it up to 1.8."""
+
+
 def may_be_listed(name: str) -> bool:
     """Whether an honest model's need of a name is reason enough to allow it to every model."""
     if name in _PLAIN or name in _ALSO:
@@ -112,7 +117,7 @@ def pickle_names() -> frozenset[str]:
     assert isinstance(listed, list)  # noqa: S101 - it is our own file
     # What skops takes for functions and types of arrays does no harm in a pickle either.
     arrays = skops_types()["FunctionNode"] | skops_types()["TypeNode"]
-    return frozenset(filter(may_be_listed, arrays)) | frozenset(listed) | _PLAIN | _ALSO
+    return frozenset(filter(may_be_listed, arrays)) | _with_former_names(listed) | _PLAIN | _ALSO
 
 
 @cache
@@ -120,7 +125,17 @@ def skops_types() -> Mapping[str, frozenset[str]]:
     """Return the types that each of skops' loaders may make."""
     listed = _lists()["skops"]
     assert isinstance(listed, dict)  # noqa: S101 - it is our own file
-    return {loader: frozenset(names) for loader, names in listed.items()}
+    return {loader: _with_former_names(names) for loader, names in listed.items()}
+
+
+def _with_former_names(names: Sequence[str]) -> frozenset[str]:
+    """Add what older versions call the same types: an environment may have one of those."""
+    former = (
+        _COMPILED_UNTIL_1_8 + name.removeprefix(_COMPILED)
+        for name in names
+        if name.startswith(_COMPILED)
+    )
+    return frozenset((*names, *former))
 
 
 class Allowed(Container[str]):

@@ -1,4 +1,4 @@
-"""Who signed which tag, as a table for a terminal."""
+"""Who signed which tag, or a version's bytes, for a terminal."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.signatures import TagSignature, Verification
 from modelci.domain.wording import counted
 from modelci.render.console import console
@@ -50,4 +51,29 @@ def _summary(found: Verification) -> Iterator[str]:
         yield f"{bad:,} of {total}{where} not signed by anybody who may; {required}."
     if found.allowed_signers:
         yield f"SSH keys as in {terminal(found.allowed_signers, PROSE_LIMIT)}."
+    yield from (f"! {terminal(note, PROSE_LIMIT)}" for note in found.notes)
+
+
+def render_model_signing(found: ModelSigning, *, width: int = 100, colour: bool = False) -> str:
+    """Return which files of a version are signed now, by whom, and where the signature lies."""
+    out = StringIO()
+    page = console(out, width=width, colour=colour)
+    table = Table("File", "sha256", box=SIMPLE_HEAD, pad_edge=False)
+    for path, digest in found.files.items():
+        table.add_row(Text(terminal(path), overflow="fold"), Text(f"{digest[:16]}…"))
+    page.print(table)
+    for line in _sentences(found):
+        page.print(Text(line))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+def _sentences(found: ModelSigning) -> Iterator[str]:
+    who = f" as {', '.join(map(terminal, found.signers))}" if found.signers else ""
+    tag = f"{terminal(found.tag)} ({found.commit[:7]})"
+    if found.made:
+        yield f"Signed {tag} by {found.method}{who}."
+    else:
+        yield f"{tag} was signed already{who}: nothing was changed."
+    where = f"on {terminal(found.remote)}" if found.remote else "in this clone alone"
+    yield f"Kept at {terminal(found.ref)} {where}."
     yield from (f"! {terminal(note, PROSE_LIMIT)}" for note in found.notes)

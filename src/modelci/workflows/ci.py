@@ -76,6 +76,7 @@ def run_ci(
     plots: Callable[[], Plots] | None = None,
     scanner: Callable[[], ModelScanner] | None = None,
     labels: promote.Labels | None = None,
+    sign: promote.SignPlanned = promote.sign_nothing,
     release: Release | None = None,
 ) -> Done:
     """Run, report, and then comment (pull request) or promote (default branch).
@@ -154,6 +155,7 @@ def run_ci(
             context=context,
             records=records,
             labels=labels,
+            sign=sign,
             release=release,
             progress=progress,
             folder=folder,
@@ -229,6 +231,7 @@ def _promote(
     context: CIContext,
     records: Callable[[], Forge | None],
     labels: promote.Labels | None,
+    sign: promote.SignPlanned,
     release: Release | None,
     progress: Progress,
     folder: Path,
@@ -251,6 +254,7 @@ def _promote(
             on_github=context.provider == "github",
             forge=records(),
             labels=labels,
+            sign=sign,
         )
     except ModelCIError as error:
         return replace(done, refused=error)

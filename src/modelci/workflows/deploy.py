@@ -63,11 +63,6 @@ def _require_sense(job: Job) -> None:
             "deploy.require_provenance is true, and no forge is known that has releases.",
             hint="forge.kind says which one; it takes a token to ask it.",
         )
-    if job.config.deploy.require_signature:
-        raise DeploymentError(
-            "deploy.require_signature is true, and this modelci verifies no signatures of bytes.",
-            hint="Install what does: pip install 'modelci[signing]'.",
-        )
 
 
 @contextmanager

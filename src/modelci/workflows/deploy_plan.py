@@ -8,6 +8,8 @@ from modelci.config.model import Config, TargetConfig
 from modelci.domain.deploying import Aim, Manner, plan_deployment
 from modelci.domain.deployment import Deployment, DeployOutcome, DeployStep, TargetState
 from modelci.domain.modelfiles import FileScan, Trust
+from modelci.domain.modelsignatures import BytesSignature, hold_against
+from modelci.domain.modelsignatures import describe as describe_signature
 from modelci.domain.orders import (
     Objection,
     Order,
@@ -24,11 +26,13 @@ from modelci.ports import (
     Git,
     Progress,
     ReleaseBytes,
+    SignatureReader,
     SnapshotReader,
     Target,
 )
-from modelci.workflows.recipe import Recipe, read_recipe
-from modelci.workflows.signing import require_signed
+from modelci.workflows.modelsigning import SigningPolicy, find_claims, signing_policy_of
+from modelci.workflows.recipe import MODEL, Recipe, read_recipe
+from modelci.workflows.signing import Policy, policy_of, read_default_branch, require_signed
 
 ScanModel = Callable[[Path, Trust, str | None], tuple[FileScan, ...]]
 """Looks at a model's file, or folder, of a flavour without loading it."""
@@ -77,6 +81,7 @@ class Tools:
     now: Callable[[], str]
     clock: Callable[[], float]
     pause: Callable[[float], None]
+    signatures: SignatureReader | None = None
     environments: Environments | None = None
     provenance: ReadProvenance | None = None
     announce: Announce = tell_nobody
@@ -94,6 +99,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What the signatures of a version's bytes are worth, whatever its bytes; the best first."""
+
+    claims: tuple[BytesSignature, ...]
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """The registry's order, what it takes, what the target runs, and what is against it."""
 
@@ -101,6 +114,7 @@ class Gathered:
     recipe: Recipe
     state: TargetState
     objections: tuple[Objection, ...]
+    signed: Signed | None = None
 
     @property
     def aim(self) -> Aim:
@@ -114,13 +128,18 @@ def gather(job: Job) -> Gathered:
     Works in a clone without tags and history: the artifact's tags and that one commit are fetched.
     """
     order, objections, tags = _ask_registry(job)
-    _require_signed(job, order, tags)
+    git = job.tools.git
+    default = read_default_branch(git, fresh=True, configured=job.config.default_branch)
+    _require_signed(job, order, tags, policy_of(default, job.config.registry))
+    signed = _read_signed(job, order, signing_policy_of(default, job.config))
     recipe = _read_recipe(job, order)
     state = _read_target(job, recipe)
+    _require_same_bytes(job, recipe, state, signed)
     return Gathered(
         order=order,
         recipe=recipe,
         state=state,
+        signed=signed,
         objections=(*objections, *object_by_age(order, state), *_missing(job, recipe)),
     )
 
@@ -186,22 +205,73 @@ def _ask_registry(job: Job) -> Answer:
     return order, (*objections, *holds), tags
 
 
-def _require_signed(job: Job, order: Order, tags: Sequence[TagRecord]) -> None:
+def _require_signed(job: Job, order: Order, tags: Sequence[TagRecord], policy: Policy) -> None:
     """Refuse, where signatures are required, a tag or a version that nobody signed who may."""
     names = {order.tag, order.registration}
     try:
-        require_signed(
-            job.tools.git,
-            [tag for tag in tags if tag.tag in names],
-            job.config.registry,
-            default_branch=job.config.default_branch,
-        )
+        require_signed(job.tools.git, [tag for tag in tags if tag.tag in names], policy)
     except PromotionError as error:
         raise DeploymentError(str(error), hint=error.hint) from error
-    if order.registration is None and job.config.registry.require_signed:
+    if policy.required and order.registration is None:
+        raise _no_version(order, "registry.require_signed")
+
+
+def _no_version(order: Order, rule: str) -> DeploymentError:
+    return DeploymentError(
+        f"{order.tag} is of {order.commit[:7]}, which bears no version that could be signed.",
+        hint=f"{rule} is true: register it (`modelci promote`) first.",
+    )
+
+
+def _read_signed(job: Job, order: Order, policy: SigningPolicy) -> Signed | None:
+    """Return the version's signatures; None where nobody's count and none is required.
+
+    Refuses, where one is required, a version without a good one.
+    """
+    git, reader = job.tools.git, job.tools.signatures
+    if not policy.required and not policy.trusted:
+        return None
+    if order.registration is None:
+        if policy.required:
+            raise _no_version(order, "deploy.require_signature")
+        return None
+    if reader is None:
         raise DeploymentError(
-            f"{order.tag} is of {order.commit[:7]}, which bears no version that could be signed.",
-            hint="registry.require_signed is true: register it (`modelci promote`) first.",
+            "This modelci reads no signatures of bytes, and `signing` says whose count.",
+            hint="Install what does: pip install 'modelci[signing]'.",
+        )
+    claims = find_claims(git, reader, order.registration, policy, remote=git.remote())
+    if policy.required and not claims[0].is_good:
+        raise DeploymentError(
+            f"The bytes of {order.registration} are not signed by anybody who may: "
+            f"{describe_signature(claims[0])}.",
+            hint=f"`modelci sign '{order.registration}'` signs them, as one of signing.trusted of "
+            f"{policy.source}.",
+        )
+    return Signed(claims=claims, required=policy.required)
+
+
+def _require_same_bytes(
+    job: Job, recipe: Recipe, state: TargetState, signed: Signed | None
+) -> None:
+    """Refuse, where signatures are required, a staged release whose bytes they do not name.
+
+    What is fetched is held against them once it is here.
+    """
+    artifact = recipe.order.artifact
+    if signed is None or not signed.required or recipe.id not in state.staged:
+        return
+    release = job.tools.target.release(artifact, recipe.id)
+    inside = f"{MODEL}/"
+    files = {one.path: one.sha256 for one in release.files} if release else {}
+    found = {
+        path.removeprefix(inside): one for path, one in files.items() if path.startswith(inside)
+    }
+    best = hold_against(signed.claims, found)
+    if not best.is_good:
+        raise DeploymentError(
+            f"{recipe.id}, which is staged, is not what was signed: {describe_signature(best)}.",
+            hint="Remove it from the target, and deploy again.",
         )
 
 
@@ -211,7 +281,7 @@ def _read_recipe(job: Job, order: Order) -> Recipe:
         _fetch(git, order)
     tree = git.tree(order.commit)
     snapshot = job.tools.reader.read(tree)
-    return read_recipe(order, tree, snapshot, job.config, environment=job.settings.environment)
+    return read_recipe(order, tree, snapshot, job.config, surroundings=job.settings.surroundings)
 
 
 def _fetch(git: Git, order: Order) -> None:

@@ -25,6 +25,7 @@ from modelci.domain.modelfiles import FileScan
 from modelci.domain.provenance import CheckState, Finding, Provenance
 from modelci.errors import DeploymentError, ModelCIError
 from modelci.workflows.deploy_plan import Gathered, Job, ask_again
+from modelci.workflows.modelsigning import about_signature
 from modelci.workflows.recipe import (
     MODEL,
     Fetched,
@@ -149,7 +150,10 @@ class _Steps:
 
     def _verify(self, _step: DeployStep) -> str:
         said = self._read_provenance()
-        self.findings = verify_release(self._recipe, self._need_fetched(), said)
+        self.findings = (
+            *verify_release(self._recipe, self._need_fetched(), said),
+            *self._about_signature(),
+        )
         wrong = [one for one in self.findings if one.state is CheckState.FAILED]
         if wrong:
             raise DeploymentError(
@@ -159,6 +163,13 @@ class _Steps:
             )
         agree = sum(one.state is CheckState.OK for one in self.findings)
         return f"{agree} of {len(self.findings)} checks agree, none differs"
+
+    def _about_signature(self) -> tuple[Finding, ...]:
+        signed, files = self._gathered.signed, self._need_fetched().files
+        if signed is None:
+            return ()
+        path = self._recipe.model.path
+        return (about_signature(signed.claims, files, path, is_required=signed.required),)
 
     def _read_provenance(self) -> Provenance | None:
         if not self._job.config.deploy.require_provenance or self._tools.provenance is None:
@@ -241,7 +252,7 @@ class _Steps:
         if not health.ok:
             why = "; ".join(health.problems[:_MOST_NAMED]) or "it does not say why"
             raise DeploymentError(
-                f"{self._recipe.id} is not healthy: {why}.",
+                f"{self._recipe.id} is not healthy: {why.rstrip('.')}.",
                 hint="A version's golden requests are to be answered as they were at training.",
             )
         return _describe_health(health)

@@ -28,7 +28,17 @@ from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
 from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
-from modelci.ports import Commit, Forge, Git, Pipeline, Progress, SnapshotReader, StoredBytes
+from modelci.ports import (
+    NO_BLOBS,
+    Blobs,
+    Commit,
+    Forge,
+    Git,
+    Pipeline,
+    Progress,
+    SnapshotReader,
+    StoredBytes,
+)
 from modelci.workflows.pushing import Pause, Tags, Task, pause_briefly
 from modelci.workflows.registrar import Registrar
 from modelci.workflows.results import results_commit
@@ -41,6 +51,15 @@ from modelci.workflows.stored import Seal
 
 Labels = Callable[[str], tuple[str, ...]]
 """Tells the labels of the merged pull requests that a commit belongs to."""
+
+SignPlanned = Callable[[Sequence[PlannedTag]], Blobs]
+"""Takes planned tags and returns what is pushed with them: signatures of the versions' bytes."""
+
+
+def sign_nothing(_planned: Sequence[PlannedTag]) -> Blobs:
+    """Leave bytes unsigned."""
+    return NO_BLOBS
+
 
 BUMP = "Modelci-Bump"
 LABEL = "modelci:"
@@ -91,6 +110,7 @@ def promote(
     any_branch: bool = False,
     on_github: bool = False,
     registry: RegistryConfig = _ANYBODY,
+    sign: SignPlanned = sign_nothing,
     dry_run: bool = False,
     pause: Pause = pause_briefly,
 ) -> Promotion:
@@ -101,8 +121,9 @@ def promote(
     unless ``any_branch``. ``pipeline`` is asked whether the bytes are kept, ``stored`` what they
     hash to, and ``labels``, where there is a new version, what the merge is labelled with.
     ``rules.allowed`` lifts gates, the stages' order, holds, withdrawals and missing bytes, never
-    that what is tagged was tested; ``allowed_by`` is who says so. Raises PromotionError where the
-    gates or the remote say no; then nothing is tagged.
+    that what is tagged was tested; ``allowed_by`` is who says so. ``sign`` signs the bytes of new
+    versions, before anything is tagged. Raises PromotionError where the gates or the remote say no;
+    then nothing is tagged.
     """
     require_listed(settings.assign, settings.stages)
     git = git.with_remote(settings.remote) if settings.remote else git
@@ -140,6 +161,10 @@ def promote(
         notes = (*found.notes, *_notes(git, checkout), *_odd_bumps(asked), *wishes.notes)
         return replace(found, remote=checkout.remote, notes=notes)
 
+    def judge(found: Promotion, tags: Tags) -> Promotion:
+        sign(found.tags)  # what cannot be signed is not tagged; the push asks for the same again
+        return registrar.judge(seal.put(found), tags, _planned_files(checkout, found))
+
     registrar = Registrar(
         git=git,
         settings=settings,
@@ -155,10 +180,9 @@ def promote(
     task = Task(
         read=lambda: _read_tags(git, checkout),
         plan=plan,
-        judge=lambda found, tags: registrar.judge(
-            seal.put(found), tags, _planned_files(checkout, found)
-        ),
+        judge=judge,
         commit_to=lambda: _brought(git, checkout, branch),
+        beside=sign,
     )
     return registrar.put_through(task, dry_run=dry_run)
 

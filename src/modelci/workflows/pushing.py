@@ -10,7 +10,7 @@ from modelci.domain.promotion import PlannedTag, Promotion
 from modelci.domain.registry import TagRecord
 from modelci.domain.tags import Action, TagName
 from modelci.errors import ForgeDeniedError, ForgeError, PromotionError, TagTakenError
-from modelci.ports import Git, Progress
+from modelci.ports import NO_BLOBS, Blobs, Git, Progress
 
 ATTEMPTS = 3
 _MOST_NAME = 100
@@ -37,6 +37,7 @@ class Task:
     plan: Callable[[Tags], Promotion]
     judge: Callable[[Promotion, Tags], Promotion]
     commit_to: Callable[[], tuple[str, str] | None] = lambda: None
+    beside: Callable[[Sequence[PlannedTag]], Blobs] = lambda _: NO_BLOBS
 
 
 def carry_out(
@@ -57,7 +58,7 @@ def carry_out(
     made: list[PlannedTag] = []
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _push(git, promotion, task.commit_to(), made)
+            _push(git, promotion, task, made)
             return replace(promotion.with_tags(made), done=True)
         except ForgeDeniedError:
             raise
@@ -84,15 +85,16 @@ def _finished(promotion: Promotion, following: Promotion, made: Sequence[Planned
 def _push(
     git: Git,
     promotion: Promotion,
-    commit_to: tuple[str, str] | None,
+    task: Task,
     made: list[PlannedTag],
 ) -> None:
     """Push group by group, and add to ``made`` what is there."""
+    commit_to = task.commit_to()
     for group in promotion.pushes or ((),):
         if not group and not commit_to:
             return
         try:
-            git.push(group, remote=promotion.remote, commit_to=commit_to)
+            git.push(group, remote=promotion.remote, commit_to=commit_to, blobs=task.beside(group))
         except TagTakenError:
             raise
         except PromotionError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from modelci.config.model import Config, EnvironmentMode, ModelConfig
+from modelci.config.model import Config, ModelConfig
 from modelci.documents import codec
 from modelci.domain.changes import TrackedFile
 from modelci.domain.deploying import make_release_id
@@ -83,9 +83,9 @@ def read_recipe(
     snapshot: Snapshot,
     config: Config,
     *,
-    environment: EnvironmentMode,
+    surroundings: str,
 ) -> Recipe:
-    """Return what the order's release is made of.
+    """Return what the order's release is made of; ``surroundings`` are what it is put into.
 
     Raises ConfigError where the commit declares no such artifact, or has not the golden requests
     that ``models`` names, and DeploymentError where nothing says which bytes the model has.
@@ -113,7 +113,7 @@ def read_recipe(
         "types": tuple(sorted(trust.types)),
         "pickle": trust.pickle,
         "flavour": settings.flavour,
-        "environment": str(environment),
+        "environment": surroundings,
     }
     return Recipe(
         id=make_release_id(order.label, parts),

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelci.config.load import FILE, load
-from modelci.config.model import RegistryConfig
+from modelci.config.model import Config, RegistryConfig
 from modelci.domain.allowance import Liftable, Objection
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.signatures import Standing, TagSignature, Verification, allowed, judge
 from modelci.domain.tags import Action, TagName, is_artifact_name
 from modelci.errors import ConfigError, PromotionError, UsageError
-from modelci.ports import Git
+from modelci.ports import FileTree, Git
 
 _DEFAULT_REF = "refs/modelci/default"
 _MOST_NAMED = 5
@@ -57,16 +57,9 @@ def verify_registry(
     )
 
 
-def require_signed(
-    git: Git,
-    tags: Sequence[TagRecord],
-    settings: RegistryConfig,
-    *,
-    default_branch: str | None = None,
-) -> None:
+def require_signed(git: Git, tags: Sequence[TagRecord], policy: Policy) -> None:
     """Refuse, where signatures are required, tags that nobody signed who may: PromotionError."""
-    policy = policy_in_force(git, settings, default_branch=default_branch)
-    if policy is not None:
+    if policy.required:
         _refuse([one for one in _check(git, tags, policy) if not one.ok])
 
 
@@ -169,12 +162,15 @@ def read_policy(
     With ``fresh`` that is the remote's default branch now. What the caller's own ``settings``
     require is required in any case.
     """
-    sha, source = _default(git, fresh=fresh, configured=default_branch)
-    tree = git.tree(sha)
-    text = tree.read([FILE]).get(FILE)
-    theirs = load(text, source=f"{FILE} of {source}").config.registry if text else settings
+    default = read_default_branch(git, fresh=fresh, configured=default_branch)
+    return policy_of(default, settings)
+
+
+def policy_of(default: "DefaultBranch", settings: RegistryConfig) -> Policy:
+    """Return who may sign, as that branch has it; ``settings`` are the caller's own."""
+    source, theirs = default.name, default.config.registry if default.config else settings
     path = theirs.allowed_signers
-    listed = tree.read([path]).get(path) if path else None
+    listed = default.read(path) if path else None
     if path and listed is None:
         raise ConfigError(
             f"registry.allowed_signers names {path}, which {source} does not have.",
@@ -187,6 +183,28 @@ def read_policy(
         allowed_signers=listed,
         signers=theirs.signers,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultBranch:
+    """The default branch's files, what to call it, and what its configuration says, if any."""
+
+    name: str
+    tree: FileTree
+    config: Config | None
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's contents."""
+        return self.tree.read([path]).get(path)
+
+
+def read_default_branch(git: Git, *, fresh: bool, configured: str | None = None) -> DefaultBranch:
+    """Return the default branch: the remote's as it is now (``fresh``), or as it is known here."""
+    sha, name = _default(git, fresh=fresh, configured=configured)
+    tree = git.tree(sha)
+    text = tree.read([FILE]).get(FILE)
+    config = load(text, source=f"{FILE} of {name}").config if text else None
+    return DefaultBranch(name=name, tree=tree, config=config)
 
 
 def _default(git: Git, *, fresh: bool, configured: str | None) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """``modelci verify``: whether a version is what its tag, its provenance and DVC say that it is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from modelci.domain.gates import Threshold
 from modelci.domain.holds import trailers
 from modelci.domain.provenance import (
     CheckState,
+    FileBytes,
     Finding,
     Provenance,
     Reproduction,
@@ -27,11 +28,14 @@ from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Git, Progress, Reproducer, SnapshotReader, StoredBytes
 from modelci.workflows.provenance import find_artifact, read_files
 
-_HASH, _SHA256 = "Modelci-Hash", "Modelci-Sha256"
+HASH, SHA256 = "Modelci-Hash", "Modelci-Sha256"
 _FORMS = "NAME@v1.2.0, NAME@latest or NAME#stage"
 
 ReadProvenance = Callable[[str], Provenance]
 """Takes a tag's name and returns the provenance that its release has."""
+
+AboutSignature = Callable[[str, Sequence[FileBytes], str], Finding | None]
+"""Takes a version's tag, its files and the artifact's path; None where nobody signs bytes."""
 
 
 def verify_version(
@@ -42,21 +46,22 @@ def verify_version(
     stored: StoredBytes,
     progress: Progress,
     provenance: ReadProvenance | None = None,
+    signature: AboutSignature | None = None,
     remote: bool = False,
     pull: bool = False,
     reproducer: Reproducer | None = None,
     tolerance: Threshold | None = None,
 ) -> VersionCheck:
-    """Check a version's tag, provenance and bytes; with a ``reproducer`` run its pipeline again.
+    """Check a version's tag, provenance, bytes and their signature.
 
-    With ``remote`` the tag is the Git remote's, with ``pull`` the bytes are the DVC remote's, not
-    the cache's. Raises UsageError for a version that does not exist or a commit that is not here.
+    With a ``reproducer`` its pipeline is run again. With ``remote`` the tag is the Git remote's,
+    with ``pull`` the bytes are the DVC remote's, not the cache's. Raises UsageError for a version
+    that does not exist or a commit that is not here.
     """
-    state, version = _find(git, name, remote=remote)
+    state, version = find_version_named(git, name, remote=remote)
     artifact = state.name
     commit = version.commit
-    if not git.has(commit):
-        _fetch(git, version)
+    bring_commit(git, version)
     tree = git.tree(commit)
     snapshot = reader.read(tree)
     path = find_artifact(snapshot, artifact).path
@@ -66,12 +71,14 @@ def verify_version(
     files = read_files(tree, snapshot, path, stored, pull=pull)
     findings = [
         Finding(subject="tag", state=CheckState.OK, found=commit),
-        check_lock(snapshot, path, kept.get(_HASH)),
-        check_digest(path, files, kept.get(_SHA256)),
+        check_lock(snapshot, path, kept.get(HASH)),
+        check_digest(path, files, kept.get(SHA256)),
         *_about_use(state, version),
         *_about_provenance(said, snapshot, version),
         *check_files(files, said),
     ]
+    signed = signature(version.tag, files, path) if signature else None
+    findings += [signed] if signed else []
     if pull:
         findings = [require_fetched(finding) for finding in findings]
     again = None
@@ -91,7 +98,9 @@ def verify_version(
     )
 
 
-def _find(git: Git, name: str, *, remote: bool) -> tuple[ArtifactState, RegisteredVersion]:
+def find_version_named(
+    git: Git, name: str, *, remote: bool
+) -> tuple[ArtifactState, RegisteredVersion]:
     """Return the artifact's state and the version that is meant.
 
     A tag that breaks the registry's rules, as one whose object bears another name, is none.
@@ -116,7 +125,10 @@ def _find(git: Git, name: str, *, remote: bool) -> tuple[ArtifactState, Register
     return state, version
 
 
-def _fetch(git: Git, version: RegisteredVersion) -> None:
+def bring_commit(git: Git, version: RegisteredVersion) -> None:
+    """Fetch a version's commit where it is not here; UsageError where it cannot be had."""
+    if git.has(version.commit):
+        return
     try:
         git.fetch([version.commit], depth=1 if git.is_shallow() else None)
     except ModelCIError as error:

@@ -21,7 +21,7 @@ from modelci.domain.registry import fold_registry, newest_version
 from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, ForgeError, PromotionError, UsageError
-from modelci.ports import Pipeline
+from modelci.ports import NO_BLOBS, Blobs, Pipeline
 from modelci.workflows.promote import Labels, _hash, promote
 from modelci.workflows.results import commit_results
 from modelci.workflows.revisions import RESULTS_SUBJECT
@@ -789,8 +789,9 @@ class Unheard(FakeGit):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
         if not self.lost:
             self.lost = True
             raise ForgeError("The line is dead.")
@@ -830,12 +831,13 @@ class Overtaken(FakeGit):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         assert self.origin is not None
         if tags and tags[0].name not in self.origin.tags:
             first = tags[0]
             self.origin.tags[first.name] = replace(first, commit=self.rival, seconds=self.seconds)
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
     rival = ""
     seconds = 0
@@ -867,11 +869,12 @@ class Flaky(FakeGit):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         self.failures -= 1
         if self.failures >= 0:
             raise ForgeError("The line is dead.")
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
 
 @pytest.mark.parametrize("tagged", [True, False])
@@ -899,13 +902,14 @@ class Revoked(FakeGit):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         if not self.push_lost:
             self.push_lost = True
             assert self.origin is not None
             self.origin.commit({**SIGNED, ".s": b"ben@example.com"}, seconds=2000)
             raise ForgeError("The line is dead.")
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
 
 SIGNED = {
@@ -937,11 +941,12 @@ def test_a_later_artifact_that_is_refused_says_which_was_tagged(world: World) ->
             *,
             remote: str | None,
             commit_to: tuple[str, str] | None = None,
+            blobs: Blobs = NO_BLOBS,
         ) -> None:
             if tags[0].artifact == "b":
                 lacking.lacks = frozenset({"one"})
                 raise ForgeError("The line is dead.")
-            super().push(tags, remote=remote, commit_to=commit_to)
+            super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
     git = Halfway(world.folder, world.remote)
     with pytest.raises(

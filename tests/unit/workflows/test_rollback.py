@@ -16,7 +16,7 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.rollback import RegistryChange, Wish
 from modelci.domain.versions import Version
 from modelci.errors import ForgeError, PromotionError, UsageError
-from modelci.ports import Git
+from modelci.ports import NO_BLOBS, Blobs, Git
 from modelci.workflows.rollback import change_registry
 
 
@@ -35,11 +35,12 @@ class HurriedGit(FakeGit):
         *,
         remote: str | None,
         commit_to: tuple[str, str] | None = None,
+        blobs: Blobs = NO_BLOBS,
     ) -> None:
         do, self.meanwhile = self.meanwhile, None
         if do:
             do()
-        super().push(tags, remote=remote, commit_to=commit_to)
+        super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
         do, self.afterwards = self.afterwards, None
         if do:
             do()

@@ -123,17 +123,17 @@ def test_unsigned_tags_are_refused_where_signatures_are_required(
     git: FakeGit, remote: FakeRemote
 ) -> None:
     tags = git.tags(["m"])
-    require_signed(git, tags, FREE)
+    require_signed(git, tags, policy(git))
     git.signers = {"m@v1.0.0": BEN}
     with pytest.raises(PromotionError) as caught:
-        require_signed(git, tags, FREE)
+        require_signed(git, tags, policy(git))
     assert str(caught.value) == (
         "registry.require_signed refuses m#prod#1 (unsigned); m@v1.0.0 (not-allowed, of "
         "ben@example.com: ben@example.com may not sign m)."
     )
     remote.commit({"modelci.yaml": b"registry: {}"})
     free = FakeGit(git.root, remote)
-    require_signed(free, tags, FREE)
+    require_signed(free, tags, policy(free))
 
 
 def policy(git: FakeGit) -> Policy:

@@ -19,7 +19,8 @@ _SECRETS = frozenset(
     CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_PASSWORD CI_JOB_JWT CI_JOB_JWT_V2 CI_JOB_TOKEN
     CI_REGISTRY_PASSWORD CI_REPOSITORY_URL FORGEJO_TOKEN GH_ENTERPRISE_TOKEN GH_TOKEN
     GITEA_TOKEN GITHUB_ENTERPRISE_TOKEN GITHUB_TOKEN GITLAB_TOKEN MODELCI_SERVE_TOKEN
-    MODELCI_TOKEN MODELCI_WEBHOOK_SECRET""".split()
+    MODELCI_SIGNING_KEY_PEM MODELCI_SIGNING_PASSWORD MODELCI_TOKEN
+    MODELCI_WEBHOOK_SECRET""".split()
 )
 _RUNNER_FILES = frozenset(
     "GITHUB_ENV GITHUB_OUTPUT GITHUB_PATH GITHUB_STATE GITHUB_STEP_SUMMARY".split()
@@ -41,6 +42,28 @@ _BARE = frozenset(
 def bare_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for a process that loads a model: no credentials of any kind."""
     return {name: value for name, value in environ.items() if name in _BARE}
+
+
+_INSTALLING = frozenset(
+    """ALL_PROXY CC CFLAGS CURL_CA_BUNDLE CXX HTTPS_PROXY HTTP_PROXY LDFLAGS NETRC NO_PROXY
+    PYENV_ROOT REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE SSL_CLIENT_CERT XDG_CACHE_HOME
+    XDG_CONFIG_DIRS XDG_CONFIG_HOME XDG_DATA_HOME""".split()
+)
+
+
+def installing_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for pip and uv: how to get packages here, and no other credentials."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _BARE or name.upper() in _INSTALLING or name.startswith(("PIP_", "UV_"))
+    }
+
+
+def signing_secrets(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Return the private key that models are signed with (PEM), and the password of a key."""
+    pem, password = environ.get("MODELCI_SIGNING_KEY_PEM"), environ.get("MODELCI_SIGNING_PASSWORD")
+    return pem or None, password or None
 
 
 def webhook_secret(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -14,6 +14,8 @@ Connect = Callable[[TargetSettings], Target]
 TARGETS: Mapping[TargetKind, str] = {
     TargetKind.DIRECTORY: "directory",
     TargetKind.COMMAND: "command",
+    TargetKind.IMAGE: "image",
+    TargetKind.KSERVE: "kserve",
     TargetKind.SERVER: "server",
 }
 """The module of each kind, which has a ``connect``: what one needs is no burden to the others."""

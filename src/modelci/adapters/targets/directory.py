@@ -6,6 +6,7 @@ there is no traffic to divide or to watch.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from modelci.adapters.targets.probing import Probe, ProcessProbe
@@ -54,8 +55,11 @@ class DirectoryTarget:
         return self._shelves.artifacts()
 
     def read(self, artifact: str) -> TargetState:
-        """Return what runs, ran and is staged."""
-        return self._shelves.of(artifact).read(artifact)
+        """Return what runs, ran and is staged; a release whose folder is gone runs no more."""
+        state = self._shelves.of(artifact).read(artifact)
+        running = state.running
+        is_gone = running is not None and running.release not in state.staged
+        return replace(state, running=None) if is_gone else state
 
     def release(self, artifact: str, release_id: str) -> Release | None:
         """Return a staged release."""

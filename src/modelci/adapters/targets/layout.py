@@ -199,7 +199,7 @@ class Layout:
         """
         self._set_python(release.id, python)
         place = self.path(release.id)
-        if not _is_whole(release, place):
+        if not has_bytes_of(release, place):
             part = self.releases / f".{release.id}.part"
             self._make(self.releases)
             for stale in (part, place):
@@ -223,7 +223,7 @@ class Layout:
 
     def is_whole(self, release: Release) -> bool:
         """Whether every file of a staged release has the bytes that it names; all are read."""
-        return _is_whole(release, self.path(release.id))
+        return has_bytes_of(release, self.path(release.id))
 
     def release(self, release: str) -> Release:
         """Return the document of a staged release; DeploymentError where there is none."""
@@ -351,7 +351,8 @@ def _switch(running: Running) -> tuple[str, ...]:
     return running.release, running.tag, running.since
 
 
-def _is_whole(release: Release, place: Path) -> bool:
+def has_bytes_of(release: Release, place: Path) -> bool:
+    """Whether every file of a release lies in a folder with the bytes that it names."""
     return place.is_dir() and all(_is_intact(place, file) for file in release.files)
 
 

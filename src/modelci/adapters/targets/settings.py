@@ -1,6 +1,6 @@
 """What it takes to reach a target."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ class TargetSettings:
     ``root`` is the top of the repository, from which relative paths and commands start.
     ``environment`` is what a project's own commands may see, ``bare`` what a process that loads a
     model may: neither holds a token. ``serving`` are the settings of ``modelci.serving``;
-    ``strategy`` is that of targets that have none of their own.
+    ``strategy`` is that of targets that have none of their own. ``known`` tells the artifacts that
+    the registry's tags speak of, and ``remote`` is the Git remote's name (None: there is none).
     """
 
     name: str
@@ -27,6 +28,8 @@ class TargetSettings:
     bare: Mapping[str, str] = field(default_factory=dict, repr=False)
     serving: Mapping[str, Any] = field(default_factory=dict)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    known: Callable[[], Iterable[str]] = tuple
+    remote: str | None = None
 
     @property
     def path(self) -> Path:
