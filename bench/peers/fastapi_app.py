@@ -42,7 +42,7 @@ app = FastAPI()
 predict = load()
 
 
-@app.post("/predict")
+@app.post("/predict")  # type: ignore[untyped-decorator]
 async def answer(rows: list[row]) -> Answer:  # type: ignore[valid-type]
     table = np.array([[getattr(one, f"x{n}") for n in range(columns)] for one in rows])
     return Answer(predictions=[Prediction(score=score) for score in predict(table).tolist()])

@@ -52,12 +52,12 @@ class Raw:
     parts: tuple[Any, ...] = field(default=())
 
 
-def assemble(value: Any, protocol: int = 4) -> bytes:
+def assemble(value: object, protocol: int = 4) -> bytes:
     """Write a pickle, whatever it does."""
     return b"\x80" + bytes([protocol]) + emit(value) + b"."
 
 
-def emit(value: Any) -> bytes:
+def emit(value: object) -> bytes:  # noqa: PLR0911 - one for each kind
     """Return the opcodes that put a value on the stack."""
     match value:
         case Name(module, name, stacked):
@@ -269,7 +269,7 @@ def joblib_with(inner: bytes) -> bytes:
     return _wrapper(dtype, after=inner)
 
 
-def _wrapper(dtype: Any, *, shape: tuple[int, ...] = (1,), after: bytes = b"") -> bytes:
+def _wrapper(dtype: object, *, shape: tuple[int, ...] = (1,), after: bytes = b"") -> bytes:
     kind = Name("joblib.numpy_pickle", "NumpyArrayWrapper")
     state = {
         "subclass": Name("numpy", "ndarray"),
@@ -311,7 +311,7 @@ COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
 # skops files.
 
 
-def node(loader: str, dotted: str, **more: Any) -> dict[str, Any]:
+def node(loader: str, dotted: str, **more: object) -> dict[str, Any]:
     """Return a node of a schema."""
     module, _, name = dotted.rpartition(".")
     return {"__class__": name, "__module__": module, "__loader__": loader, **more}
@@ -334,7 +334,7 @@ def mapping(**items: dict[str, Any]) -> dict[str, Any]:
 
 
 def skops_file(
-    root: dict[str, Any], *, protocol: Any = 2, members: Mapping[str, bytes] | None = None
+    root: dict[str, Any], *, protocol: object = 2, members: Mapping[str, bytes] | None = None
 ) -> bytes:
     """Return a skops file with that schema."""
     buffer = io.BytesIO()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -52,7 +53,7 @@ TABLE = pd.DataFrame(
 TEXTS = ["a good day", "a bad night", "the day is long", "night and day"] * (COUNT // 4)
 
 
-def _on_table(model: Any, encoder: Any) -> Pipeline:
+def _on_table(model: BaseEstimator, encoder: BaseEstimator) -> Pipeline:
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     columns = ColumnTransformer(
         [("n", numbers, ["amount", "term"]), ("c", encoder, ["region", "channel"])],

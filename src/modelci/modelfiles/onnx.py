@@ -24,7 +24,7 @@ from modelci.domain.modelfiles import FileFormat, FileScan, Trust
 from modelci.modelfiles.answers import answer, sample_rows
 from modelci.modelfiles.estimators import PREDICTION, PROBABILITIES, SCORE, SklearnPredictor
 from modelci.modelfiles.files import ModelFile, ModelFileError
-from modelci.modelfiles.predictor import Columns, Predictor
+from modelci.modelfiles.predictor import Columns, Predictor, side_by_side
 
 FLAVOUR = "onnx"
 _SAMPLE = 500
@@ -138,6 +138,10 @@ def _feed(one: Any, names: tuple[str, ...]) -> _Feed:
 
 
 def _fill(feed: _Feed, columns: Columns) -> npt.NDArray[Any]:
+    if feed.type is ValueType.NUMBER and not feed.flat:
+        matrix = side_by_side(columns, feed.columns, feed.dtype)
+        if matrix is not None:
+            return matrix
     arrays = [_array(columns[name], name, feed) for name in feed.columns]
     return arrays[0] if feed.flat else np.column_stack(arrays)
 

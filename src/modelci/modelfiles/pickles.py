@@ -7,7 +7,7 @@ Python's own ``_Unpickler`` with rules of ours, so that what was examined is wha
 - a name is allowed or the pickle is refused;
 - only names are called, never what a call returned, and no state is set on a name itself;
 - a dtype is what numpy would have written: one that hides that it holds objects lets plain bytes
-  become pointers;
+  become pointers; and an array holds as much as its shape says, which numpy does not count;
 - keys are plain, for hashing nested tuples takes time without end.
 
 joblib writes arrays as raw bytes into the pickle, and those of objects as pickles within it.
@@ -28,7 +28,18 @@ from modelci.modelfiles.findings import Examined, RefusedError, malformed
 
 JOBLIB_ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"
 _DTYPE = "numpy.dtype"
+_ARRAY = "numpy.ndarray"
+_ARRAYS = frozenset(
+    {
+        _ARRAY,
+        "numpy.matrix",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.ma.core._mareconstruct",
+    }
+)
 _ENCODE = "_codecs.encode"  # how protocols 0 to 2 write bytes
+_BYTES = "builtins.bytes"  # and none of them
 _RECONSTRUCTOR = "copyreg._reconstructor"  # how protocols 0 and 1 make objects
 _ALIGNMENT = "numpy_array_alignment_bytes"
 _MAX_STEPS = 50_000_000
@@ -96,6 +107,18 @@ def make_dtype(code: object, state: object) -> np.dtype[Any]:
         made = _sized(made, size)
     ordered: np.dtype[Any] = made.newbyteorder(order) if order in {"<", ">"} else made
     return ordered
+
+
+def check_array_state(shape: object, dtype: np.dtype[Any], held: object) -> None:
+    """Raise RefusedError for an array whose data are not as many as its shape says."""
+    if not isinstance(shape, tuple) or not isinstance(held, (list, bytes, str)):
+        raise RefusedError(Danger.MALFORMED, _ARRAY, "its state is no array's")
+    count = math.prod(map(int, shape))
+    unit = 1 if isinstance(held, list) else dtype.itemsize
+    # What Python 2 wrote as text may take more characters than bytes; numpy counts those itself.
+    is_counted = isinstance(held, list) == dtype.hasobject and len(held) == count * unit
+    if min(map(int, shape), default=0) < 0 or not (is_counted or isinstance(held, str)):
+        raise RefusedError(Danger.MALFORMED, _ARRAY, f"it holds {len(held):,} of {count * unit:,}")
 
 
 def _plain_dtype(code: object) -> np.dtype[Any]:
@@ -357,13 +380,17 @@ class _Examiner(_Machine):
     def is_name(self, value: object) -> bool:
         return isinstance(value, _Name)
 
-    def call(self, function: _Name, arguments: Any) -> _Made:
+    def call(self, function: _Name, arguments: Any) -> Any:
         _check_call(function.name, arguments)
+        if function.name == _ENCODE:
+            return arguments[0].encode("latin1")
+        if function.name == _BYTES and not arguments:
+            return b""
         if function.name == _RECONSTRUCTOR and isinstance(arguments[0], _Name):
             return _Made(arguments[0].name, arguments)
         return _Made(function.name, arguments)
 
-    def make(self, kind: _Name, arguments: Any, named: Mapping[str, Any]) -> _Made:
+    def make(self, kind: _Name, arguments: Any, named: Mapping[str, Any]) -> Any:
         del named
         return self.call(kind, arguments)
 
@@ -372,6 +399,8 @@ class _Examiner(_Machine):
             raise TypeError(f"a {type(made).__name__} takes no state")
         if made.of == _DTYPE:
             made.dtype = make_dtype(made.arguments[0], _resolve_dtypes(state))
+        if made.of in _ARRAYS:
+            check_array_state(state[1], _real_dtype(state[2]), state[4])
         if made.of == JOBLIB_ARRAY:
             return self._skip_array(state)
         note_version(state, self.found)
@@ -381,7 +410,7 @@ class _Examiner(_Machine):
         dtype = _real_dtype(state["dtype"])
         if self.read_array(state["shape"], dtype, state.get(_ALIGNMENT)) is None:
             return _Examiner(self.stream, self.allowed, self.steps, self.found).load()
-        return _Made("numpy.ndarray", ())
+        return _Made(_ARRAY, ())
 
 
 def note_version(state: Any, found: Examined) -> None:
@@ -410,7 +439,8 @@ def _real_dtype(value: Any) -> np.dtype[Any]:
 def _check_call(name: str, arguments: Any) -> None:
     if not isinstance(arguments, tuple):
         raise TypeError(f"{name} is called with no tuple of arguments")
-    if name == _ENCODE and arguments[1:] != ("latin1",):
+    is_bytes = arguments[1:] == ("latin1",) and isinstance(arguments[0], str)
+    if name == _ENCODE and not is_bytes:
         raise RefusedError(Danger.FORBIDDEN_GLOBAL, _ENCODE, "it is called for other than bytes")
 
 
@@ -447,6 +477,8 @@ class _Builder(_Machine):
             return self._array(state)
         if isinstance(made, np.dtype):
             make_dtype(made.str, state)
+        if isinstance(made, np.ndarray):
+            check_array_state(state[1], state[2], state[4])
         self.stack.append(state)
         pickle._Unpickler.dispatch[pickle.BUILD[0]](cast("Any", self))  # noqa: SLF001
         return self.stack[-1]
@@ -459,6 +491,8 @@ class _Builder(_Machine):
         if data is None:
             return _Builder(self.stream, self.allowed, self.steps).load()
         flat = np.frombuffer(bytearray(data), dtype=dtype)
+        if not dtype.isnative:
+            flat = flat.astype(dtype.newbyteorder("="))
         if state["order"] == "F":
             return flat.reshape(shape[::-1]).transpose()
         return flat.reshape(shape)

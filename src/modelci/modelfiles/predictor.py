@@ -3,12 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from modelci.domain.golden import InputColumn, OutputColumn, Value
 
 Columns = Mapping[str, Sequence[Value] | npt.NDArray[Any]]
 """A request: each input's values, all of one length, in any order of the inputs; missing: None."""
+
+
+def side_by_side(
+    columns: Columns, names: Sequence[str], dtype: npt.DTypeLike
+) -> npt.NDArray[Any] | None:
+    """Return the columns of a matrix, None where they are not all numbers as they stand.
+
+    Columns are converted all at once: one by one takes ten times as long for a single row.
+    """
+    try:
+        found = np.array([columns[name] for name in names], dtype=dtype)
+    except (TypeError, ValueError):
+        return None
+    return np.ascontiguousarray(found.T)
 
 
 class Predictor(Protocol):

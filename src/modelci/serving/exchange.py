@@ -1,11 +1,12 @@
 """One request and its answer as bytes: what is read of the head, the body, what is sent."""
 
 import asyncio
+import itertools
+import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from uuid import uuid4
 
+import msgspec
 from starlette.types import Receive, Send
 
 from modelci.serving.refusal import Kind, Refusal
@@ -15,12 +16,13 @@ Header = tuple[bytes, bytes]
 JSON: Header = (b"content-type", b"application/json")
 BINARY: Header = (b"content-type", b"application/octet-stream")
 
+_PROCESS = secrets.token_hex(8)
+_numbers = itertools.count(1)
 _LINGER_FACTOR = 10
 _LINGER_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False):
     """What the server reads of a request's headers."""
 
     request_id: str
@@ -29,8 +31,7 @@ class Head:
     json_length: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """A whole answer."""
 
     status: int
@@ -64,7 +65,7 @@ def _request_id(given: bytes | None) -> str:
         text = given.decode("ascii")
         if text.isprintable():
             return text
-    return uuid4().hex
+    return f"{_PROCESS}{next(_numbers):016x}"
 
 
 async def read_body(receive: Receive, head: Head, most: int) -> bytes | None:

@@ -46,12 +46,11 @@ def describe(model: ServedModel) -> Json:
 
 
 def _about(model: ServedModel) -> str:
-    tested = (
+    return (
         f"It answers its {model.health.rows} golden requests as it did when they were recorded."
         if model.health.rows
         else "It came without golden requests: what its columns hold is not known for certain."
     )
-    return f"{model.source.artifact} {model.source.version}. {tested}"
 
 
 def _paths(model: ServedModel) -> Json:

@@ -25,8 +25,8 @@ from modelci.serving.schema import Batch
 from modelci.serving.settings import LogSettings
 from modelci.serving.tensors import Answers
 
-MAX_WAITING_ROWS = 100_000
-"""Rows that may wait to be written."""
+MAX_WAITING_ROWS = 20_000
+"""Rows that may wait to be written: some seconds of them, and some 30 MB."""
 
 _logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.2
@@ -108,7 +108,8 @@ class RequestLog:
         """Let a request be written, if chance will have it, and there is room."""
         if self._sample < 1 and self._chance() >= self._sample:
             return
-        if self._taken_rows - self._done_rows + batch.rows > MAX_WAITING_ROWS:
+        waiting = self._taken_rows - self._done_rows
+        if waiting and waiting + batch.rows > MAX_WAITING_ROWS:
             self._refused_rows += batch.rows
             return
         self._taken_rows += batch.rows

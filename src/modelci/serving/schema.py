@@ -7,7 +7,6 @@ is read again, slowly, to tell all that is wrong with it.
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -22,8 +21,7 @@ MAX_ID = 128
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """A request's rows: each input's values, all of one length.
 
     ``ids`` are the client's own names of the rows. ``warnings`` tell of values that training has

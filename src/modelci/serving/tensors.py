@@ -8,7 +8,6 @@ each boolean, and texts that each follow their length.
 import difflib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -125,8 +124,7 @@ _FLAT = {name: _decoder_of(kind) for name, kind in _OPTIONAL.items()}
 _NESTED = {name: _nested_decoder_of(kind) for name, kind in _OPTIONAL.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was understood; ``outputs`` are wanted, those in ``binary`` not as JSON."""
 
     batch: Batch
