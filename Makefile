@@ -19,7 +19,7 @@ WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser haproxy servers demo test bench check format-check lint types imports docs-check workflows \
+.PHONY: help setup browser haproxy images servers demo test bench check format-check lint types imports docs-check workflows \
 	registries format docs lock clean
 
 help: ## list these targets
@@ -81,7 +81,20 @@ haproxy: ## install HAProxy, which tests try as a switch beside ours, if there i
 		apt-get install --yes --no-install-recommends haproxy; } >/dev/null 2>&1 || \
 	echo "There is no HAProxy and none can be installed here: tests with it are skipped." >&2
 
-test: $(READY) browser haproxy $(if $(CI),servers) ## run all tests; PYTEST_ARGS=... chooses
+images: ## install what images are made and moved with, and a registry to test them with
+	@command -v umoci >/dev/null && command -v skopeo >/dev/null && \
+		command -v docker-registry >/dev/null && exit 0; \
+	if test -d /run/systemd/system -a -z "$(CI)$(filter images,$(MAKECMDGOALS))"; then \
+		echo "umoci, skopeo or docker-registry is missing (make images): tests of images are skipped." >&2; \
+		exit 0; \
+	fi; \
+	echo "Installing umoci, skopeo and docker-registry ..."; \
+	test "$$(id -u)" = 0 || sudo="sudo -n"; \
+	{ $$sudo apt-get update && $$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends umoci skopeo docker-registry; } >/dev/null 2>&1 || \
+	echo "umoci, skopeo or docker-registry cannot be installed: tests of images are skipped." >&2
+
+test: $(READY) browser haproxy images $(if $(CI),servers) ## run all tests; PYTEST_ARGS=... chooses
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(READY) ## measure against dvc and gto

@@ -1,19 +1,22 @@
-"""``make demo``: a pull request, its merge and its promotion, played on one machine.
+"""``make demo``: a pull request, its merge, promotion and deployment, played on one machine.
 
 Everything is real: a bare Git repository stands for the forge's, a folder for the DVC remote, and
 fresh clones (as shallow as actions/checkout makes them) for the runners. Only the forge writes
-files instead of comments. It is all made anew in ``demo/`` and left there to look at.
+files instead of comments. It is all made anew in ``demo/`` and left there to look at; the server
+that answers requests ends with the demo.
 """
 
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO = PROJECT / "demo"
@@ -21,6 +24,14 @@ REMOTE, STORE, FORGE, LAPTOP = (DEMO / name for name in ("remote.git", "store", 
 PIPELINE = ("dvc.yaml", "params.yaml", "modelci.yaml", ".dvcignore", ".dvc/config",
             ".dvc/.gitignore", "examples/credit")  # fmt: skip
 WHO = "Ada Lovelace"
+DIRECTORY = "kind: directory, path: .modelci/staging"
+SERVER = f"kind: server, path: {DEMO / 'server'}, server: {{listen: '127.0.0.1:@PORT@'}}"
+APPLICATION = {
+    "amount_eur": 9000, "term_months": 36, "income_eur": 41000, "debt_to_income": 0.21,
+    "age_years": 37, "employment_years": 6.5, "credit_history_years": 9.0, "utilisation": 0.34,
+    "delinquencies_2y": 0, "inquiries_6m": 1, "purpose": "car", "housing": "rent",
+    "channel": "web", "region": "north",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -42,6 +53,18 @@ def main() -> None:
     runner = push_runner("merge")
     say("5. The registry, read from the remote's tags alone")
     run("modelci", "registry", "--remote", folder=runner)
+    say("6. It is deployed: fetched by hash, verified, checked against its golden requests")
+    deployer = clone("deployer", "refs/heads/main")
+    with serving(deployer):
+        run("modelci", "deploy", "credit#staging", folder=deployer)
+        say("   A decision")
+        decide(deployer)
+        say("7. Second thoughts: back to the version before, which is a tag as well")
+        run("modelci", "rollback", "credit", "--stage", "staging", "--to", "v0.0.1",
+            "--reason", "the branches ask why", folder=deployer)  # fmt: skip
+        run("modelci", "deploy", "credit#staging", folder=deployer)
+        decide(deployer)
+        run("modelci", "deployments", folder=deployer)
     say(f"Done in {time.monotonic() - began:.0f} s. Look at:")
     show()
 
@@ -54,6 +77,10 @@ def make_project() -> None:
         copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
         (LAPTOP / name).parent.mkdir(parents=True, exist_ok=True)
         copy(PROJECT / name, LAPTOP / name)
+    settings = LAPTOP / "modelci.yaml"
+    settings.write_text(
+        replaced(settings.read_text(), {DIRECTORY: SERVER.replace("@PORT@", str(free_port()))})
+    )
     git("init", "--quiet", "--initial-branch", "main", folder=LAPTOP)
     git("init", "--quiet", "--bare", "--initial-branch", "main", str(REMOTE), folder=DEMO)
     git("remote", "add", "origin", REMOTE.as_uri(), folder=LAPTOP)
@@ -69,18 +96,22 @@ def propose(number: int, branch: str, edits: Mapping[str, str]) -> None:
     """Push a branch that changes a parameter, and the test merge that a forge makes of it."""
     git("switch", "--quiet", "--create", branch, "main", folder=LAPTOP)
     params = LAPTOP / "params.yaml"
-    text = params.read_text()
-    for old, new in edits.items():
-        if old not in text:
-            sys.exit(f"demo: params.yaml has no {old!r}")
-        text = text.replace(old, new)
-    params.write_text(text)
+    params.write_text(replaced(params.read_text(), edits))
     git("commit", "--quiet", "--all", "-m", branch.replace("-", " "), folder=LAPTOP)
     git("push", "--quiet", "origin", branch, folder=LAPTOP)
     git("switch", "--quiet", "--detach", "main", folder=LAPTOP)
     git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch, folder=LAPTOP)
     git("push", "--quiet", "origin", f"HEAD:refs/pull/{number}/merge", folder=LAPTOP)
     git("switch", "--quiet", "main", folder=LAPTOP)
+
+
+def replaced(text: str, edits: Mapping[str, str]) -> str:
+    """Return the text with each of the edits, which must all find something."""
+    for old, new in edits.items():
+        if old not in text:
+            sys.exit(f"demo: there is no {old!r} to replace")
+        text = text.replace(old, new)
+    return text
 
 
 def merge(number: int, branch: str) -> None:
@@ -158,11 +189,49 @@ def modelci_ci(
         "MODELCI_FORGE_PATH": str(FORGE),
         "MODELCI_RUN_PULL": "true",
         "MODELCI_RUN_PUSH": "true",
+        # Whoever opens a pull request here may merge it too: what its job ran is believed.
+        "MODELCI_RUN_RUN_CACHE": "on",
     }
     log = DEMO / f"{runner.name}.log"
     run("modelci", "ci", folder=runner, environment=environment, expected=expected, log=log)
     print(f"(its output is in {log.relative_to(PROJECT)}; the verdict once more:)")
     run("modelci", "gate", folder=runner, expected=expected)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[None]:
+    """Keep the target's server up, as systemd would; it ends with the demo."""
+    with (DEMO / "server.log").open("w") as talk:
+        server = subprocess.Popen(
+            ["modelci", "serve", "--target", "staging"],
+            cwd=folder, env=variables(None), stdout=talk, stderr=talk,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def decide(folder: Path) -> None:
+    """Ask the server for a decision on one application."""
+    settings = (folder / "modelci.yaml").read_text()
+    address = settings.partition("listen: '")[2].partition("'")[0]
+    print(f"$ curl {address}/predict -d '[{{\"amount_eur\": 9000, …}}]'")
+    asked = Request(
+        f"http://{address}/predict",
+        data=json.dumps([APPLICATION]).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urlopen(asked, timeout=30) as answer:  # noqa: S310
+        print(answer.read().decode())
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def show() -> None:

@@ -13,7 +13,7 @@ import estimators
 import modelfile
 import pyarrow.parquet as pq
 import stage
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     import pandas as pd

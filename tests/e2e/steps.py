@@ -1,6 +1,7 @@
 """Runs a workflow's own ``run:`` steps in bash, and the actions it uses by small stand-ins."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,9 @@ _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 }
 
 
+_ABOUT_OUTPUT = re.compile(r"(needs\.(\w+)\.outputs\.(\w+) (==|!=) '([^']*)')")
+
+
 @dataclass(kw_only=True)
 class Ended:
     """What came of a job; ``log`` is all that its steps printed."""
@@ -41,6 +45,7 @@ class Ended:
     result: str
     log: str = ""
     checkout: Checkout | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -50,26 +55,58 @@ class WorkflowRun:
     site: World
     event: Job
     api_url: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
     jobs: dict[str, Ended] = field(default_factory=dict)
 
     def play(self, path: Path) -> dict[str, Ended]:
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name, job in workflow["jobs"].items():
-            self.jobs[name] = (
-                self._run_job(name, job) if self._wanted(job) else Ended(result="skipped")
-            )
+            if not self._wanted(job):
+                self.jobs[name] = Ended(result="skipped")
+            elif "uses" in job:
+                self.jobs[name] = self._call(job, path.parent)
+            else:
+                self.jobs[name] = self._run_job(name, job)
         return self.jobs
 
     def _wanted(self, job: Mapping[str, Any]) -> bool:
         needed = [self.jobs[name].result for name in _listed(job.get("needs"))]
-        is_meant = "if" not in job or _CONDITIONS[job["if"]](self.event.event)
-        return is_meant and all(result == "success" for result in needed)
+        if any(result != "success" for result in needed):
+            return False
+        condition = job.get("if", "")
+        if found := _ABOUT_OUTPUT.findall(condition):
+            assert " && ".join(one[0] for one in found) == condition
+            return all(
+                (self.jobs[name].outputs[output] == value) is (sign == "==")
+                for _, name, output, sign, value in found
+            )
+        return not condition or _CONDITIONS[condition](self.event.event)
+
+    def _call(self, job: Mapping[str, Any], folder: Path) -> Ended:
+        """Run another workflow of the folder in this run, once for each value of the matrix."""
+        ((name, listed),) = job["strategy"]["matrix"].items()
+        ended = Ended(result="success")
+        for value in json.loads(self._fill(listed, ended)):
+            given = {
+                key: text.replace(f"${{{{ matrix.{name} }}}}", value)
+                for key, text in job["with"].items()
+            }
+            called = WorkflowRun(
+                site=self.site, event=self.event, api_url=self.api_url, inputs=given
+            )
+            for one in called.play(folder / Path(job["uses"]).name).values():
+                ended.log += one.log
+                ended.result = "failure" if one.result == "failure" else ended.result
+        return ended
 
     def _run_job(self, name: str, job: Mapping[str, Any]) -> Ended:
         ended = Ended(result="success")
         for step in job["steps"]:
             if self._is_meant(step, ended):
                 self._run_step(name, step, ended)
+        ended.outputs = {
+            key: self._fill(value, ended) for key, value in job.get("outputs", {}).items()
+        }
         return ended
 
     def _is_meant(self, step: Mapping[str, Any], ended: Ended) -> bool:
@@ -90,6 +127,10 @@ class WorkflowRun:
             self._upload(ended.checkout.folder / given["path"], given["name"])
         elif action == "actions/download-artifact":
             shutil.copytree(artifacts / given["name"], given["path"])
+        elif action == "actions/cache/restore":
+            assert ended.checkout is not None
+            cache = (_cached(self.site) or self.site.laptop.folder) / given["path"]
+            shutil.copytree(cache, ended.checkout.folder / given["path"], dirs_exist_ok=True)
         elif "run" in step and not _INSTALLS.search(step["run"]):
             self._run_shell(step, ended)
         else:
@@ -135,13 +176,31 @@ class WorkflowRun:
             "github.token": TOKEN,
             "github.ref": told["GITHUB_REF"],
             "github.sha": told["GITHUB_SHA"],
+            "github.event.repository.default_branch": "main",
+            "inputs.tag": self.inputs.get("tag", ""),
         }
+        for name, job in self.jobs.items():
+            known |= {f"needs.{name}.outputs.{key}": text for key, text in job.outputs.items()}
         if ended.checkout is not None:
             known["runner.temp"] = ended.checkout.variables["RUNNER_TEMP"]
+            # All steps of a job write into one file here; only one of them has outputs that count.
+            for key, text in ended.checkout.outputs.items():
+                known |= {f"steps.{step}.outputs.{key}": text for step in ("plan", "promote")}
         if "pull_request" in self.event.event:
             base = self.event.event["pull_request"]["base"]["sha"]
             known["github.event.pull_request.base.sha"] = base
-        return re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda one: known[one[1]], str(value))
+        # What a step has not said is empty.
+        return re.sub(
+            r"\$\{\{ (?:fromJSON\()?([\w.]+)\)? \}\}",
+            lambda one: known.get(one[1], "") if one[1].startswith("steps.") else known[one[1]],
+            str(value),
+        )
+
+
+def _cached(site: World) -> Path | None:
+    """Return the checkout of the last job that ran the pipeline, whose cache was saved."""
+    runs = sorted(site.root.glob("run-*[0-9]"), key=lambda one: int(one.name.split("-")[1]))
+    return runs[-1] if runs else None
 
 
 def zipped(folder: Path) -> bytes:

@@ -1,8 +1,11 @@
 """The workflows themselves: their ``run:`` steps, run as GitHub would."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.e2e.deployed import FILES, live, promote, settings, tag_job
 from tests.e2e.steps import Ended, WorkflowRun
 from tests.e2e.world import BETTER, WORSE, Job, World
 from tests.fakes.github_server import FakeGitHub
@@ -15,8 +18,15 @@ FOLDERS = [
 ]
 
 
-def play(site: World, github: FakeGitHub, event: Job, path: Path) -> dict[str, Ended]:
-    return WorkflowRun(site=site, event=event, api_url=github.api_url).play(path)
+def play(
+    site: World,
+    github: FakeGitHub,
+    event: Job,
+    path: Path,
+    inputs: Mapping[str, str] | None = None,
+) -> dict[str, Ended]:
+    run = WorkflowRun(site=site, event=event, api_url=github.api_url, inputs=inputs or {})
+    return run.play(path)
 
 
 def follow(
@@ -183,3 +193,60 @@ def test_a_merge_that_is_blocked_never_reaches_the_job_that_tags(
 
     assert [jobs["run"].result, jobs["promote"].result] == ["failure", "skipped"]
     assert site.bare("tag", "--list") == ""
+
+
+@pytest.fixture
+def deploying(site: World) -> World:
+    """Let the project deploy what holds prod."""
+    site.laptop.put({**FILES, "modelci.yaml": settings()})
+    site.laptop.modelci("run", "--push")
+    site.laptop.commit()
+    site.laptop.git("push", "--quiet", "origin", "main")
+    (site.root / "ill").write_text("no quality")
+    return site
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_merge_deploys_what_it_promotes_in_the_same_run(
+    deploying: World, github: FakeGitHub, folder: Path
+) -> None:
+    before = deploying.bare("rev-parse", "main")
+    deploying.push(BETTER)
+
+    jobs = play(deploying, github, deploying.push_job(before=before), folder / "model-merge.yml")
+
+    assert json.loads(jobs["promote"].outputs["assignments"]) == ["credit#prod#1"]
+    assert jobs["deploy"].result == "success", jobs["deploy"].log
+    assert live(deploying) == "[0.85]"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_pushed_tag_is_planned_in_one_job_and_deployed_in_another(
+    deploying: World, github: FakeGitHub, folder: Path
+) -> None:
+    tag = promote(deploying, "0.82")
+    github.tags[tag] = deploying.bare("rev-parse", f"refs/tags/{tag}^{{commit}}")
+
+    jobs = play(deploying, github, tag_job(deploying, tag), folder / "model-deploy.yml")
+
+    assert jobs["plan"].outputs == {"outcome": "planned", "stage": "prod"}
+    assert jobs["deploy"].result == "success", jobs["deploy"].log
+    assert live(deploying) == "[0.82]"
+    (posted,) = github.deployments
+    assert (posted["ref"], posted["environment"]) == (tag, "live")
+
+    again = play(deploying, github, tag_job(deploying, tag), folder / "model-deploy.yml")
+
+    assert again["plan"].outputs["outcome"] == "unchanged"
+    assert again["deploy"].result == "skipped"
+
+
+def test_a_late_run_of_an_older_tag_deploys_nothing(deploying: World, github: FakeGitHub) -> None:
+    late = tag_job(deploying, promote(deploying, "0.82"))
+    promote(deploying, "0.90")
+
+    jobs = play(deploying, github, late, OURS / "model-deploy.yml")
+
+    assert [jobs["plan"].result, jobs["deploy"].result] == ["failure", "skipped"]
+    assert "superseded" in jobs["plan"].log
+    assert live(deploying) is None

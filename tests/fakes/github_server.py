@@ -631,7 +631,7 @@ class FakeGitHub:
         fields = {key: one for key, one in request.body.items() if key != "auto_inactive"}
         return Reply(status=201, body=self._add_deployment_status(number, **fields))
 
-    def _add_deployment_status(self, number: int, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _add_deployment_status(self, number: int, **fields: Any) -> dict[str, Any]:
         made = DESCRIPTION.example("deployment-status", id=next(self.ids), **fields)
         self.deployment_statuses[number].append(made)
         return made

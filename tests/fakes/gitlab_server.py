@@ -217,7 +217,7 @@ class FakeGitLab(ForgeServer):
         body = self.add_deployment(**request.body, user=self._user(request.user))
         return Reply(status=201, body=body)
 
-    def add_deployment(self, environment: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    def add_deployment(self, environment: str, **fields: Any) -> dict[str, Any]:
         """Add a deployment; with a ``deployable`` it is that of a job of GitLab's."""
         if environment not in self.environments:
             self.environments.append(environment)

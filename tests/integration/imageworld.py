@@ -1,5 +1,5 @@
 """An ``image`` target, a real registry on this machine, and packages that are quickly packed."""
-# ruff: noqa: ANN401, ARG002
+# ruff: noqa: ARG002
 
 import json
 import os
@@ -44,7 +44,7 @@ HTPASSWD = f"{USER}:$2b$05$EoKGazCpgguy4HQotTKXWuKc8RCrK1phqKOQc33jlLEYFLme66XjK
 def need_tools() -> None:
     missing = [one for one in NEEDED if shutil.which(one) is None]
     if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: `make servers`")
+        pytest.skip(f"{', '.join(missing)} not installed: `make images`")
 
 
 @dataclass(kw_only=True)

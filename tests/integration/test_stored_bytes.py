@@ -235,6 +235,14 @@ def test_a_link_in_the_way_is_replaced_and_a_folder_that_leads_away_is_refused(
     assert files(elsewhere) == {"kept": b"kept"}
 
 
+def test_what_a_killed_one_has_left_goes(project: Project, tmp_path: Path) -> None:
+    left = tmp_path / "release" / ".modelci-x1"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"half")
+    fetch(project, "model", tmp_path / "release")
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["model"]
+
+
 def test_another_remote_can_be_named(project: Project, tmp_path: Path) -> None:
     shutil.move(tmp_path / "store", tmp_path / "release-store")
     shutil.rmtree(project.root / ".dvc" / "cache")

@@ -376,7 +376,7 @@ def _unfit(what: str, *, password: bytes | None = None) -> Iterator[None]:
         if "assword" in str(error):
             hint = "MODELCI_SIGNING_PASSWORD opens a key that is encrypted."
             if password is not None:
-                hint = "MODELCI_SIGNING_PASSWORD does not open it."
+                hint = "MODELCI_SIGNING_PASSWORD does not open it (an open one has none)."
         raise ConfigError(f"{what}: {_words(error)}.", hint=hint) from error
 
 

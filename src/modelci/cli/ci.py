@@ -78,7 +78,7 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
     _publish(app, done)
     print_document(done.report, as_json=as_json)
     if done.promotion is not None:
-        publish_promotion(done.promotion)
+        publish_promotion(done.promotion, targets=app.stages_of_targets)
         if not as_json:
             click.echo()
             print_document(done.promotion, as_json=False)

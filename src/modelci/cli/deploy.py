@@ -159,10 +159,11 @@ def present(
     from modelci.cli.output import print_document, publish_deployment
     from modelci.documents import codec
 
+    document = app.folder / "deployment.json" if is_done else None
     for one in done:
-        if is_done:
-            codec.write(one, app.folder / "deployment.json")
-            publish_deployment(one, document=app.folder / "deployment.json")
+        if document is not None:
+            codec.write(one, document)
+        publish_deployment(one, document=document)
         if is_shown:
             print_document(one, as_json=as_json)
 

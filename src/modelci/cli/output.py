@@ -1,5 +1,6 @@
 """Presents documents: text for a terminal, or the JSON document itself."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,18 @@ from modelci.domain.deployment import Deployment
 from modelci.domain.history import History
 from modelci.domain.modelfiles import Scan
 from modelci.domain.modelsignatures import ModelSigning
+from modelci.domain.orders import wanted_by
 from modelci.domain.pipeline import Plan, Run
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
 from modelci.domain.report import Report
 from modelci.domain.rollback import RegistryChange
 from modelci.domain.signatures import Verification
+from modelci.domain.tags import is_assignment
 from modelci.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def print_document(document: codec.Document, *, as_json: bool) -> None:
@@ -38,14 +41,21 @@ def print_json(document: codec.Document) -> None:
         click.echo(piece, nl=False)
 
 
-def publish_promotion(promotion: Promotion) -> None:
-    """Tell the runner which tags there are now: a line of the job's summary, and an output."""
+def publish_promotion(promotion: Promotion, *, targets: "Mapping[str, Sequence[str]]") -> None:
+    """Tell the runner which tags there are now: a line of the job's summary, and outputs.
+
+    ``assignments`` are those whose stage one of the ``targets`` takes, as JSON: a matrix of jobs
+    can deploy them. What stands from a run that was cut short is among them.
+    """
     from modelci.adapters.ci import write_outputs, write_summary
 
     names = [tag.name for tag in promotion.tags]
     if names:
         write_summary(f"**Promoted**: {', '.join(f'`{name}`' for name in names)}\n")
-    write_outputs({"tags": "\n".join(names)})
+    stages = {stage for taken in targets.values() for stage in taken}
+    assigned = filter(is_assignment, (*names, *promotion.standing))
+    assignments = [name for name in assigned if wanted_by(name, stages)]
+    write_outputs({"tags": "\n".join(names), "assignments": json.dumps(assignments)})
 
 
 def publish_change(change: RegistryChange) -> None:
@@ -58,8 +68,8 @@ def publish_change(change: RegistryChange) -> None:
     write_outputs({"tags": "\n".join(tag.name for tag in change.tags)})
 
 
-def publish_deployment(deployment: Deployment, *, document: Path) -> None:
-    """Tell the runner what a deployment came to: a page of the job's summary, and outputs."""
+def publish_deployment(deployment: Deployment, *, document: Path | None) -> None:
+    """Tell the runner what a deployment came to, or would take: a page of the summary, outputs."""
     from modelci.adapters.ci import write_outputs, write_summary
     from modelci.render.deployments import render_summary
 
@@ -68,8 +78,9 @@ def publish_deployment(deployment: Deployment, *, document: Path) -> None:
         {
             "outcome": str(deployment.outcome),
             "target": deployment.target,
+            "stage": deployment.stage or "",
             "deployed": deployment.after.label if deployment.after else "",
-            "deployment": str(document),
+            "deployment": str(document or ""),
         }
     )
 

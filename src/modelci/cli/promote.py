@@ -125,7 +125,7 @@ def command(
         )
     if promotion.done:
         codec.write(promotion, app.folder / "promotion.json")
-        publish_promotion(promotion)
+        publish_promotion(promotion, targets=app.stages_of_targets)
     print_document(promotion, as_json=as_json)
     with deploying(app, as_json=as_json):
         if promotion.done and versions:

@@ -112,7 +112,7 @@ def _reader(app: App, file: Path | None, *, remote: bool) -> "Callable[[str], Pr
 
     if file is not None:
         return lambda _: decode_provenance(_read(file), source=str(file))
-    if not remote:
+    if not remote or not app.has_forge():  # without one there are no releases
         return None
     return lambda tag: decode_provenance(
         app.forge().read_release_asset(tag, _NAME, max_bytes=MAX_BYTES),

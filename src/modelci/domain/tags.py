@@ -117,6 +117,12 @@ def _folder(found: re.Match[str]) -> str:
     return f"{found['folder']}:" if found["folder"] else ""
 
 
+def is_assignment(tag: str) -> bool:
+    """Whether a tag of that name assigns a stage."""
+    name = TagName.parse(tag)
+    return name is not None and name.action is Action.ASSIGN
+
+
 def is_stage_name(name: str) -> bool:
     """Whether GTO takes ``name`` for a stage."""
     return re.fullmatch(_NAME, name) is not None

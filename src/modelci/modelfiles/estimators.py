@@ -123,7 +123,7 @@ class SklearnPredictor:
         """Keep this thread from waking others: for few rows that takes longer than the work."""
         if not getattr(self._threads, "limited", False):
             # scikit-learn brings it.
-            from threadpoolctl import (  # type: ignore[import-untyped]  # noqa: PLC0415
+            from threadpoolctl import (  # noqa: PLC0415
                 threadpool_limits,
             )
 

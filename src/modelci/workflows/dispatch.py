@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from shlex import quote
 
 from modelci.domain.promotion import PlannedTag
-from modelci.domain.tags import Action, TagName
+from modelci.domain.tags import is_assignment
 from modelci.errors import ForgeError, ModelCIError
 from modelci.ports import Forge, Progress
 
@@ -25,7 +25,7 @@ def dispatch(
     """
     refused: list[tuple[str, ModelCIError]] = []
     names = (*(tag.name for tag in tags), *standing)
-    for name in filter(_is_assignment, dict.fromkeys(names)):
+    for name in filter(is_assignment, dict.fromkeys(names)):
         try:
             forge().dispatch(workflow, tag=name, inputs={"tag": name})
         except ModelCIError as error:
@@ -35,11 +35,6 @@ def dispatch(
             progress.note(f"{name} → {workflow}{' (again)' if name in standing else ''}")
     if refused:
         raise _explain(refused, workflow)
-
-
-def _is_assignment(name: str) -> bool:
-    found = TagName.parse(name)
-    return found is not None and found.action is Action.ASSIGN
 
 
 def _explain(refused: Sequence[tuple[str, ModelCIError]], workflow: str) -> ForgeError:

@@ -10,7 +10,9 @@ from modelci.adapters.ci import (
     bare_environment,
     detect,
     forge_token,
+    installing_environment,
     overrides,
+    signing_secrets,
     stage_environment,
     wants_no_colour,
     webhook_secret,
@@ -332,6 +334,24 @@ def test_outside_of_ci_nothing_is_known() -> None:
 def test_user_code_sees_no_token_and_no_file_that_steers_the_runner(name: str) -> None:
     environment = {name: "secret", "PATH": "/bin", "AWS_ACCESS_KEY_ID": "for the data"}
     assert stage_environment(environment) == {"PATH": "/bin", "AWS_ACCESS_KEY_ID": "for the data"}
+
+
+def test_installers_see_how_to_get_packages_and_no_other_credentials() -> None:
+    kept = {
+        "PATH": "/bin",
+        "PIP_INDEX_URL": "https://index.example",
+        "UV_DEFAULT_INDEX": "https://index.example",
+        "https_proxy": "http://proxy",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+    }
+    hidden = {"GITHUB_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "MODELCI_SIGNING_KEY_PEM": "x"}
+    assert installing_environment({**kept, **hidden}) == kept
+
+
+def test_what_models_are_signed_with_is_seen_by_no_stage() -> None:
+    environment = {"MODELCI_SIGNING_KEY_PEM": "pem", "MODELCI_SIGNING_PASSWORD": "", "HOME": "/"}
+    assert signing_secrets(environment) == ("pem", None)
+    assert stage_environment(environment) == {"HOME": "/"}
 
 
 def test_only_our_own_variables_configure_us() -> None:

@@ -21,9 +21,36 @@ from modelci.documents.registry_views import (
 from modelci.documents.schemas import schemas
 from modelci.domain.changes import DataChange, FileChange, ValueChange, ValueKey
 from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.deployment import (
+    Deployed,
+    Deployment,
+    Deployments,
+    DeployOutcome,
+    DeployStep,
+    Observation,
+    Release,
+    ReleaseFile,
+    Running,
+    StepKind,
+    StepRecord,
+    StepState,
+    TargetState,
+)
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Threshold
+from modelci.domain.golden import (
+    Environment,
+    Golden,
+    InputColumn,
+    OutputColumn,
+    ValueType,
+)
+from modelci.domain.golden import (
+    Health as ModelHealth,
+)
 from modelci.domain.history import History, HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, NonFinite
+from modelci.domain.modelfiles import Danger, FileFormat, FileScan, Scan, ScanFinding
+from modelci.domain.modelsignatures import ModelSigning
 from modelci.domain.pipeline import (
     ChangeKind,
     Plan,
@@ -142,7 +169,81 @@ def records() -> list[TagRecord]:
     return found
 
 
+ENVIRONMENT = Environment(
+    python="3.11.7", packages={"scikit-learn": "1.9.1"}, needs=("scikit-learn",)
+)
+RUNNING = Running(
+    release="v1.0.0-0123456789ab",
+    artifact="m",
+    version="v1.0.0",
+    tag="m#prod#1",
+    commit="a" * 40,
+    assigned_seconds=7,
+    since="2026-01-01T00:00:00Z",
+)
+HEALTH = ModelHealth(ok=False, problems=("row 1: score is 0.1, not 0.2",), rows=1, worst=0.1)
+DEPLOYING: list[codec.Document] = [
+    Golden(
+        model="m.skops",
+        sha256="c" * 64,
+        flavour="sklearn",
+        inputs=(InputColumn(name="age", type=ValueType.NUMBER, min=18.0),),
+        outputs=(OutputColumn(name="score"),),
+        requests=({"age": None},),
+        responses=({"score": 0.2},),
+        environment=ENVIRONMENT,
+    ),
+    HEALTH,
+    Scan(
+        files=(
+            FileScan(
+                path="m.pkl",
+                format=FileFormat.PICKLE,
+                sha256="c" * 64,
+                bytes=3,
+                findings=(ScanFinding(danger=Danger.FORBIDDEN_GLOBAL, name="os.system"),),
+            ),
+        )
+    ),
+    Release(
+        id="v1.0.0-0123456789ab",
+        artifact="m",
+        version="v1.0.0",
+        commit="a" * 40,
+        model="model/m.skops",
+        files=(ReleaseFile(path="model/m.skops", sha256="c" * 64, bytes=3),),
+        environment=ENVIRONMENT,
+    ),
+    Deployment(
+        target="prod",
+        kind="directory",
+        artifact="m",
+        tag="m#prod#1",
+        version="v1.0.0",
+        stage="prod",
+        commit="a" * 40,
+        outcome=DeployOutcome.SWITCHED_BACK,
+        plan=(DeployStep(kind=StepKind.TRIAL, share=0.05, seconds=10.0),),
+        steps=(StepRecord(kind=StepKind.CHECK, state=StepState.FAILED, detail="no"),),
+        health=HEALTH,
+        observations=(Observation(seconds=10.0, requests=3, errors=1),),
+        before=RUNNING,
+    ),
+    Deployments(
+        deployed=(
+            Deployed(
+                target="prod",
+                kind="directory",
+                artifact="m",
+                state=TargetState(running=RUNNING, history=(RUNNING,)),
+            ),
+        )
+    ),
+]
+
+
 DOCUMENTS: list[codec.Document] = [
+    *DEPLOYING,
     REPORT,
     PROMOTION,
     *([REPORT.run] if REPORT.run else []),
@@ -158,6 +259,17 @@ DOCUMENTS: list[codec.Document] = [
     Verification(
         required=True,
         tags=(TagSignature(tag="m@v1.0.0", artifact="m", standing=Standing.UNSIGNED),),
+    ),
+    ModelSigning(
+        tag="credit@v1.2.0",
+        artifact="credit",
+        commit="c" * 40,
+        files={"credit.skops": "5" * 64},
+        ref="refs/modelci/signatures/credit@v1.2.0/4b825dc",
+        method="key",
+        made=True,
+        signers=("release",),
+        remote="origin",
     ),
     VersionCheck(
         tag="m@v1.0.0",

@@ -34,7 +34,8 @@ def test_a_base_is_pinned_or_lies_here(text: str, base: Base) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["python", "python:3.11-slim", "python@sha256:ab", f"python@{DIGEST}0", "oci:", "oci::x"]
+    "text",
+    ["python", "python:3.11-slim", "python@sha256:ab", f"python@{DIGEST}0", "oci:", "oci::x"],
 )
 def test_a_base_that_can_become_another_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="base is"):

@@ -30,6 +30,7 @@ FetchInto = Callable[[Sequence[TrackedFile], Path], None]
 
 _FOLDER = ".dir"
 _JOBS = 8
+_SCRATCH = ".modelci-"
 
 
 class DvcBytes:
@@ -75,15 +76,18 @@ class DvcBytes:
         A file lies there by its name, a folder's files in a folder of its name. The bytes are
         Git's, or the cache's where it has the right ones, else the DVC remote's. Each file is
         written whole or not at all, what is there already with the right bytes stays, and what is
-        refused is not there afterwards: its FileBytes says why. Raises PipelineError where the
-        remote does not answer or denies access, or a folder's list names a file outside of it.
+        refused is not there afterwards: its FileBytes says why. One at a time brings into a folder.
+        Raises PipelineError where the remote does not answer or denies access, or a folder's list
+        names a file outside of it.
         """
         above = posixpath.dirname(path)
         places = self._places(tree, file)
         try:
             into.mkdir(parents=True, exist_ok=True)
+            for left in into.glob(f"{_SCRATCH}*"):  # by one that was killed
+                shutil.rmtree(left)
             # Beside what it is for: a file moves into its place at once, and whole.
-            with tempfile.TemporaryDirectory(prefix=".modelci-", dir=into) as name:
+            with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=into) as name:
                 scratch = Path(name)
                 found = _find(tree, file, path, places, scratch)
                 if isinstance(found, FileBytes):

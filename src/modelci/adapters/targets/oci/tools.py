@@ -10,6 +10,7 @@ from modelci.errors import DeploymentError
 
 _MOST_SAID = 600
 _FATAL = re.compile(r'level=fatal msg=("(?:[^"\\]|\\.)*")')
+_ERROR = re.compile(r"error\b", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _PACKAGES = {"kubectl": "kubectl (of your cluster's version)"}
 
@@ -63,8 +64,9 @@ def _gist(said: str) -> str:
     """Return what a tool has to say for itself, without what stands before a host's name."""
     fatal = _FATAL.findall(said)
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    text = _unquote(fatal[-1]) if fatal else " ".join(lines[-3:])
-    return _CREDENTIALS.sub("", text)[-_MOST_SAID:] or "it does not say why"
+    first = next((at for at, line in enumerate(lines) if _ERROR.match(line)), -3)
+    text = _unquote(fatal[-1]) if fatal else " ".join(lines[first:])
+    return _CREDENTIALS.sub("", text)[:_MOST_SAID] or "it does not say why"
 
 
 def _unquote(text: str) -> str:
