@@ -13,8 +13,8 @@ from tests.integration.imageworld import running
 from tests.integration.kserveworld import ARTIFACT, World, image_of
 
 from modelci.adapters.targets.kserving.cluster import Clock, Cluster
-from modelci.adapters.targets.oci.tools import Tools
 from modelci.adapters.targets.settings import TargetSettings
+from modelci.adapters.targets.tools import Tools
 from modelci.config.model import KServeTargetConfig
 from modelci.domain.deployment import Observation, Release, Trial
 from modelci.errors import DeploymentError

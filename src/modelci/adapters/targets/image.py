@@ -13,10 +13,10 @@ from modelci.adapters.targets.oci.assembly import Assembly
 from modelci.adapters.targets.oci.notes import Notes
 from modelci.adapters.targets.oci.registry import Registry
 from modelci.adapters.targets.oci.store import ImageStore
-from modelci.adapters.targets.oci.tools import Tools
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.tools import Tools
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.golden import Environment, Health
 from modelci.domain.images import ARTIFACT, stage_tag, version_tag

@@ -21,10 +21,10 @@ from modelci.adapters.targets.kserving.manifest import (
 from modelci.adapters.targets.kserving.places import Place
 from modelci.adapters.targets.kserving.traffic import Counters, add_up, describe
 from modelci.adapters.targets.oci.store import ImageStore
-from modelci.adapters.targets.oci.tools import Tools
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.tools import Tools
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.golden import Environment, Health
 from modelci.domain.switches import Switches

@@ -16,7 +16,7 @@ from modelci.adapters.targets.kserving.manifest import (
     notes_name,
 )
 from modelci.adapters.targets.kserving.traffic import Counters, read_counters
-from modelci.adapters.targets.oci.tools import ToolError, Tools
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.domain.images import release_tag
 from modelci.errors import DeploymentError
 
