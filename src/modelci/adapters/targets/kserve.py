@@ -104,6 +104,10 @@ class KServeTarget:
         """Return the release that an image says it is."""
         return self._images.release(artifact, release_id)
 
+    def answers(self, artifact: str) -> None:
+        """Return None: who runs the image, and how that goes, is not seen from here."""
+        del artifact
+
     def environment(self) -> Environment:
         """Return what the Python has whose packages go into images."""
         return self._images.environment()
