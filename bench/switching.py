@@ -225,12 +225,13 @@ def target_of(switch: str, port: int) -> Iterator[tuple[ServerTarget, Path]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Of one switch; all times in ms."""
+    """Of one switch; all times in ms. ``cpu`` is its process's, for each request."""
 
     switch: str
     direct: Load
     through: Load
     many: Load
+    cpu: float
     switches: list[float]
     live: list[float]
     load: Load
@@ -254,7 +255,9 @@ def measure(switch: str, *, switches: int, requests: int, clients: int, port: in
             ask(address, clients=1, requests=500)
         direct = ask(socket, clients=1, requests=requests // 5)
         through = ask(port, clients=1, requests=requests // 5)
+        before = _cpu_seconds(target)
         many = ask(port, clients=16, requests=requests)
+        cpu = (_cpu_seconds(target) - before) / len(many.latencies) * 1000
         took, live, load, stale = _switch_under_load(
             target,
             releases,
@@ -269,11 +272,20 @@ def measure(switch: str, *, switches: int, requests: int, clients: int, port: in
             direct=direct,
             through=through,
             many=many,
+            cpu=cpu,
             switches=took,
             live=live,
             load=load,
             stale=stale,
         )
+
+
+def _cpu_seconds(target: ServerTarget) -> float:
+    """Return what the switch's process has used, user and system."""
+    pid = (target.status() or sys.exit("there is no supervisor"))["switch"]["pid"]
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _switch_under_load(
@@ -339,6 +351,7 @@ def show(figures: Figures) -> None:
     print(f"  which adds            {added[0]:8.3f} {added[1]:8.3f}")
     rate = len(figures.many.latencies) / figures.many.seconds
     print(f"  16 clients            {_spread(figures.many.latencies)}   {rate:,.0f} requests/s")
+    print(f"  its CPU a request     {figures.cpu:8.3f}")
     print(f"  a switch              {_spread(figures.switches)}   of {len(figures.switches):,}")
     print(f"    its live part       {_spread(figures.live)}")
     load = figures.load

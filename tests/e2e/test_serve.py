@@ -29,8 +29,14 @@ class Project:
 
     root: Path
 
-    def git(self, *arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True)
+    def git(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        subprocess.run(
+            ["git", *arguments],
+            cwd=self.root,
+            env={**os.environ, **(environment or {})},
+            check=True,
+            capture_output=True,
+        )
 
     def commit(self, release: Path) -> None:
         models = self.root / "models"
@@ -51,6 +57,14 @@ class Project:
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> Iterator[httpx.Client]:
         """Run the command in a process, and give a client of it."""
+        with self.started(*arguments, environment=environment) as (client, _):
+            yield client
+
+    @contextmanager
+    def started(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[httpx.Client, "subprocess.Popen[str]"]]:
+        """Run the command in a process, and give a client of it, and the process."""
         port = "0"
         with subprocess.Popen(
             [sys.executable, "-m", "modelci", "serve", "--port", port, *arguments],
@@ -71,7 +85,7 @@ class Project:
                 url = line.partition(" answers at ")[2].split()[0]
                 with httpx.Client(base_url=url, timeout=30) as client:
                     wait_until_heard(client)
-                    yield client
+                    yield client, process
             finally:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(40) == 0
@@ -140,6 +154,20 @@ def test_a_version_is_served_whatever_is_checked_out(project: Project, name: str
         answer = ask(client)
         assert answer["version"] == "v1.0.0"
         assert answer["predictions"] == [{"score": pytest.approx(score(ROW, 1))}]
+
+
+def test_a_hangup_lets_it_ask_the_registry_again(project: Project) -> None:
+    project.git("tag", "--annotate", "credit@v2.0.0", "--message", "Register", "HEAD")
+    with project.started("credit#prod") as (client, process):
+        assert ask(client)["version"] == "v1.0.0"
+        # Tags count by the second.
+        environment = {"GIT_COMMITTER_DATE": "2099-01-01T00:00:00Z"}
+        project.git("tag", "-a", "credit#prod#2", "-m", "Assign", environment=environment)
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while ask(client)["version"] != "v2.0.0" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert ask(client)["predictions"] == [{"score": pytest.approx(score(ROW, 2))}]
 
 
 def test_a_release_is_served_from_its_folder(template: Project) -> None:

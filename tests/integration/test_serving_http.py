@@ -459,6 +459,21 @@ def test_requests_in_one_packet_are_answered_in_order(server: Running) -> None:
     )
 
 
+def test_a_slow_second_request_does_not_take_the_firsts_answer() -> None:
+    settings = Settings(drain_seconds=0, timeout_seconds=0.5)
+    model = served(FakePredictor(seconds=0.3), inline_rows=0)
+    body = json.dumps([ROW] * 2).encode()
+    with running(model, settings) as server, server.connect() as sock:
+        sock.sendall(
+            b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%sPOST /pre"
+            % (len(body), body)
+        )
+        replies = read_all(sock)
+    assert replies.startswith(b"HTTP/1.1 200 OK")
+    assert replies.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 408 Request Timeout" in replies
+
+
 def test_a_client_that_waits_to_be_asked_for_its_body_is(server: Running) -> None:
     body = json.dumps([ROW]).encode()
     with server.connect() as sock:

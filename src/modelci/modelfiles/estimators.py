@@ -148,18 +148,21 @@ class SklearnPredictor:
         return np.column_stack(list(arrays.values()))
 
     def _array(self, values: Sequence[Value] | npt.NDArray[Any], column: InputColumn) -> Any:
-        found = values if isinstance(values, np.ndarray) else self._convert(values, column)
         if column.dtype == "category":
+            return _categories_of(values, column)
+        found = values if isinstance(values, np.ndarray) else self._convert(values, column)
+        if found.dtype == object and self.names is not None:
             import pandas as pd  # noqa: PLC0415
 
-            return pd.Categorical(found, categories=list(column.values or ()))
+            # Left to itself, pandas 3 makes texts of it, and NaN of None.
+            return pd.Series(found, dtype=object)
         if column.dtype is not None and found.dtype.kind in "iuf" and found.dtype != column.dtype:
             return _narrow(found, column.dtype)
         return found
 
     def _convert(self, values: Sequence[Value], column: InputColumn) -> npt.NDArray[Any]:
         try:
-            if self._is_text(values, column):
+            if column.type is ValueType.STRING or self._is_text(values):
                 return _objects([self._missing if one is None else one for one in values])
             if column.type is ValueType.BOOLEAN or _all(values, bool):
                 return np.array(values, dtype=object if None in values else bool)
@@ -167,14 +170,23 @@ class SklearnPredictor:
         except (TypeError, ValueError) as error:
             raise ValueError(f"column {column.name}: {error}") from error
 
-    def _is_text(self, values: Sequence[Value], column: InputColumn) -> bool:
-        if self._typed:
-            return column.type is ValueType.STRING
-        return any(isinstance(one, str) for one in values)
+    def _is_text(self, values: Sequence[Value]) -> bool:
+        """Whether texts are asked where nobody said what the column holds."""
+        return not self._typed and any(isinstance(one, str) for one in values)
 
 
 def _all(values: Sequence[Value], kind: type) -> bool:
     return bool(values) and all(isinstance(one, kind) for one in values)
+
+
+def _categories_of(values: Sequence[Value] | npt.NDArray[Any], column: InputColumn) -> Any:
+    """Return a column as pandas' categories; what training did not know is a gap."""
+    import pandas as pd  # noqa: PLC0415
+
+    known: list[str] = list(column.values or ())
+    places = {name: place for place, name in enumerate(known)}
+    codes = [places.get(one, -1) if isinstance(one, str) else -1 for one in values]
+    return pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(known))
 
 
 def _objects(values: Sequence[object]) -> npt.NDArray[Any]:

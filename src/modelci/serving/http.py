@@ -104,15 +104,26 @@ class CarefulProtocol(HttpToolsProtocol):
         self._timer = None
         if self.transport.is_closing():
             return
-        if self._in_request:
-            self._refuse(408, "Request Timeout", Kind.SLOW_CLIENT)
-        else:  # it was connected, and never asked anything
+        if not self._in_request:  # it was connected, and never asked anything
             self.transport.close()
+        elif self._answers_another:
+            self._start_timer()
+        else:
+            self._refuse(408, "Request Timeout", Kind.SLOW_CLIENT)
+
+    @property
+    def _answers_another(self) -> bool:
+        """Whether a request that came before this one on the connection has no answer yet."""
+        is_head = self._head_bytes > 0  # there is no cycle for it so far
+        return bool(self.pipeline) or (
+            is_head and not getattr(self.cycle, "response_complete", True)
+        )
 
     def _refuse(self, status: int, reason: str, kind: Kind) -> None:
         """Answer for the application, which waits for the rest in vain, and end."""
         body = b'{"error": "%s."}' % reason.encode()
-        if not getattr(self.cycle, "response_started", False):  # there is none before a first head
+        is_begun = getattr(self.cycle, "response_started", False) and not self._head_bytes
+        if not is_begun and not self._answers_another:
             self.transport.write(
                 b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
                 b"connection: close\r\n\r\n%s" % (status, reason.encode(), len(body), body)

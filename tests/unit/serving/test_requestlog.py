@@ -292,14 +292,25 @@ def test_a_share_of_the_requests_is_logged(tmp_path: Path, metrics: Metrics) -> 
 
 def test_what_finds_no_room_is_counted_and_not_waited_for(tmp_path: Path, metrics: Metrics) -> None:
     log = RequestLog(settings(tmp_path), metrics)
-    rows = MAX_WAITING_ROWS + 1
-    began = time.monotonic()
-    log.add("a", LogShape.of(served()), batch(*[1.0] * rows), answers(*[1.0] * rows))
-    log.add("b", LogShape.of(served()), batch(1), answers(1))
-    assert time.monotonic() - began < 5
+    rows = MAX_WAITING_ROWS - 1
+    many, shape = (batch(*[1.0] * rows), answers(*[1.0] * rows)), LogShape.of(served())
+    for name in "ab":
+        log.add(name, shape, *many)
+    log.add("c", shape, batch(1), answers(1))
     log.close()
-    assert [one["id"] for one in lines(tmp_path)] == ["b"]
+    found = [one["id"] for one in lines(tmp_path)]
+    assert (len(found), found[0], found[-1]) == (rows + 1, "a/0", "c")
     assert metrics.total(DROPPED) == rows
+
+
+def test_a_request_that_is_larger_than_all_room_is_logged_by_itself(
+    tmp_path: Path, metrics: Metrics
+) -> None:
+    log = RequestLog(settings(tmp_path), metrics)
+    rows = MAX_WAITING_ROWS + 1
+    log.add("a", LogShape.of(served()), batch(*[1.0] * rows), answers(*[1.0] * rows))
+    log.close()
+    assert metrics.total(LOGGED) == rows
 
 
 def test_a_log_that_cannot_be_written_is_counted_and_told_once(
