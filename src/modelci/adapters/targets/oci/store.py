@@ -177,7 +177,7 @@ class ImageStore:
                     hint="Install Python's venv (Debian: `apt-get install python3-venv`).",
                 ) from error
             (packages,) = place.glob("lib/python*/site-packages")
-            packages.rmdir() if not any(packages.iterdir()) else shutil.rmtree(packages)
+            shutil.rmtree(packages)
             (top / PACKAGES).rename(packages)
         return place / "bin/python"
 
