@@ -540,6 +540,7 @@ class App:
             request=Request(
                 wanted=wanted,
                 manner=manner,
+                is_manner_asked=strategy is not None,
                 allowed=allowed,
                 by=self.context.actor or self.git.tagger(),
                 run_url=self.context.run_url,

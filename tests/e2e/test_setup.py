@@ -8,7 +8,7 @@ from tests.e2e.world import FILES, PIPELINE, SETTINGS, Checkout, World, add_dvc
 
 WRITTEN = [
     "modelci.yaml",
-    *(f".github/workflows/model-{name}.yml" for name in ("pr", "comment", "merge")),
+    *(f".github/workflows/model-{name}.yml" for name in ("pr", "comment", "merge", "deploy")),
 ]
 
 
@@ -32,7 +32,7 @@ def test_init_proposes_what_the_project_needs(fresh: Checkout) -> None:
     assert "(here: credit)" in settings
     assert "✗" not in fresh.modelci("doctor").out
     fresh.commit()
-    assert "✓ Passed: all 2 gates hold" in fresh.modelci("report").out
+    assert "✓ Passed: all 3 gates hold" in fresh.modelci("report").out
 
 
 def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> None:
@@ -41,11 +41,11 @@ def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> Non
 
     again = fresh.modelci("init")
     assert again.out == ""
-    assert again.err.count("(--force overwrites)") == 4
+    assert again.err.count("(--force overwrites)") == 5
     assert fresh.read("modelci.yaml") == "gates: []\n"
 
     forced = fresh.modelci("init", "--force")
-    assert forced.out.count("Wrote") == 4
+    assert forced.out.count("Wrote") == 5
     assert "roc_auc" in fresh.read("modelci.yaml")
 
 
@@ -63,7 +63,7 @@ def test_init_before_the_first_commit(site: World) -> None:
     (new.folder / "modelci.yaml").unlink()
     new.git("init", "--quiet")
     add_dvc(new)
-    assert new.modelci("init").out.count("Wrote") == 4
+    assert new.modelci("init").out.count("Wrote") == 5
 
 
 def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
@@ -78,6 +78,7 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     told = [line for line in out.splitlines() if line[0] == "!"]
     assert [line.partition(":")[0] for line in told] == [
         "! installation",
+        "! .github/workflows/model-deploy.yml",
         "! .github/workflows/model-merge.yml",
         "! .github/workflows/model-pr.yml",
     ]

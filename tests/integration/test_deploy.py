@@ -159,7 +159,8 @@ def test_bytes_that_are_gone_are_refused(site: Site) -> None:
     site.stored("one").unlink()
     done = site.deploy()
     assert done.outcome is DeployOutcome.FAILED
-    assert "the DVC remote does not have these bytes" in (done.reason or "")
+    assert "models/credit.skops: there are no bytes of md5" in (done.reason or "")
+    assert "dvc push" in (done.hint or "")
     assert site.runs is None
 
 

@@ -17,6 +17,7 @@ from modelci.config.model import (
     ServeConfig,
     SigningMethod,
     SlicesConfig,
+    SwitchKind,
     TargetConfig,
     TargetKind,
     TrustedSignerConfig,
@@ -251,6 +252,13 @@ def _check_target(name: str, target: TargetConfig) -> None:
     _refuse(on_disk and not target.path, f"path is missing: a {target.kind} keeps releases there")
     _refuse(target.kind is TargetKind.COMMAND and not target.cmd, "cmd is missing: what deploys")
     _refuse(target.server.workers < 1, "server.workers must be 1 or more")
+    _refuse(
+        target.server.switch is SwitchKind.HAPROXY
+        and target.strategy is not None
+        and target.strategy.compares,
+        "server.switch: haproxy compares no answers, as a shadow or max_divergence wants: take "
+        "builtin or auto",
+    )
     try:
         split_address(target.server.listen)
     except ValueError as error:

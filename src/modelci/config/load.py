@@ -11,7 +11,15 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from modelci.config.checks import find_problems
-from modelci.config.model import CommentMode, Config, ForgeKind, SwitchKind
+from modelci.config.model import (
+    CommentMode,
+    Config,
+    ExecutorKind,
+    ForgeKind,
+    SwitchKind,
+    TargetKind,
+)
+from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
 from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
 from modelci.domain.metrics import Direction
@@ -195,16 +203,28 @@ def _wanted(what: str, path: Sequence[str | int]) -> str | None:
     choices = _CHOICES.get(str(path[-1])) if path else None
     if path and path[-1] == "mode":
         choices = CommentMode if path[0] == "comment" else Mode
+    if path and path[-1] == "kind":
+        choices = _KINDS.get(_section(path), ForgeKind)
     choices = choices or (Direction if path and path[0] == "metrics" else None)
     if choices is None or not what.startswith("Invalid enum value"):
         return None
     return f"One of: {', '.join(choices)}."
 
 
+def _section(path: Sequence[str | int]) -> str:
+    """Return what a ``kind`` is of: the key above it, whatever it is called below ``targets``."""
+    above = [str(one) for one in path[:-1]]
+    return "targets" if above[:2] == ["deploy", "targets"] and len(above) <= 3 else above[-1]
+
+
+_KINDS: dict[str, type[StrEnum]] = {
+    "executor": ExecutorKind,
+    "strategy": Strategy,
+    "targets": TargetKind,
+}
 _CHOICES: dict[str, type[StrEnum]] = {
     "severity": Severity,
     "missing": WhenMissing,
-    "kind": ForgeKind,
     "holder": Holder,
     "task": Task,
     "inconclusive": WhenUnclear,

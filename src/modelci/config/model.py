@@ -633,6 +633,12 @@ class StrategyConfig:
     max_latency_ms: float | None = None
     max_divergence: float | None = None
 
+    @property
+    def compares(self) -> bool:
+        """Whether a trial's answers are held against the running release's."""
+        is_canary = self.kind is Strategy.CANARY
+        return self.kind is Strategy.SHADOW or (is_canary and self.max_divergence is not None)
+
     def manner(self, kind: Strategy | None = None) -> Manner:
         """Return how a release takes over; ValueError where a share or a limit is none."""
         numbers = (self.watch_seconds, self.patience_seconds)
@@ -682,7 +688,8 @@ class SwitchKind(StrEnum):
 class ServerTargetConfig:
     """Where a target's ``switch`` listens, and how many ``workers`` each release's server has.
 
-    HAProxy makes no copies of requests: where releases are tried as shadows, auto is builtin.
+    HAProxy compares no answers: where releases are tried as shadows, or a canary has a
+    ``max_divergence``, auto is builtin.
     """
 
     listen: str = "127.0.0.1:8080"

@@ -202,6 +202,12 @@ class Deployment:
     started: str | None = None
     seconds: float | None = None
 
+    @property
+    def is_left(self) -> bool:
+        """Whether it failed after the switch and runs all the same, for want of another."""
+        failed = self.outcome is DeployOutcome.FAILED
+        return failed and self.after is not None and self.after.release == self.release
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployed:

@@ -18,6 +18,7 @@ from modelci.domain.registry import (
     find_version,
     fold_registry,
 )
+from modelci.domain.rollback import ROLLBACK_FROM
 from modelci.domain.tags import Action, Query, TagName
 from modelci.errors import DeploymentError, UsageError
 
@@ -51,7 +52,8 @@ class Order:
     ``seconds`` is when the registry came to say so (Unix time), which may be later than the tag: a
     version that was unassigned leaves the stage to an older one. ``registration`` is the tag of the
     version (None where the commit bears none), ``said`` what its message says in trailers.
-    ``reason`` is why it was assigned, where its tag says so (a rollback's does).
+    ``reason`` is why it was assigned, where its tag says so (a rollback's does), ``is_rollback``
+    that somebody wants the version before back.
     """
 
     artifact: str
@@ -63,6 +65,7 @@ class Order:
     registration: str | None = None
     said: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
+    is_rollback: bool = False
 
     @property
     def label(self) -> str:
@@ -300,6 +303,7 @@ def _order(
         registration=version.tag if version else None,
         said=trailers(version.message) if version else {},
         reason=trailers(message).get(REASON),
+        is_rollback=ROLLBACK_FROM in trailers(message),
     )
 
 

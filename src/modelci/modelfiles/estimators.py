@@ -43,6 +43,12 @@ def load(
         raise ModelFileError(
             f"{file.path} may not be loaded: {error}.", hint="Do not use it; train again."
         ) from error
+    except ModuleNotFoundError as error:
+        raise ModelFileError(
+            f"{file.path} cannot be loaded: {error.name} is not installed.",
+            hint="pip install 'modelci[serve]' brings what loads skops files; what else a model "
+            "needs is what it was trained with.",
+        ) from error
     except Exception as error:  # whatever broken bytes, or another version's, make of loading
         said = " ".join(str(error).split())[:300]
         raise ModelFileError(

@@ -33,6 +33,8 @@ def headline(deployment: Deployment) -> str:
     """Return what a deployment came to, in a sentence of plain text."""
     one, what = deployment, f"{deployment.artifact} {_label(deployment)} ({deployment.tag})"
     now = f"{one.after.label} runs" if one.after else "nothing runs"
+    if one.is_left:
+        return f"{what} runs on {one.target}, but has failed: nothing ran there before it."
     return {
         DeployOutcome.PLANNED: f"{what} would be deployed to {one.target}, where {now}.",
         DeployOutcome.DEPLOYED: f"{what} runs on {one.target}.",

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from modelci.config.model import Config, TargetConfig
 from modelci.domain.deploying import Aim, Manner, plan_deployment
-from modelci.domain.deployment import Deployment, DeployOutcome, DeployStep, TargetState
+from modelci.domain.deployment import (
+    Deployment,
+    DeployOutcome,
+    DeployStep,
+    Strategy,
+    TargetState,
+)
 from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.modelsignatures import BytesSignature, hold_against
 from modelci.domain.modelsignatures import describe as describe_signature
@@ -54,10 +60,14 @@ def never_stop() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for, how, and by whom; ``allowed`` is why the registry's rules are lifted."""
+    """What is asked for, how, and by whom; ``allowed`` is why the registry's rules are lifted.
+
+    ``is_manner_asked`` says that somebody asked for this manner, and not the configuration.
+    """
 
     wanted: Wanted
     manner: Manner
+    is_manner_asked: bool = False
     allowed: str | None = None
     by: str = ""
     run_url: str | None = None
@@ -166,7 +176,19 @@ def require_none(objections: Sequence[Objection], allowed: str | None) -> None:
 def plan(job: Job, gathered: Gathered) -> tuple[DeployStep, ...]:
     """Return the steps that are missing; DeploymentError where something is against it."""
     require_none(gathered.objections, job.request.allowed)
-    return plan_deployment(gathered.aim, gathered.state, job.request.manner)
+    return plan_deployment(gathered.aim, gathered.state, _manner(job, gathered))
+
+
+def _manner(job: Job, gathered: Gathered) -> Manner:
+    """Return how the release takes over: a rollback at once, unless somebody asks otherwise.
+
+    It leaves a version that is no good: a trial would hold it against that one, and let that one
+    answer meanwhile.
+    """
+    manner = job.request.manner
+    if gathered.order.is_rollback and not job.request.is_manner_asked:
+        return replace(manner, strategy=Strategy.ALL)
+    return manner
 
 
 def describe(job: Job, gathered: Gathered, steps: tuple[DeployStep, ...]) -> Deployment:
@@ -181,7 +203,7 @@ def describe(job: Job, gathered: Gathered, steps: tuple[DeployStep, ...]) -> Dep
         stage=order.stage,
         commit=order.commit,
         outcome=DeployOutcome.PLANNED if steps else DeployOutcome.UNCHANGED,
-        strategy=job.request.manner.strategy,
+        strategy=_manner(job, gathered).strategy,
         release=gathered.recipe.id,
         plan=steps,
         before=gathered.state.running,

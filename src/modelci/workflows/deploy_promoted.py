@@ -65,6 +65,12 @@ def require_success(deployment: Deployment) -> None:
     """Raise DeploymentError, with the reason, for a deployment that has failed."""
     if deployment.outcome not in {DeployOutcome.FAILED, DeployOutcome.SWITCHED_BACK}:
         return
+    if deployment.is_left:
+        raise DeploymentError(
+            f"{deployment.tag} runs on {deployment.target}, where nothing ran before it, but has "
+            f"failed: {deployment.reason}",
+            hint=deployment.hint,
+        )
     runs = f"{deployment.after.label} runs" if deployment.after else "nothing runs"
     raise DeploymentError(
         f"{deployment.tag} was not deployed to {deployment.target}, where {runs}: "

@@ -145,6 +145,14 @@ class _Steps:
             if left != work:  # of another release, whose deployment was given up
                 shutil.rmtree(left, ignore_errors=True)
         self._fetched = fetch_release(self._recipe, work, self._tools.source)
+        missing = [one.refusal or one.path for one in self._fetched.files if one.found is None]
+        if missing:
+            self._fetched = None
+            raise DeploymentError(
+                f"{'; '.join(missing[:_MOST_NAMED])}.",
+                hint="`dvc push` (or `modelci run --push`) from where they were made brings them "
+                "to the DVC remote.",
+            )
         size = sum(one.size or 0 for one in self._fetched.files)
         return f"{self._recipe.model.path}, {size:,} bytes"
 
@@ -158,8 +166,9 @@ class _Steps:
         if wrong:
             raise DeploymentError(
                 f"These are not the bytes that were tagged: {'; '.join(map(_say, wrong))}.",
-                hint="`modelci verify` with --remote --pull shows all that was found. Nothing "
-                "lifts this: put the honest bytes back, or deploy another version.",
+                hint=f"`modelci verify {self._order.registration or self._order.tag} --remote "
+                "--pull` shows all that was found. Nothing lifts this: put the honest bytes back, "
+                "or deploy another version.",
             )
         agree = sum(one.state is CheckState.OK for one in self.findings)
         return f"{agree} of {len(self.findings)} checks agree, none differs"
@@ -253,7 +262,8 @@ class _Steps:
             why = "; ".join(health.problems[:_MOST_NAMED]) or "it does not say why"
             raise DeploymentError(
                 f"{self._recipe.id} is not healthy: {why.rstrip('.')}.",
-                hint="A version's golden requests are to be answered as they were at training.",
+                hint="A version's golden requests are to be answered as they were at training, "
+                f"within models.{self._order.artifact}.max_latency_ms where that is set.",
             )
         return _describe_health(health)
 
@@ -287,7 +297,9 @@ class _Steps:
         if ruling.verdict is Verdict.ABORT:
             raise DeploymentError(
                 f"{release.id} was stopped: {ruling.reason}.",
-                hint="deploy.strategy has the limits; the target's log has the requests.",
+                hint=f"The limits are in the strategy of deploy.targets.{self._target.name}, or in "
+                "deploy.strategy; the target's log has the requests. `--strategy all` tries "
+                "nothing out first.",
             )
         return ruling.reason
 

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass, replace
@@ -458,8 +458,7 @@ def _check_workflow(path: str, workflow: Any, needs: Sequence[_Need] = _NEEDS) -
     if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
         yield _problem(path, "it has no jobs", "`modelci init --force` writes it anew.")
         return
-    events = workflow.get("on")
-    events = events if isinstance(events, (dict, list)) else [events]
+    events = _events(workflow.get("on"))
     lacking = [
         f"job {name} calls `modelci {verb}` without `permissions: {needed}`"
         for name, job in workflow["jobs"].items()
@@ -481,6 +480,15 @@ def _calls(job: dict[str, Any], verb: str, harmless: str | None) -> bool:
     return any(
         f"modelci {verb}" in line and (harmless is None or harmless not in line) for line in lines
     )
+
+
+def _events(on: Any) -> Collection[str]:
+    """Return what starts a workflow; pushed tags alone are no push to a branch."""
+    if isinstance(on, dict):
+        push = on.get("push")
+        of_tags = isinstance(push, dict) and "tags" in push and "branches" not in push
+        return [one for one in on if one != "push" or not of_tags]
+    return on if isinstance(on, list) else [on]
 
 
 def _grants(permissions: Any, needed: str) -> bool:

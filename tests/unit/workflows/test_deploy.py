@@ -27,6 +27,7 @@ from modelci.domain.deployment import (
     DeployOutcome,
     Observation,
     Release,
+    StepKind,
     StepState,
     Strategy,
     Trial,
@@ -47,6 +48,7 @@ from modelci.errors import (
 from modelci.ports import Progress
 from modelci.workflows.deploy import deploy
 from modelci.workflows.deploy_plan import Job, Request, Tools
+from modelci.workflows.deploy_promoted import require_success
 
 GOLDEN = "models/m.golden.json"
 MADE_IN = Environment(
@@ -468,17 +470,20 @@ def failed(document: Deployment, step: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("bytes_", "says"),
-    [(b"evil", "models/m.skops: md5: they differ (other, not two)"), (None, "does not have these")],
+    ("bytes_", "step", "says"),
+    [
+        (b"evil", "verify", "models/m.skops: md5: they differ (other, not two)"),
+        (None, "fetch", "models/m.skops: there are no bytes of md5 two"),
+    ],
 )
 def test_other_bytes_than_were_tagged_are_refused_whatever_is_allowed(
-    world: World, bytes_: bytes | None, says: str
+    world: World, bytes_: bytes | None, step: str, says: str
 ) -> None:
     world.promote("one")
     world.deploy()
     world.promote("two")
     world.source.stored["two"] = bytes_
-    assert says in failed(world.deploy(allowed="I want it"), "verify")
+    assert says in failed(world.deploy(allowed="I want it"), step)
     assert world.runs == "v1.0.0"
     del world.source.stored["two"]
     assert world.deploy().outcome is DeployOutcome.DEPLOYED
@@ -643,6 +648,28 @@ def test_the_first_of_all_has_nothing_to_go_back_to(world: World) -> None:
     done = world.deploy()
     assert done.outcome is DeployOutcome.FAILED
     assert done.notes == ("Nothing ran before v1.0.0: it is left as it is.",)
+    assert world.runs == "v1.0.0"
+    assert done.is_left
+    with pytest.raises(DeploymentError, match=r"runs on \w+, where nothing ran before it, but has"):
+        require_success(done)
+
+
+def test_a_rollback_is_tried_out_by_nobody_unless_somebody_asks(world: World) -> None:
+    first = world.promote("one")
+    world.deploy()
+    world.promote("two")
+    world.deploy()
+    said = "Modelci-Reason: recall fell\nModelci-Rollback-From: v2.0.0\nModelci-Hold: true"
+    world.tag("m#prod#9", world.remote.tags[first].commit, said)
+    asked = world.job(manner=CANARY)
+    asked = replace(asked, request=replace(asked.request, is_manner_asked=True))
+    plan = deploy(asked, dry_run=True).plan
+    assert [step.share for step in plan if step.kind is StepKind.TRIAL] == list(CANARY.shares)
+
+    done = world.deploy(manner=CANARY)
+
+    assert (done.outcome, done.strategy) == (DeployOutcome.DEPLOYED, Strategy.ALL)
+    assert "trial" not in taken(done)
     assert world.runs == "v1.0.0"
 
 

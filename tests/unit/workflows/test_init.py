@@ -22,6 +22,7 @@ PATHS = (
     ".github/workflows/model-pr.yml",
     ".github/workflows/model-comment.yml",
     ".github/workflows/model-merge.yml",
+    ".github/workflows/model-deploy.yml",
 )
 
 
@@ -94,12 +95,13 @@ def test_the_files_are_written_for_the_default_branch(tmp_path: Path, branch: st
     (tmp_path / ".dvc").mkdir()
     assert initialise_at(tmp_path, branch=branch) == Written(written=PATHS, kept=())
     assert "roc_auc" in (tmp_path / "modelci.yaml").read_text(encoding="utf-8")
-    for path in PATHS[1:]:
-        text = (tmp_path / path).read_text(encoding="utf-8")
+    texts = [(tmp_path / path).read_text(encoding="utf-8") for path in PATHS[1:]]
+    for text in texts:
         workflow = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - all is text
         named = [on["branches"] for on in workflow["on"].values() if "branches" in on]
         assert all(branches == [branch] for branches in named)
-    assert f"branches: [{branch}]" in text or f'branches: ["{branch}"]' in text
+    merge = texts[PATHS.index(".github/workflows/model-merge.yml") - 1]
+    assert f"branches: [{branch}]" in merge or f'branches: ["{branch}"]' in merge
 
 
 def test_what_is_there_is_left_unless_forced(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ from modelci.domain.deployment import (
     Observation,
     Release,
     Running,
-    Strategy,
     TargetState,
     Trial,
 )
@@ -292,7 +291,7 @@ class ServerTarget:
             server=self._server,
             environment=dict(self._settings.bare),
             serving=str((self._run / SERVING_SETTINGS).resolve()) if serving else None,
-            shadows=strategy.kind is Strategy.SHADOW,
+            compares=strategy.compares,
             body_bytes=serving.get("max_body", 10_000_000),
             answer_seconds=serving.get("timeout_seconds", 30.0) + _SPARE_SECONDS,
             drain_seconds=self._drain_seconds,

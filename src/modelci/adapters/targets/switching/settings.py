@@ -18,8 +18,8 @@ class ServerSettings:
 
     ``server`` are the arguments of Python that make it a release's server, ``python`` runs those
     releases that have no interpreter of their own, ``environment`` is all that they see of ours.
-    ``serving`` is the file that they get for settings. ``shadows``: copies are wanted, which not
-    every switch makes.
+    ``serving`` is the file that they get for settings. ``compares``: answers are to be compared,
+    which not every switch does.
     """
 
     name: str
@@ -30,7 +30,7 @@ class ServerSettings:
     server: tuple[str, ...] = ("-m", "modelci.serving")
     environment: Mapping[str, str] = field(default_factory=dict)
     serving: str | None = None
-    shadows: bool = False
+    compares: bool = False
     body_bytes: int = 10 * 1024 * 1024
     answer_seconds: float = 40.0
     drain_seconds: float = 30.0

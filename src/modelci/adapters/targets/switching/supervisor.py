@@ -177,11 +177,11 @@ class Supervisor:
         settings = self._around.settings
         if settings.switch != SwitchKind.AUTO:
             return settings.switch
-        shadows = settings.shadows or any(
+        compares = settings.compares or any(
             place.trial and place.trial.shadow for place in self._places.values()
         )
         is_ours = self._front.kind == SwitchKind.BUILTIN
-        if shadows or is_ours or switches.find_haproxy() is None:
+        if compares or is_ours or switches.find_haproxy() is None:
             return SwitchKind.BUILTIN
         return SwitchKind.HAPROXY
 
