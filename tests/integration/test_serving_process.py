@@ -179,6 +179,12 @@ def test_something_else_is_never_removed(releases: Path, tmp_path: Path) -> None
     assert file.read_text() == "data"
 
 
+def test_a_server_has_at_least_one_worker(releases: Path) -> None:
+    done = serving("run", "--release", str(releases / "one"), "--workers", "0")
+    assert done.returncode == 2
+    assert "'0' is no number of processes" in done.stderr
+
+
 def test_wrong_settings_are_told(releases: Path, tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"max_bodi": 3}')
     done = serving(

@@ -31,7 +31,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     run.add_argument("--uds", type=Path, metavar="PATH", help="listen on a socket at this path")
     run.add_argument("--host", default="127.0.0.1")
     run.add_argument("--port", type=int, default=8080)
-    run.add_argument("--workers", type=int, default=1)
+    run.add_argument("--workers", type=_count, default=1)
     run.add_argument("--admin", type=Path, metavar="PATH", help="socket to switch models at")
     run.add_argument("--settings", type=Path, metavar="FILE", help="limits, as JSON")
     run.set_defaults(command=_run)
@@ -40,6 +40,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     check.add_argument("--max-latency-ms", type=float, metavar="N")
     check.set_defaults(command=_check)
     return parser.parse_args(argv)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes")
+    return int(text)
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -13,4 +13,4 @@ def check(folder: Path, *, max_latency_ms: float | None = None) -> Health:
     try:
         return examine(open_release(folder), max_latency_ms=max_latency_ms).health
     except ModelCIError as error:
-        return Health(ok=False, problems=(str(error),))
+        return Health(ok=False, problems=(f"{error} {error.hint or ''}".strip(),))

@@ -202,12 +202,15 @@ class PrivateServer(uvicorn.Server):
     def __init__(self, app: Any) -> None:
         super().__init__(make_config(app, HttpToolsProtocol, Settings(timeout_seconds=1)))
 
-    async def answer(self, sock: socket.socket) -> None:
-        """Answer until cancelled."""
-        try:
-            await self._serve([sock])
-        except asyncio.CancelledError:
-            await self.shutdown([sock])
+    async def begin(self, sock: socket.socket) -> None:
+        """Answer from now on."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup([sock])
+
+    async def end(self, sock: socket.socket) -> None:
+        """Answer no more; what has begun has two seconds."""
+        await self.shutdown([sock])
 
 
 def make_config(app: Any, protocol: type[asyncio.Protocol], settings: Settings) -> uvicorn.Config:

@@ -81,11 +81,15 @@ class LogFiles:
         self._prune()
 
     def _begin(self, columns: Columns) -> None:
-        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        path = self._folder / f"{PREFIX}{now}-{os.getpid()}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._path, self._columns, self._bytes = path, columns, 0
+        while True:
+            now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+            path = self._folder / f"{PREFIX}{now}-{os.getpid()}.jsonl"
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                break
+            os.close(file)  # another process took it for one that was left, before it was locked
+        self._file, self._path, self._columns, self._bytes = file, path, columns, 0
 
     def _mend_all(self) -> None:
         for part in self._folder.glob(f"{PREFIX}*.part"):
@@ -167,6 +171,7 @@ def _to_parquet(path: Path, columns: Columns | None) -> None:
     }
     fields = {name: types[kind] for name, kind in (columns or {}).items()}
     schema = pa.schema({**fields, TIME: pa.timestamp("us", tz="UTC")})
+    part = path.with_suffix(".part")
     try:
         table = json.read_json(
             path,
@@ -174,10 +179,10 @@ def _to_parquet(path: Path, columns: Columns | None) -> None:
             read_options=json.ReadOptions(use_threads=False),
             parse_options=json.ParseOptions(explicit_schema=schema),
         )
-    except pa.ArrowInvalid:
-        return  # lines of several models: they stay lines, which are as good
-    part = path.with_suffix(".part")
-    parquet.write_table(table, part)
+        parquet.write_table(table, part)
+    except pa.ArrowException:
+        part.unlink(missing_ok=True)  # it stays lines, which are as good
+        return
     part.chmod(0o600)
     part.replace(path.with_suffix(".parquet"))
     path.unlink()

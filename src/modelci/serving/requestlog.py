@@ -30,6 +30,7 @@ MAX_WAITING_ROWS = 20_000
 
 _logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.2
+_LAST_SECONDS = 30.0  # a disk that does not answer shall not keep the process from its end
 _CHUNK_ROWS = 64  # encoded without letting go of Python's lock: some tenths of a millisecond
 _OWN = {"id": ValueType.STRING, "artifact": ValueType.STRING, "version": ValueType.STRING}
 
@@ -118,7 +119,7 @@ class RequestLog:
     def close(self) -> None:
         """Write what waits, and close the file."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:
         counted = 0

@@ -162,10 +162,12 @@ async def _answer(app: ServingApp, server: DrainingServer, places: Places, switc
     """Answer requests until the server is told to end."""
     tasks = Tasks()
     tasks.start(_note_process(app))
+    desk = PrivateServer(AdminApp(app, switch))
     if places.admin is not None:
-        desk = PrivateServer(AdminApp(app, switch))
-        tasks.start(desk.answer(places.admin))
+        await desk.begin(places.admin)  # first: who finds us ready may want to switch
     await server.serve(sockets=[places.requests])
+    if places.admin is not None:
+        await desk.end(places.admin)
     await tasks.end()
 
 

@@ -159,6 +159,13 @@ def test_an_empty_file_that_was_left_goes(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_lines_that_fit_no_table_stay_lines(tmp_path: Path) -> None:
+    left = tmp_path / "requests-1.jsonl"
+    left.write_bytes(b'{"x": 1}\n{"x": {"y": 2}}\n')
+    LogFiles(settings(tmp_path, format="parquet")).close()
+    assert [one.name for one in tmp_path.iterdir()] == [left.name]
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="The request log cannot be kept in"):
