@@ -426,7 +426,7 @@ def switch(side: Side, releases: Sequence[Path], *, count: int) -> Switched:
     with running(with_admin) as server:
         script = side.folder / "ask.lua"
         script.write_text(LUA.format(side.body), encoding="utf-8")
-        command = ["wrk", "-t1", "-c16", "-d36000s", "--latency", "-s", str(script)]
+        command = ["wrk", "-t1", "-c16", "-d900s", "--latency", "-s", str(script)]
         load = subprocess.Popen(
             [*command, f"http://127.0.0.1:{server.port}{side.path}"],
             stdout=subprocess.PIPE,

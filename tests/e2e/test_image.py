@@ -169,18 +169,19 @@ def test_a_tag_becomes_an_image_that_answers_as_the_model_did(tmp_path: Path) ->
     project = Project.create(tmp_path)
     first = train("logistic", tmp_path / "first")
     with running_registry(tmp_path / "registry") as registry:
-        repository = f"127.0.0.1:{registry.port}/models/credit"
+        models = f"127.0.0.1:{registry.port}/models"
+        repository, template = f"{models}/credit", f"{models}/{{artifact}}"
         base = make_python_base(tmp_path / "base")
 
         project.release(first, "v0.0.1")
-        write_settings(project, repository, base)
+        write_settings(project, template, base)
         document = deploy(project.checkout)
         assert document["health"]["rows"] == 8
         image = document["after"]["image"]
         assert image == f"{repository}@{digest_of(repository, 'prod')}"
 
         project.release(train("boosting", tmp_path / "second"), "v0.0.2")
-        write_settings(project, repository, base)
+        write_settings(project, template, base)
         assert deploy(project.checkout)["after"]["image"] != image
 
         for command in (
@@ -189,11 +190,15 @@ def test_a_tag_becomes_an_image_that_answers_as_the_model_did(tmp_path: Path) ->
         ):
             project.checkout.git(*command)
         runner = clone(project, tmp_path / "runner")
-        write_settings(runner, repository, base)
+        write_settings(runner, template, base)
         document = deploy(runner.checkout)
         assert "fetch" not in [one["kind"] for one in document["steps"]]
         assert document["after"]["image"] == image
         assert digest_of(repository, "prod") == digest_of(repository, "v0.0.1")
+        (deployed,) = json.loads(runner.checkout.modelci("deployments", "--json").out)["deployed"]
+        assert [one["version"] for one in deployed["state"]["history"]] == [
+            *("v0.0.1", "v0.0.2", "v0.0.1"),
+        ]
         config = unpack(repository, tmp_path / "bundle")
     golden = codec.decode(Golden, first.read("credit.golden.json"), source="the test")
     with started(tmp_path / "bundle/rootfs", config) as port:

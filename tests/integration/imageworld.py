@@ -22,8 +22,8 @@ import pytest
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.targets.image import ImageTarget
-from modelci.adapters.targets.oci.tools import ToolError, Tools
 from modelci.adapters.targets.settings import TargetSettings
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.config.model import ImageTargetConfig, TargetConfig, TargetKind
 from modelci.documents import codec
 from modelci.domain.deployment import Release, ReleaseFile, Running
@@ -54,6 +54,7 @@ class Registry:
     folder: Path
     port: int
     needs_login: bool = False
+    deletes: bool = True
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
@@ -62,7 +63,7 @@ class Registry:
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {
                 "filesystem": {"rootdirectory": str(self.folder / "store")},
-                "delete": {"enabled": True},
+                "delete": {"enabled": self.deletes},
             },
             "http": {"addr": f"127.0.0.1:{self.port}"},
         }

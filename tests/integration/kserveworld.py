@@ -13,8 +13,8 @@ from tests.integration.imageworld import RECORDED, Probe
 
 from modelci.adapters.targets.kserve import KServeTarget
 from modelci.adapters.targets.kserving.places import Place
-from modelci.adapters.targets.oci.tools import ToolError, Tools
 from modelci.adapters.targets.settings import TargetSettings
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.config.model import (
     ImageTargetConfig,
     KServeTargetConfig,

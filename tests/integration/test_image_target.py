@@ -26,7 +26,7 @@ from tests.integration.imageworld import (
 )
 
 from modelci.adapters.targets.oci.assembly import blob_path, find_damage
-from modelci.adapters.targets.oci.tools import Tools
+from modelci.adapters.targets.tools import Tools
 from modelci.documents import codec
 from modelci.domain.deployment import Release, TargetState
 from modelci.errors import DeploymentError, TargetBusyError
@@ -325,6 +325,26 @@ def test_a_push_that_was_cut_leaves_no_image_and_is_taken_up(
     assert world.target().read(ARTIFACT).staged == (release.id,)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["umoci", "config"], id="settings"),
+        pytest.param(["umoci", "add-layer", "release.tar"], id="layer"),
+        pytest.param(["skopeo", "copy", "docker://"], id="push"),
+    ],
+)
+def test_a_stage_that_was_cut_short_is_none_and_can_be_done_again(
+    world: World, words: list[str]
+) -> None:
+    release = world.release("a")
+    tools = FailingTools(environment=world.environment, timeout_seconds=60, words=words)
+    with pytest.raises(DeploymentError, match="was switched off"):
+        world.target(tools).stage(release, world.path("a"), python=None)
+    assert world.target().read(ARTIFACT).staged == ()
+    world.target().stage(release, world.path("a"), python=None)
+    assert world.target().check(release, latency_ms=None).ok
+
+
 def test_who_may_not_push_is_told_to_log_in_and_no_secret_is_shown(
     shop: World, tmp_path: Path
 ) -> None:
@@ -494,6 +514,19 @@ def test_this_machine_keeps_what_may_be_asked_and_the_registry_everything(world:
     release = world.release("d")
     world.target(tools).stage(release, world.path("d"), python=None)
     assert len([line for line in tools.ran if "add-layer" in line]) == 1
+
+
+def test_a_registry_that_deletes_nothing_says_so(world: World, registry: Registry) -> None:
+    registry.stop()
+    registry.deletes = False
+    registry.start()
+    world = replace(world, image={"prune": True})
+    for number, name in enumerate("abc", start=1):
+        world.deploy(name, number=number)
+    with pytest.raises(DeploymentError, match="skopeo could not delete") as caught:
+        world.target().prune(ARTIFACT, keep=1)
+    assert "lets nobody do that" in (caught.value.hint or "")
+    assert len(world.target().read(ARTIFACT).staged) == 3
 
 
 def test_the_registry_is_pruned_where_that_is_said_but_never_what_runs(world: World) -> None:

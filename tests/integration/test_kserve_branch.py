@@ -122,6 +122,7 @@ def test_what_runs_is_what_the_branch_says_on_every_machine(
     assert state.running == replace(running(second, 2), image=image_of(second), settled=True)
     assert state.previous == replace(running(first), image=image_of(first), settled=True)
     assert other.target().artifacts() == (ARTIFACT,)
+    assert other.target().answers(ARTIFACT) is None
 
 
 def test_nothing_is_committed_where_nothing_changes(world: World, remote: Path) -> None:

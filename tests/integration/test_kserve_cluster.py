@@ -13,8 +13,8 @@ from tests.integration.imageworld import running
 from tests.integration.kserveworld import ARTIFACT, World, image_of
 
 from modelci.adapters.targets.kserving.cluster import Clock, Cluster
-from modelci.adapters.targets.oci.tools import Tools
 from modelci.adapters.targets.settings import TargetSettings
+from modelci.adapters.targets.tools import Tools
 from modelci.config.model import KServeTargetConfig
 from modelci.domain.deployment import Observation, Release, Trial
 from modelci.errors import DeploymentError
@@ -177,8 +177,10 @@ def test_what_does_not_become_ready_is_told_with_the_clusters_words(
         world.target().switch(running(second, 2))
     assert "container is restarting" in str(caught.value)
     assert "kserve-container waits: CrashLoopBackOff back-off 40s" in str(caught.value)
+    assert world.target().answers(ARTIFACT) is False
     change(cluster, ready=True)
     world.target().switch(running(first, 3))
+    assert world.target().answers(ARTIFACT) is True
     state = world.target().read(ARTIFACT)
     assert state.running
     assert state.running.release == first.id

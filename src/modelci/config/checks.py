@@ -288,15 +288,8 @@ def _check_kserve(target: TargetConfig) -> None:
         not kserve.apply and not kserve.branch,
         "kserve.branch is missing: the GitOps branch to commit to (or `apply: true`)",
     )
-    kind = target.strategy.kind if target.strategy is not None else Strategy.ALL
-    _refuse(
-        kind is Strategy.SHADOW,
-        "strategy is shadow, and KServe copies no requests: a server does",
-    )
-    _refuse(
-        kind is Strategy.CANARY and not kserve.apply,
-        "strategy is canary, which needs `kserve: {apply: true}`: from a branch no traffic is seen",
-    )
+    against = target.object_to(target.strategy.kind) if target.strategy is not None else None
+    _refuse(against is not None, f"strategy: {against}")
     _refuse(kserve.min_replicas < 0, "kserve.min_replicas must be 0 or more")
     folder = PurePosixPath(kserve.path)
     _refuse(

@@ -757,6 +757,18 @@ class TargetConfig:
         of_images = self.kind in {TargetKind.IMAGE, TargetKind.KSERVE}
         return f"{self.environment} on {self.image.base}" if of_images else str(self.environment)
 
+    def object_to(self, strategy: Strategy) -> str | None:
+        """Say why a release cannot take over so, in a sentence; None where it can."""
+        if strategy is Strategy.ALL:
+            return None
+        if not self.kind.divides_traffic:
+            return f"a {self.kind} divides no traffic, so it takes --strategy all alone"
+        if self.kind is TargetKind.KSERVE and strategy is Strategy.SHADOW:
+            return "KServe copies no requests, so it takes no --strategy shadow: a server does"
+        if self.kind is TargetKind.KSERVE and not self.kserve.apply:
+            return "from a branch no traffic is seen, so it takes --strategy all alone"
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployConfig:
@@ -780,12 +792,11 @@ class DeployConfig:
         Where traffic cannot be divided the common one means ``all``; ValueError where ``kind`` asks
         for what the target cannot do.
         """
-        if kind not in {None, Strategy.ALL} and not target.kind.divides_traffic:
-            raise ValueError(
-                f"a {target.kind} divides no traffic, so it takes --strategy all alone"
-            )
+        against = target.object_to(kind) if kind is not None else None
+        if against is not None:
+            raise ValueError(against)
         settings = target.strategy or self.strategy
-        usual = settings.kind if target.kind.divides_traffic else Strategy.ALL
+        usual = Strategy.ALL if target.object_to(settings.kind) else settings.kind
         return settings.manner(kind or usual)
 
 

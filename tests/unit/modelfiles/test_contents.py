@@ -18,7 +18,7 @@ def test_honest_models_point_nowhere_else(family: str) -> None:
     check_contents(fitted(family)[0])
 
 
-def boosted() -> Any:  # noqa: ANN401
+def boosted() -> Any:
     kinds = np.arange(len(NUMBERS)) % 4
     model = HistGradientBoostingClassifier(
         max_iter=2, categorical_features=[0], early_stopping=False, min_samples_leaf=2
@@ -28,11 +28,11 @@ def boosted() -> Any:  # noqa: ANN401
     )
 
 
-def nodes_of(model: Any) -> Any:  # noqa: ANN401
+def nodes_of(model: Any) -> Any:
     return model._predictors[0][0].nodes
 
 
-def first(model: Any, *, categorical: bool) -> int:  # noqa: ANN401
+def first(model: Any, *, categorical: bool) -> int:
     nodes = nodes_of(model)
     wanted = (nodes["is_leaf"] == 0) & ((nodes["is_categorical"] != 0) == categorical)
     return int(np.flatnonzero(wanted)[0])
@@ -68,7 +68,7 @@ def test_a_feature_must_be_a_category_to_be_looked_up_as_one() -> None:
 
 
 def changed_tree(place: int, change: Callable[[Any], Any]) -> Callable[[], Any]:
-    def make() -> Any:  # noqa: ANN401
+    def make() -> Any:
         model = deepcopy(fitted("kNN, kd_tree")[0])
         state = list(model._tree.__getstate__())
         state[place] = change(
@@ -80,17 +80,17 @@ def changed_tree(place: int, change: Callable[[Any], Any]) -> Callable[[], Any]:
     return make
 
 
-def past_the_end(indices: Any) -> Any:  # noqa: ANN401
+def past_the_end(indices: Any) -> Any:
     indices[0] = 10**6
     return indices
 
 
-def inner_leaf(nodes: Any) -> Any:  # noqa: ANN401
+def inner_leaf(nodes: Any) -> Any:
     nodes["is_leaf"][-1] = 0
     return nodes
 
 
-def long_node(nodes: Any) -> Any:  # noqa: ANN401
+def long_node(nodes: Any) -> Any:
     nodes["idx_end"][-1] = 10**6
     return nodes
 

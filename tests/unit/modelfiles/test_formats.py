@@ -20,7 +20,7 @@ from modelci.modelfiles.load import load_model
 from modelci.modelfiles.scan import scan_file, scan_path
 
 
-def saved(save: Any, *arguments: Any) -> bytes:  # noqa: ANN401
+def saved(save: Any, *arguments: Any) -> bytes:
     buffer = io.BytesIO()
     save(buffer, *arguments)
     return buffer.getvalue()

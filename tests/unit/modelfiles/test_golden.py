@@ -47,7 +47,7 @@ TRUST = Trust()
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[[Any], Path]:
-    def save(model: Any) -> Path:  # noqa: ANN401
+    def save(model: Any) -> Path:
         path = tmp_path / "model.skops"
         skops.io.dump(model, path)
         return path
@@ -55,7 +55,7 @@ def saved(tmp_path: Path) -> Callable[[Any], Path]:
     return save
 
 
-def record(path: Path, data: pd.DataFrame, **options: Any) -> Golden:  # noqa: ANN401
+def record(path: Path, data: pd.DataFrame, **options: Any) -> Golden:
     return record_golden(path, data, trust=TRUST, options=RecordOptions(**options))
 
 

@@ -29,7 +29,7 @@ from modelci.modelfiles.scan import scan_file
 FRAME = pd.DataFrame(NUMBERS, columns=list("abcd"))
 
 
-def converted(model: Any, *, zipmap: bool = False) -> bytes:  # noqa: ANN401
+def converted(model: Any, *, zipmap: bool = False) -> bytes:
     options = {"zipmap": zipmap} if hasattr(model, "classes_") else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -38,7 +38,7 @@ def converted(model: Any, *, zipmap: bool = False) -> bytes:  # noqa: ANN401
     return data
 
 
-def made_of(*nodes: onnx.NodeProto, **more: Any) -> onnx.ModelProto:  # noqa: ANN401
+def made_of(*nodes: onnx.NodeProto, **more: Any) -> onnx.ModelProto:
     graph = helper.make_graph(
         list(nodes),
         "graph",
@@ -145,7 +145,7 @@ def rows(numbers: np.ndarray[Any, Any] = NUMBERS) -> dict[str, list[Any]]:
         (Ridge().fit(NUMBERS, TARGET), "prediction"),
     ],
 )
-def test_a_model_answers_as_its_original(model: Any, output: str) -> None:  # noqa: ANN401
+def test_a_model_answers_as_its_original(model: Any, output: str) -> None:
     predictor = OnnxPredictor(converted(model))
     assert [one.name for one in predictor.inputs] == ["x0", "x1", "x2", "x3"]
     found = predictor.predict(rows())[output]
@@ -191,7 +191,7 @@ def test_an_onnx_file_is_recorded_and_replayed(tmp_path: Path) -> None:
 # The fast path.
 
 
-def golden_of(model: Any, data: pd.DataFrame, folder: Path) -> tuple[Path, Golden]:  # noqa: ANN401
+def golden_of(model: Any, data: pd.DataFrame, folder: Path) -> tuple[Path, Golden]:
     path = folder / "m.skops"
     skops.io.dump(model, path)
     return path, record_golden(path, data, trust=Trust(), options=RecordOptions())

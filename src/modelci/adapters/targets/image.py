@@ -13,20 +13,21 @@ from modelci.adapters.targets.oci.assembly import Assembly
 from modelci.adapters.targets.oci.notes import Notes
 from modelci.adapters.targets.oci.registry import Registry
 from modelci.adapters.targets.oci.store import ImageStore
-from modelci.adapters.targets.oci.tools import Tools
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.tools import Tools
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.golden import Environment, Health
 from modelci.domain.images import ARTIFACT, stage_tag, version_tag
 from modelci.domain.switches import Switches
 from modelci.errors import DeploymentError
+from modelci.ports import Target
 
 _NOTES = "modelci."
 
 
-def connect(settings: TargetSettings) -> "ImageTarget":
+def connect(settings: TargetSettings) -> Target:
     """Return the target of the settings' repository, which need not exist yet."""
     seconds = settings.config.timeout_seconds
     return ImageTarget(
@@ -74,9 +75,10 @@ class ImageTarget:
         """Return the release that an image says it is."""
         return self._images.release(artifact, release_id)
 
-    def answers(self, artifact: str) -> None:
-        """Return None: who runs the image, and how that goes, is not seen from here."""
+    def answers(self, artifact: str) -> bool | None:
+        """Return None: who runs the image is not seen."""
         del artifact
+        return None
 
     def environment(self) -> Environment:
         """Return what the Python has whose packages go into images."""

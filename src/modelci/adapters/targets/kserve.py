@@ -21,17 +21,18 @@ from modelci.adapters.targets.kserving.manifest import (
 from modelci.adapters.targets.kserving.places import Place
 from modelci.adapters.targets.kserving.traffic import Counters, add_up, describe
 from modelci.adapters.targets.oci.store import ImageStore
-from modelci.adapters.targets.oci.tools import Tools
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.tools import Tools
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.golden import Environment, Health
 from modelci.domain.switches import Switches
 from modelci.errors import ConfigError, DeploymentError
+from modelci.ports import Target
 
 
-def connect(settings: TargetSettings) -> "KServeTarget":
+def connect(settings: TargetSettings) -> Target:
     """Return the target of the settings' cluster, or branch."""
     seconds = settings.config.timeout_seconds
     tools = Tools(environment=settings.environment, timeout_seconds=seconds)
@@ -104,9 +105,9 @@ class KServeTarget:
         """Return the release that an image says it is."""
         return self._images.release(artifact, release_id)
 
-    def answers(self, artifact: str) -> None:
-        """Return None: who runs the image, and how that goes, is not seen from here."""
-        del artifact
+    def answers(self, artifact: str) -> bool | None:
+        """Whether KServe says that the service is ready; None for a branch."""
+        return self._place.is_ready(self._service(artifact))
 
     def environment(self) -> Environment:
         """Return what the Python has whose packages go into images."""

@@ -56,6 +56,11 @@ class Branch:
         """Return what the branch says of a service now."""
         return self._read(self._fetch(), service)
 
+    def is_ready(self, service: str) -> bool | None:
+        """Return None: what the cluster makes of a branch is not seen."""
+        del service
+        return None
+
     def write(self, service: str, before: Objects, after: Objects, *, why: str) -> None:
         """Commit the service's file; others' commits are built on, and not undone."""
         text = dump(after)

@@ -16,7 +16,7 @@ from modelci.adapters.targets.kserving.manifest import (
     notes_name,
 )
 from modelci.adapters.targets.kserving.traffic import Counters, read_counters
-from modelci.adapters.targets.oci.tools import ToolError, Tools
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.domain.images import release_tag
 from modelci.errors import DeploymentError
 
@@ -65,6 +65,10 @@ class Cluster:
             service=self._get(_SERVICES, service),
             notes=self._get("configmaps", notes_name(service)),
         )
+
+    def is_ready(self, service: str) -> bool:
+        """Whether KServe says that the service is ready."""
+        return _is_ready(self._get(_SERVICES, service) or {})
 
     def write(self, service: str, before: Objects, after: Objects, *, why: str) -> None:
         """Apply it, and wait until the service is ready with it.
@@ -183,17 +187,14 @@ def _on_top(notes: Manifest | None, before: Manifest | None) -> Manifest | None:
 
 def _is_settled(found: Manifest) -> bool:
     status = found.get("status") or {}
-    ready = any(
-        one.get("type") == "Ready" and one.get("status") == "True"
-        for one in status.get("conditions", ())
-    )
     predictor = (status.get("components") or {}).get("predictor") or {}
     made, up = predictor.get("latestCreatedRevision"), predictor.get("latestReadyRevision")
-    return ready and made == up
+    return _is_ready(found) and made == up
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions", ())
+def _is_ready(found: Manifest) -> bool:
+    """Whether a service or a pod says that it is ready."""
+    conditions = (found.get("status") or {}).get("conditions", ())
     return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 

@@ -15,6 +15,9 @@ class Place(Protocol):
     def read(self, service: str) -> Objects:
         """Return what there is of a service."""
 
+    def is_ready(self, service: str) -> bool | None:
+        """Whether a service answers; None where that is not seen."""
+
     def write(self, service: str, before: Objects, after: Objects, *, why: str) -> None:
         """Bring it from ``before``, which was read, to ``after``; nothing where it is so already.
 

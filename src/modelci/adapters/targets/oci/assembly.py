@@ -24,7 +24,7 @@ from modelci.adapters.targets.oci.layers import (
 )
 from modelci.adapters.targets.oci.packages import Packages
 from modelci.adapters.targets.oci.registry import OtherBytesError, Registry, fetch_base
-from modelci.adapters.targets.oci.tools import ToolError, Tools
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.domain.deployment import Release
 from modelci.domain.environments import minor_version
 from modelci.domain.images import Base

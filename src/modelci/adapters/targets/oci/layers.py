@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from modelci.adapters.targets.oci.packages import Packages
-from modelci.adapters.targets.oci.tools import ToolError, Tools
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.documents import codec
 from modelci.domain.deployment import Release
 from modelci.errors import DeploymentError

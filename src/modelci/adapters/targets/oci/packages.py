@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 import modelci
-from modelci.adapters.targets.oci.tools import ToolError, Tools
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.domain.environments import SERVING, normalize
 from modelci.domain.golden import Environment
 from modelci.errors import DeploymentError

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelci.adapters.targets.oci.tools import ToolError, Tools
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.domain.images import Base
 from modelci.errors import DeploymentError
 
@@ -29,6 +29,7 @@ _OTHER_BYTES = re.compile(
     r"Digest did not match|digest mismatch|does not match (?:expected|config digest)"
 )
 _NO_TLS = "server gave HTTP response to HTTPS client"
+_POLICY = "/etc/containers/policy.json"
 _UNSUPPORTED = re.compile(r"unsupported|\b405\b", re.IGNORECASE)
 
 
@@ -121,8 +122,11 @@ class Registry:
         message = f"skopeo could not {what} {self.repository}: {said}"
         if _NO_TLS in said:
             hint = "The registry speaks no TLS: `image: {insecure: true}` of the target says so."
+        elif _POLICY in said:
+            hint = f"skopeo wants {_POLICY}, which says whom to trust: install containers-common "
+            hint += "(Debian: golang-github-containers-common)."
         elif _UNSUPPORTED.search(said):
-            hint = "The registry does not let anybody do that."
+            hint = "The registry lets nobody do that; its settings may say otherwise."
         elif _DENIED.search(said):
             host = self.repository.partition("/")[0]
             hint = (

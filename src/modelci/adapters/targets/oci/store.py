@@ -11,9 +11,9 @@ from modelci.adapters.targets.oci.assembly import Assembly, list_layers, pull_wh
 from modelci.adapters.targets.oci.layers import PACKAGES, RELEASE, unpack
 from modelci.adapters.targets.oci.packages import list_packages
 from modelci.adapters.targets.oci.registry import OtherBytesError, Registry
-from modelci.adapters.targets.oci.tools import ToolError, Tools
 from modelci.adapters.targets.probing import Probe
 from modelci.adapters.targets.settings import TargetSettings
+from modelci.adapters.targets.tools import ToolError, Tools
 from modelci.documents import codec
 from modelci.domain.deployment import Release, TargetState
 from modelci.domain.environments import minor_version
@@ -177,7 +177,7 @@ class ImageStore:
                     hint="Install Python's venv (Debian: `apt-get install python3-venv`).",
                 ) from error
             (packages,) = place.glob("lib/python*/site-packages")
-            packages.rmdir() if not any(packages.iterdir()) else shutil.rmtree(packages)
+            shutil.rmtree(packages)
             (top / PACKAGES).rename(packages)
         return place / "bin/python"
 

@@ -1,4 +1,4 @@
-"""Runs the tools that images are made and moved with."""
+"""Runs the tools that targets work with: umoci, skopeo, kubectl."""
 
 import json
 import re
