@@ -15,8 +15,8 @@ from modelci.domain.modelfiles import Danger
 from modelci.modelfiles import pickles
 from modelci.modelfiles.archives import read_members
 from modelci.modelfiles.findings import Examined, RefusedError
+from modelci.modelfiles.formats import ARRAY
 
-MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 10_000  # as numpy's: a larger literal may crash the parser
 
 
@@ -49,7 +49,7 @@ def read_header(data: bytes, name: str) -> Header:
 
 
 def _literal(data: bytes) -> tuple[dict[str, Any], int]:
-    if not data.startswith(MAGIC):
+    if not data.startswith(ARRAY):
         raise ValueError("it does not begin as one")
     width = 2 if data[6] == 1 else 4
     start = 8 + width + int.from_bytes(data[8 : 8 + width], "little")

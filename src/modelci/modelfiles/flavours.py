@@ -7,12 +7,14 @@
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from modelci.domain.golden import Golden
 from modelci.domain.modelfiles import FileFormat, FileScan, Trust
 from modelci.modelfiles.files import ModelFile, ModelFileError
-from modelci.modelfiles.predictor import Predictor
+
+if TYPE_CHECKING:
+    from modelci.modelfiles.predictor import Predictor
 
 GROUP = "modelci.flavours"
 
@@ -31,7 +33,7 @@ class Flavour(Protocol):
 
     def load(
         self, file: ModelFile, scan: FileScan, trust: Trust, golden: Golden | None
-    ) -> Predictor:
+    ) -> "Predictor":
         """Return what answers, from the file's bytes; ``golden`` knows the types of its inputs.
 
         Raises ModelFileError for a file that is broken, or made by another version.

@@ -8,9 +8,13 @@ from zipfile import BadZipFile, ZipFile
 
 from modelci.domain.modelfiles import FileFormat
 from modelci.modelfiles.archives import is_compressed
-from modelci.modelfiles.arrays import MAGIC
 from modelci.modelfiles.onnxfiles import looks_like_onnx
-from modelci.modelfiles.skopsfiles import SCHEMA
+
+SCHEMA = "schema.json"
+"""What a skops file says of itself lies in this member."""
+
+ARRAY = b"\x93NUMPY"
+"""How a file of numpy's begins."""
 
 _ZIP = b"PK\x03\x04"
 _OPCODES = frozenset(ord(one.code) for one in pickletools.opcodes)
@@ -68,7 +72,7 @@ def _may_be_pickle(data: bytes) -> bool:
 
 
 _TESTS: dict[FileFormat, Callable[[bytes], bool]] = {
-    FileFormat.NUMPY: lambda data: data.startswith(MAGIC),
+    FileFormat.NUMPY: lambda data: data.startswith(ARRAY),
     FileFormat.JOBLIB: is_compressed,
     FileFormat.JSON: _is_json,
     FileFormat.ONNX: looks_like_onnx,

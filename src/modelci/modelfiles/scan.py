@@ -1,12 +1,14 @@
-"""Scans model files: what loading one would bring in, found out without loading it."""
+"""Scans model files: what loading one would bring in, found out without loading it.
+
+What reads a format is imported where a file has it: numpy takes longer than most files.
+"""
 
 from pathlib import Path
 
 from modelci.domain.modelfiles import Danger, FileFormat, FileScan, Trust
-from modelci.modelfiles import onnxfiles, pickles, skopsfiles
+from modelci.modelfiles import onnxfiles
 from modelci.modelfiles.allowed import Allowed
 from modelci.modelfiles.archives import unpack
-from modelci.modelfiles.arrays import examine_array, examine_arrays
 from modelci.modelfiles.files import ModelFile, ModelFileError, read_model
 from modelci.modelfiles.findings import Examined, RefusedError
 from modelci.modelfiles.flavours import vouches
@@ -80,6 +82,8 @@ def _examine(
 ) -> FileFormat:
     match kind:
         case FileFormat.SKOPS:
+            from modelci.modelfiles import skopsfiles  # noqa: PLC0415
+
             found.take(skopsfiles.examine(data, trust.types, max_bytes=max_unpacked))
         case FileFormat.ONNX:
             found.take(onnxfiles.examine(data, trust.types))
@@ -99,6 +103,8 @@ def _examine_pickle(
         data = unpack(data, max_bytes=max_unpacked)
         if detect(data) is not FileFormat.PICKLE:
             return FileFormat.UNKNOWN
+    from modelci.modelfiles import pickles  # noqa: PLC0415
+
     found.take(pickles.examine(data, Allowed(trust.types)))
     _forbid_pickle(trust, found)
     return FileFormat.JOBLIB if pickles.JOBLIB_ARRAY in found.names else kind
@@ -110,6 +116,8 @@ def _forbid_pickle(trust: Trust, found: Examined) -> None:
 
 
 def _examine_numpy(data: bytes, trust: Trust, found: Examined, max_unpacked: int) -> None:
+    from modelci.modelfiles.arrays import examine_array, examine_arrays  # noqa: PLC0415
+
     allowed = Allowed(trust.types)
     if data.startswith(b"PK"):
         has_pickles = examine_arrays(data, allowed, found, max_bytes=max_unpacked)

@@ -16,8 +16,8 @@ from modelci.modelfiles.allowed import skops_types
 from modelci.modelfiles.archives import read_members
 from modelci.modelfiles.arrays import examine_arrays, read_header
 from modelci.modelfiles.findings import Examined, RefusedError, malformed
+from modelci.modelfiles.formats import SCHEMA
 
-SCHEMA = "schema.json"
 _PROTOCOLS = (1, 2)  # in protocol 0 a function's real name stood elsewhere
 _UNTYPED = {"JsonNode", "CachedNode"}  # values, and what stands in the tree already
 _BY_TRUST = {  # which make nothing unless someone vouches for it by name

@@ -10,7 +10,7 @@ from modelci.config.load import FILE, load
 from modelci.config.model import Config
 from modelci.domain.changes import FileChange, diff_tracked, diff_values
 from modelci.domain.events import CIContext
-from modelci.domain.gates import GateResult, judge_all
+from modelci.domain.gates import judge_all
 from modelci.domain.metrics import MetricDelta, diff_metrics
 from modelci.domain.pipeline import Run, diff_stages
 from modelci.domain.plots import Gallery
@@ -252,24 +252,26 @@ def _find(
         measure_sizes(judging.budget, sides.before, sides.base),
         measure_sizes(judging.budget, sides.after, sides.head),
     )
-    scans, notes = _scan(gathered, scanner, pull=pull)
+    scanned = _scan(gathered, scanner, pull=pull)
     return replace(
         found,
-        gates=(*found.gates, *budgets, *scans),
-        notes=(*found.notes, *notes),
+        gates=(*found.gates, *budgets, *scanned.gates),
+        notes=(*found.notes, *scanned.notes),
+        names=found.names | scanned.names,
     )
 
 
 def _scan(
     gathered: Gathered, scanner: Callable[[], ModelScanner] | None, *, pull: bool
-) -> tuple[tuple[GateResult, ...], tuple[str, ...]]:
+) -> Findings:
     """Judge the head's models by whether loading them is safe."""
-    after, head = gathered.sides.after, gathered.sides.head
-    if scanner is None or not gathered.judging.safety.scan or not after.artifacts:
-        return (), ()
-    from modelci.workflows.safety import judge_models  # noqa: PLC0415 - it loads numpy
+    if scanner is None or not gathered.sides.after.artifacts:
+        return Findings()
+    from modelci.workflows.safety import judge_models  # noqa: PLC0415 - few reports need it
 
-    return judge_models(after, head, gathered.judging, scanner, pull=pull)
+    return judge_models(
+        gathered.sides.after, gathered.sides.head, gathered.judging, scanner, pull=pull
+    )
 
 
 def _untracked(after: Snapshot) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from modelci.domain.modelfiles import FileScan, Scan, Trust
 from modelci.domain.snapshot import Snapshot
 from modelci.modelfiles.scan import scan_path
 from modelci.ports import FileTree, MissingDataError, ModelScanner
+from modelci.workflows.findings import Findings
 
 _MODEL = "model"
 _MOST_SHOWN = 3
@@ -33,22 +34,26 @@ def judge_models(
     scanner: Callable[[], ModelScanner],
     *,
     pull: bool,
-) -> tuple[tuple[GateResult, ...], tuple[str, ...]]:
-    """Scan each declared model of a revision by ``judging``'s settings; returns notes, too.
+) -> Findings:
+    """Scan each declared model of a revision by ``judging``'s settings: an unsafe one fails.
 
-    A model whose bytes are not to be had here is a note, and no result.
+    A model whose bytes are not to be had here is a note.
     """
     models = [one for one in snapshot.artifacts if (one.type or "").lower() == _MODEL]
     if not judging.safety.scan or not models:
-        return (), ()
+        return Findings()
     results, notes = [], []
     for artifact in models:
         found = _scan(artifact, tree, judging, scanner(), pull=pull)
         if isinstance(found, str):
             notes.append(found)
-        else:
-            results.append(_judge(artifact, found))
-    return tuple(results), tuple(notes)
+        elif not all(one.is_safe for one in found):
+            results.append(_refuse(artifact, found))
+    return Findings(
+        gates=tuple(results),
+        notes=tuple(notes),
+        names=frozenset(_gate(artifact).metric for artifact in models),
+    )
 
 
 def _scan(
@@ -67,26 +72,23 @@ def _scan(
         return f"The model {artifact.name} was not scanned: {error} {error.hint or ''}".strip()
 
 
-def _judge(artifact: Artifact, files: Sequence[FileScan]) -> GateResult:
-    unsafe = [one for one in files if not one.is_safe]
+def _refuse(artifact: Artifact, files: Iterable[FileScan]) -> GateResult:
     return GateResult(
-        gate=Gate(
-            metric=f"{artifact.path}: safe to load",
-            rule=Rule.MAX,
-            threshold=Threshold(value=0.0),
-            severity=Severity.BLOCK,
-        ),
-        outcome=Outcome.FAILED if unsafe else Outcome.PASSED,
-        reason=_refused(unsafe) if unsafe else _accepted(files),
+        gate=_gate(artifact),
+        outcome=Outcome.FAILED,
+        reason=_refused(files),
         subject=Subject.SAFETY,
         mode=Mode.POINT,
     )
 
 
-def _accepted(files: Sequence[FileScan]) -> str:
-    types = len({name for one in files for name in one.types})
-    formats = ", ".join(sorted({str(one.format) for one in files}))
-    return f"{formats}: {types:,} types, all allowed" if types else f"{formats}: it names no type"
+def _gate(artifact: Artifact) -> Gate:
+    return Gate(
+        metric=f"{artifact.path}: safe to load",
+        rule=Rule.MAX,
+        threshold=Threshold(value=0.0),
+        severity=Severity.BLOCK,
+    )
 
 
 def _refused(files: Iterable[FileScan]) -> str:

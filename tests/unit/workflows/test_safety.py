@@ -92,10 +92,22 @@ def test_an_unsafe_model_blocks_and_says_what_it_holds() -> None:
     assert gate_row(result).metric == f"{MODEL}: safe to load"
 
 
-def test_a_safe_model_passes() -> None:
+def test_of_a_safe_model_there_is_nothing_to_say() -> None:
     allowed = settings(pickle="m", types="mine.Encoder")
-    (result,) = report_on(allowed, allowed, FakeScanner()).gates
-    assert (result.outcome, result.reason) == (Outcome.PASSED, "pickle: 1 types, all allowed")
+    report = report_on(allowed, allowed, FakeScanner())
+    assert (report.gates, report.notes) == ((), ())
+
+
+def test_a_waiver_may_mean_the_gate_whether_it_fails_or_not() -> None:
+    waiver = (
+        b"waivers: [{gate: '%s: safe to load', reason: ours, author: Ada, expires: 2025-02-01}]\n"
+        % MODEL.encode()
+    )
+    allowed = settings(pickle="m", types="mine.Encoder")
+    assert report_on(allowed + waiver, allowed + waiver, FakeScanner()).notes == ()
+    waived = report_on(settings() + waiver, settings() + waiver, FakeScanner())
+    assert waived.is_ok
+    assert waived.gates[0].waiver is not None
 
 
 def test_a_change_does_not_allow_its_own_pickle() -> None:
@@ -126,10 +138,10 @@ def test_a_model_that_is_not_here_is_a_note() -> None:
 
 def judge(text: str, *artifacts: Artifact, scanner: FakeScanner) -> list[str]:
     tree = FolderTree(Path("/nowhere"))
-    results, _ = judge_models(
+    found = judge_models(
         Snapshot(artifacts=artifacts), tree, load(text.encode()).config, lambda: scanner, pull=False
     )
-    return [f"{one.gate.metric}: {one.outcome}" for one in results]
+    return [f"{one.gate.metric}: {one.outcome}" for one in found.gates]
 
 
 def test_only_models_are_scanned() -> None:
@@ -157,13 +169,14 @@ def test_one_unsafe_file_of_a_folder_is_enough() -> None:
     files = tuple(f"/{number}" for number in range(4))
     scanner = FakeScanner(files=files)
     tree = FolderTree(Path("/nowhere"))
-    (result,), _ = judge_models(
+    found = judge_models(
         Snapshot(artifacts=(Artifact(name="m", path="m", type="model"),)),
         tree,
         load(b"safety: {allow_pickle: [m]}\n").config,
         lambda: scanner,
         pull=False,
     )
+    (result,) = found.gates
     assert result.reason.endswith(" and 1 more: see `modelci scan`")
 
 
