@@ -36,6 +36,10 @@ from modelci.workflows.recipe import (
 from modelci.workflows.watching import watch
 
 _MOST_NAMED = 3
+_NO_GOLDEN = (
+    "No golden requests say what this version answers, so nothing was compared: let a stage of the "
+    "pipeline write them (`modelci golden`); deploy.require_golden refuses versions without."
+)
 
 
 def take(job: Job, gathered: Gathered, document: Deployment) -> Deployment:
@@ -258,6 +262,8 @@ class _Steps:
         settings = self._job.config.models.get(self._order.artifact, ModelConfig())
         health = self._target.check(self._need_release(), latency_ms=settings.max_latency_ms)
         self.health = health
+        if self._need_release().golden is None and _NO_GOLDEN not in self.notes:
+            self.notes.append(_NO_GOLDEN)
         if not health.ok:
             why = "; ".join(health.problems[:_MOST_NAMED]) or "it does not say why"
             raise DeploymentError(
