@@ -33,6 +33,7 @@ REASONS: Mapping[str, str] = {
     "sklearn.metrics._dist_metrics.": _VALUES,
     "sklearn.gaussian_process.kernels.": _VALUES,
     "sklearn._loss.": _VALUES,
+    "_loss.": _VALUES,  # what scikit-learn called its compiled losses up to 1.8
     "sklearn.linear_model._sgd_fast.": _VALUES,
     "sklearn.neural_network._stochastic_optimizers.": _VALUES,
     "sklearn.model_selection._split.": _VALUES,
@@ -64,7 +65,14 @@ _PLAIN = frozenset(
     for name in "bool bytearray bytes complex dict float frozenset int list object range set slice "
     "str tuple".split()
 )
-_KNOWN = ("sklearn.", "numpy.", "scipy.", "collections.", "joblib.numpy_pickle.NumpyArrayWrapper")
+_KNOWN = (
+    "sklearn.",
+    "_loss.",  # scikit-learn's, see below
+    "numpy.",
+    "scipy.",
+    "collections.",
+    "joblib.numpy_pickle.NumpyArrayWrapper",
+)
 _ALSO = frozenset(
     {
         "_codecs.encode",  # how protocols 0 to 2 write bytes; its arguments are checked
