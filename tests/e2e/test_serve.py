@@ -200,7 +200,12 @@ def test_the_configuration_counts(project: Project) -> None:
     [
         (("models/none.skops",), 3, "models/none.skops is not in this revision", "dvc add"),
         (("credit@v9.0.0",), 2, "credit has no version v9.0.0", "There are v1.0.0."),
-        (("nothing#prod",), 2, "no tag of this clone speaks of an artifact 'nothing'", "--remote"),
+        (
+            ("nothing#prod",),
+            2,
+            "no tag of this clone speaks of an artifact 'nothing'",
+            "`modelci registry`",
+        ),
         (("--max-rows", "3"), 2, "No such option", ""),
     ],
 )

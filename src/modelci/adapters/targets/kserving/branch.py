@@ -21,7 +21,9 @@ _FIRST = re.compile(
     r"\[rejected\]|non-fast-forward|fetch first|stale info|cannot lock ref|failed to update ref"
 )
 _DENIED = re.compile(
-    r"403|401|denied|Authentication failed|could not read Username|protected|pre-receive|declined",
+    # A commit's id may hold the digits of a status.
+    r"\b(?:403|401)\b|denied|Authentication failed|could not read Username|protected"
+    r"|pre-receive|declined",
     re.IGNORECASE,
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
