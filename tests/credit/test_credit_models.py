@@ -27,6 +27,12 @@ from sklearn import metrics
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from modelci.domain.modelfiles import Trust
+from modelci.modelfiles.fast import speed_up
+from modelci.modelfiles.load import load_model
+from modelci.modelfiles.record import RecordOptions, record_golden
+from modelci.modelfiles.replay import check_health
+
 SCRIPTS = Path(train.__file__).parent
 PARAMS: dict[str, dict[str, Any]] = {"logreg": {"C": 1.0}, "hgb": {"max_iter": 10}}
 THRESHOLD = 0.12
@@ -311,3 +317,31 @@ def test_a_model_without_the_metric_is_refused(content: str | None, tmp_path: Pa
         path.write_text(content, encoding="utf-8")
     with pytest.raises(stage.BadInputError, match=r"metrics\.json"):
         select_best.read_metric(path, "roc_auc")
+
+
+@pytest.mark.parametrize("kind", PARAMS)
+def test_a_server_is_held_to_what_the_pipeline_recorded(
+    kind: str,
+    models: dict[str, Pipeline],
+    parts: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
+) -> None:
+    """As the stage `golden` records it; modelci trusts all that these models hold."""
+    path = tmp_path / "models" / f"{kind}.skops"
+    modelfile.save(models[kind], path)
+    golden = record_golden(path, parts[1], trust=Trust(), options=RecordOptions())
+
+    assert tuple(one.name for one in golden.inputs) == columns.FEATURES
+    assert all(one.nullable for one in golden.inputs)
+    original = load_model(path, trust=Trust(), golden=golden)
+    fast, why = speed_up(original, golden)
+    assert fast is not original, why
+    for predictor in (original, fast):
+        health = check_health(lambda found=predictor: found, golden)  # type: ignore[misc]
+        assert health.problems == ()
+    rows = parts[1][list(columns.FEATURES)]
+    asked = {
+        name: [None if pd.isna(one) else one for one in rows[name].tolist()]
+        for name in columns.FEATURES
+    }
+    assert np.allclose(fast.predict(asked)["score"], scores(models[kind], parts[1]), atol=1e-12)

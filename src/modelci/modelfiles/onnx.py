@@ -1,8 +1,4 @@
-"""The flavour ``onnx``, and the fast path: a scikit-learn model as ONNX, where it answers the same.
-
-What is converted differs: floats of half the width, categories as other texts, or no conversion at
-all. So a converted model answers only where it has been compared with the original first.
-"""
+"""The flavour ``onnx``: models that ONNX Runtime runs, and scikit-learn's made into such."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,22 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modelci.domain.golden import (
-    Golden,
-    InputColumn,
-    OutputColumn,
-    Value,
-    ValueType,
-    compare_answers,
-)
+from modelci.domain.golden import Golden, InputColumn, OutputColumn, Value, ValueType
 from modelci.domain.modelfiles import FileFormat, FileScan, Trust
-from modelci.modelfiles.answers import answer, sample_rows
 from modelci.modelfiles.estimators import PREDICTION, PROBABILITIES, SCORE, SklearnPredictor
 from modelci.modelfiles.files import ModelFile, ModelFileError
-from modelci.modelfiles.predictor import Columns, Predictor, side_by_side
+from modelci.modelfiles.predictor import Columns, side_by_side
 
 FLAVOUR = "onnx"
-_SAMPLE = 500
 _INSTALL = "Run `pip install 'modelci[onnx]'`."
 
 formats = (FileFormat.ONNX,)
@@ -82,6 +69,8 @@ class OnnxPredictor:
         self._session = _open(data)
         self._feeds = _feeds(self._session.get_inputs(), golden)
         known = {one.name: one for one in golden.inputs} if golden else {}
+        is_matrix = len(self._feeds) == 1 and not golden
+        self.names = None if is_matrix else tuple(one.name for one in self._feeds)
         self.inputs = tuple(
             known.get(name) or InputColumn(name=name, type=feed.type)
             for feed in self._feeds
@@ -181,29 +170,6 @@ def _describe(width: int | None) -> OutputColumn:
     if width is not None and width > 2:
         return OutputColumn(name=PROBABILITIES, classes=tuple(map(str, range(width))))
     return OutputColumn(name=PREDICTION)
-
-
-def speed_up(predictor: Predictor, golden: Golden) -> tuple[Predictor, str]:
-    """Return what answers fastest and the same, and why it is that.
-
-    A scikit-learn model is converted, and its answers compared with the original's on the golden
-    requests and on made-up rows, gaps among them, within the golden tolerance. Where anything
-    differs, or cannot be converted, the original stays.
-    """
-    if not isinstance(predictor, SklearnPredictor):
-        return predictor, f"it is a model of the flavour {predictor.flavour}"
-    try:
-        data = convert(predictor)
-        fast = OnnxPredictor(data, golden)
-        rows = [*golden.requests, *sample_rows(golden.inputs, golden.requests, _SAMPLE)]
-        _, problems = compare_answers(
-            answer(predictor, rows), answer(fast, rows), tolerance=golden.tolerance
-        )
-    except Exception as error:  # noqa: BLE001 - the original is always there
-        return predictor, f"no conversion to ONNX: {' '.join(str(error).split())[:200]}"
-    if problems:
-        return predictor, f"converted to ONNX it answers otherwise: {problems[0]}"
-    return fast, f"converted to ONNX it answers the same on {len(rows):,} rows"
 
 
 def convert(predictor: SklearnPredictor) -> bytes:

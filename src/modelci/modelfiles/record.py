@@ -88,7 +88,7 @@ def record_golden(path: Path, data: "DataFrame", *, trust: Trust, options: Recor
 def _select(data: "DataFrame", predictor: Predictor, options: RecordOptions) -> "DataFrame":
     """Return the model's own columns of the data, in its order."""
     frame = data.drop(columns=[name for name in options.exclude if name in data.columns])
-    names = _own_names(predictor) or options.columns or tuple(map(str, frame.columns))
+    names = options.columns or _own_names(predictor) or tuple(map(str, frame.columns))
     lacking = [name for name in names if name not in frame.columns]
     if lacking:
         raise ModelFileError(
@@ -109,10 +109,10 @@ def _select(data: "DataFrame", predictor: Predictor, options: RecordOptions) -> 
 
 def _own_names(predictor: Predictor) -> tuple[str, ...]:
     """Return the columns that the model knows by name; () where only their number is known."""
-    if isinstance(predictor, SklearnPredictor) and predictor.names is None:
-        return ()
-    names = tuple(one.name for one in predictor.inputs)
-    return () if names[:1] == ("x0",) else names
+    known: tuple[str, ...] | None = getattr(
+        predictor, "names", tuple(one.name for one in predictor.inputs)
+    )
+    return known or ()
 
 
 def _spaced(frame: "DataFrame", most: int) -> "DataFrame":

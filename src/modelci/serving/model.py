@@ -102,12 +102,12 @@ def examine(
 
 def _speed_up(predictor: Predictor, golden: Golden | None) -> Predictor:
     if golden is None:
-        _logger.info("Not through ONNX Runtime: without golden requests nothing proves it equal.")
+        _logger.info("Served as it is: without golden requests nothing proves a faster form equal.")
         return predictor
-    from modelci.modelfiles.onnx import speed_up  # noqa: PLC0415 - an extra, seldom asked for
+    from modelci.modelfiles.fast import speed_up  # noqa: PLC0415 - seldom asked for
 
     fast, why = speed_up(predictor, golden)
-    way = "Through ONNX Runtime" if fast is not predictor else "Not through ONNX Runtime"
+    way = "Served faster" if fast is not predictor else "Served as it is"
     _logger.info("%s: %s.", way, why)
     return fast
 

@@ -9,19 +9,16 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-import skops.io
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression, Ridge
-from tests.fakes.honest_models import BINARY, CLASSES, NUMBERS, TABLE, TARGET, fitted
+from tests.fakes.honest_models import BINARY, CLASSES, NUMBERS, TARGET, fitted
 
-from modelci.domain.golden import Golden, ValueType
 from modelci.domain.modelfiles import Danger, FileFormat, FileScan, Trust
-from modelci.modelfiles.answers import answer, sample_rows
 from modelci.modelfiles.files import ModelFile, ModelFileError
 from modelci.modelfiles.load import load_model
-from modelci.modelfiles.onnx import OnnxPredictor, speed_up
+from modelci.modelfiles.onnx import OnnxPredictor
 from modelci.modelfiles.record import RecordOptions, record_golden
 from modelci.modelfiles.replay import check_health
 from modelci.modelfiles.scan import scan_file
@@ -186,59 +183,3 @@ def test_an_onnx_file_is_recorded_and_replayed(tmp_path: Path) -> None:
     fewer = replace(golden, inputs=golden.inputs[:3])
     with pytest.raises(ModelFileError, match="reads 4 columns, its golden requests have 3"):
         load_model(path, trust=Trust(), golden=fewer)
-
-
-# The fast path.
-
-
-def golden_of(model: Any, data: pd.DataFrame, folder: Path) -> tuple[Path, Golden]:
-    path = folder / "m.skops"
-    skops.io.dump(model, path)
-    return path, record_golden(path, data, trust=Trust(), options=RecordOptions())
-
-
-def test_a_model_that_converts_to_the_same_answers_gets_fast(tmp_path: Path) -> None:
-    path, golden = golden_of(LogisticRegression().fit(FRAME, BINARY), FRAME, tmp_path)
-    original = load_model(path, trust=Trust(), golden=golden)
-    fast, why = speed_up(original, golden)
-    assert (fast.flavour, why) == ("onnx", "converted to ONNX it answers the same on 520 rows")
-    assert fast.inputs == original.inputs
-    assert fast.outputs == original.outputs
-    health = check_health(lambda: fast, golden)
-    assert health.problems == ()
-
-
-def test_a_model_that_would_answer_otherwise_stays(tmp_path: Path) -> None:
-    path, golden = golden_of(LogisticRegression().fit(FRAME, BINARY), FRAME, tmp_path)
-    original = load_model(path, trust=Trust(), golden=golden)
-    kept, why = speed_up(original, replace(golden, tolerance=0.0))
-    assert kept is original
-    assert "answers otherwise: row" in why
-
-
-@pytest.mark.parametrize("family", ["a table, boosted", "histogram boosting of categories"])
-def test_a_model_that_does_not_convert_stays(family: str, tmp_path: Path) -> None:
-    path, golden = golden_of(
-        fitted(family)[0],
-        TABLE.astype({"region": "category"}) if "categories" in family else TABLE,
-        tmp_path,
-    )
-    original = load_model(path, trust=Trust(), golden=golden)
-    kept, why = speed_up(original, golden)
-    assert kept is original
-    assert why.startswith(("no conversion to ONNX", "converted to ONNX it answers otherwise"))
-
-
-def test_made_up_rows_keep_within_the_data_and_have_gaps(tmp_path: Path) -> None:
-    _, golden = golden_of(fitted("a table, one-hot")[0], TABLE, tmp_path)
-    made = sample_rows(golden.inputs, golden.requests, 200)
-    assert made == sample_rows(golden.inputs, golden.requests, 200)
-    for column in golden.inputs:
-        values = [row[column.name] for row in made]
-        assert (None in values) is column.nullable
-        held = [one for one in values if one is not None]
-        if column.type is ValueType.STRING:
-            assert set(held) <= set(column.values or ())
-        elif column.min is not None:
-            assert all(column.min <= float(one) <= (column.max or 0) for one in held)
-    assert len(answer(load_model(tmp_path / "m.skops", trust=Trust(), golden=golden), made)) == 200
