@@ -282,7 +282,7 @@ def compare(ours: Project, theirs: Project, step: Step, jobs: int) -> None:
     assert run_cache(ours) == run_cache(theirs)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_random_pipelines(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Any graph, then any edit of it: as ``dvc repro`` leaves it."""

@@ -74,13 +74,13 @@ def racers(
 
     if request.param == "http":
         with serve_http(tmp_path) as remote:
-            yield site, *clones(remote.url("origin.git")), 2
+            yield site, *clones(remote.url("origin.git")), 1
     elif request.param == "ssh":
         (tmp_path / "keys").mkdir()
         with serve_ssh(tmp_path / "keys") as server:
             yield site, *clones(server.url(site.bare), server.command), 1
     else:
-        yield site, *clones(None), 10
+        yield site, *clones(None), 4
 
 
 def versions(site: Site) -> dict[str, str]:
