@@ -5,7 +5,7 @@ remote's tags as they are now are the answer. A run that comes late finds that i
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelci.domain.deployment import Running, TargetState
 from modelci.domain.holds import REASON, find_holds, trailers
@@ -157,10 +157,13 @@ def object_by_holds(
             )
 
 
-def object_by_age(order: Order, state: TargetState) -> Iterator[Objection]:
+def object_by_age(
+    order: Order, state: TargetState, tags: Sequence[TagRecord]
+) -> Iterator[Objection]:
     """Yield the newer deployment that the target has had of the same stage, if it has.
 
-    Versions that were deployed as such are compared with each other.
+    Versions that were deployed as such are compared with each other, and with the version that a
+    stage has brought here: that counts from its own registration, not from its assignment.
     """
     newest = max(
         (one for one in known_runs(state) if stage_of(one) == order.stage),
@@ -172,6 +175,22 @@ def object_by_age(order: Order, state: TargetState) -> Iterator[Objection]:
             message=f"{order.tag} is older than {newest.tag} ({newest.label}), which was deployed "
             f"here at {newest.since}.",
             hint=_forward(order),
+        )
+    elif order.stage is None and state.running is not None:
+        yield from _object_to_version(order, state.running, tags)
+
+
+def _object_to_version(
+    order: Order, running: Running, tags: Sequence[TagRecord]
+) -> Iterator[Objection]:
+    stage = stage_of(running)
+    found = next((one for one in fold_registry(tags) if one.name == order.artifact), None)
+    version = found.version_at(running.commit) if found else None
+    if stage and version and running.commit != order.commit and order.seconds < version.seconds:
+        yield Objection(
+            message=f"{order.tag} is older than {version.tag}, which {running.tag} has brought "
+            f"here at {running.since}.",
+            hint=_forward(replace(order, stage=stage)),
         )
 
 
