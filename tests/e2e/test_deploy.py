@@ -176,7 +176,9 @@ def test_a_person_plans_deploys_and_looks(site: World) -> None:
     plain = laptop.modelci("deployments", "--plain").out.split("\t")
     assert plain[:4] == ["live", "command", "credit", "v0.0.1"]
     assert plain[-1] == "current\n"
+    laptop.modelci("deployments", "--check")
     promote(site, "0.85")
+    laptop.modelci("deployments", "--check", code=1)
     behind = json.loads(laptop.modelci("deployments", "credit", "--to", "live", "--json").out)
     assert behind["deployed"][0]["differs"] == ["behind: prod holds v0.0.2 (credit#prod#2)"]
     assert behind["deployed"][0]["state"]["running"]["version"] == "v0.0.1"
@@ -234,6 +236,7 @@ def test_bytes_that_somebody_changed_never_run(site: World) -> None:
         (["deploy", "credit#prod", "--poll", "1", "--dry-run"], "exclude each other"),
         (["deploy", "--poll", "1"], "What is to be followed?"),
         (["deployments", "--to", "moon"], "There is no target 'moon'"),
+        (["deployments", "credti"], "an artifact 'credti'"),
         (["deployments", "--json", "--plain"], "exclude each other"),
     ],
 )
