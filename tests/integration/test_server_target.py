@@ -31,7 +31,7 @@ from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.switches import find_haproxy
 from modelci.config.model import SwitchKind
 from modelci.domain.deployment import Trial
-from modelci.errors import DeploymentError
+from modelci.errors import DeploymentError, TargetBusyError
 
 
 @pytest.fixture(params=["builtin", "haproxy"])
@@ -201,6 +201,41 @@ def test_stopping_ends_every_process(world: World) -> None:
     assert not world.target.answers("credit")
     assert world.target.status() is None
     assert not world.target.stop()
+
+
+def test_stopping_ends_also_what_a_killed_supervisor_has_left(world: World) -> None:
+    release = world.deploy("a")
+    status = world.status()
+    os.kill(status["pid"], signal.SIGKILL)
+    wait_for(lambda: world.target.status() is None)
+    assert world.target.stop()
+    assert not any(
+        is_alive(pid) for pid in (status["switch"]["pid"], status["releases"][release.id]["pid"])
+    )
+
+
+def test_nothing_is_stopped_while_somebody_deploys(world: World) -> None:
+    release = world.deploy("a")
+    with world.target.lock(), pytest.raises(TargetBusyError, match="is being deployed to by"):
+        world.target.stop()
+    assert world.answering() == release.id
+
+
+def test_a_first_deployment_that_fails_leaves_no_process(world: World) -> None:
+    with world.target.lock():
+        release = world.stage("a", exit_at_start=True)
+        assert not world.target.check(release, latency_ms=None).ok
+        pid = world.status()["pid"]
+    assert world.target.status() is None
+    assert not is_alive(pid)
+
+
+def test_a_deployment_that_fails_leaves_a_supervisor_that_it_found(world: World) -> None:
+    release = world.stage("a")
+    assert world.target.check(release, latency_ms=None).ok  # has one started
+    with world.target.lock():
+        pass
+    assert world.target.status() is not None
 
 
 def test_everything_comes_back_after_a_reboot(world: World) -> None:

@@ -81,11 +81,21 @@ class ServerTarget:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the folder, and have everything running that is to run, whoever died before."""
+        """Lock the folder, and have everything running that is to run, whoever died before.
+
+        A supervisor that was started meanwhile for nothing, as a first deployment that fails
+        leaves it, is ended again.
+        """
         with self._shelves.lock():
+            is_kept = processes.find(self._run / supervisor.PID_FILE) is not None
             if self.artifacts():
                 self._have_supervisor()
-            yield
+            try:
+                yield
+            finally:
+                if not is_kept and not self._has_anything_to_run():
+                    with suppress(DeploymentError):
+                        self._end()
 
     def artifacts(self) -> tuple[str, ...]:
         """Return the artifacts that have a folder here."""
@@ -214,13 +224,36 @@ class ServerTarget:
             return None
 
     def stop(self) -> bool:
-        """End the supervisor and all that it keeps; False where there was none."""
+        """End the supervisor and all that it keeps, and wait for it; False where nothing ran.
+
+        What is asked already is answered. Raises TargetBusyError while somebody deploys here.
+        """
+        if not self._run.is_dir():
+            return False
+        with self._shelves.lock():
+            if self.status() is None and self._has_processes():
+                self._have_supervisor()  # it takes over what another one has left
+            return self._end()
+
+    def _end(self) -> bool:
         found = processes.find(self._run / supervisor.PID_FILE)
         try:
             self._ask({"do": "stop"})
         except UnreachableError:
             return False
-        return found is None or found.wait(self._drain_seconds + _ASK_SECONDS)
+        most = self._drain_seconds + _ASK_SECONDS
+        if found is not None and not found.wait(most):
+            raise DeploymentError(
+                f"The supervisor of {self.name} (process {found.pid}) has not ended in {most:g} s.",
+                hint=f"Its log is {self._run / 'log' / 'supervisor.log'}.",
+            )
+        return True
+
+    def _has_processes(self) -> bool:
+        return any(processes.find(one) is not None for one in self._run.glob("*.pid"))
+
+    def _has_anything_to_run(self) -> bool:
+        return any(self.read(artifact).running is not None for artifact in self.artifacts())
 
     # The supervisor
 
