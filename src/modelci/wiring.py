@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
     from modelci.workflows.comment import Desk
+    from modelci.workflows.deploy_checks import Surroundings
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.modelsigning import VersionSigner
@@ -480,6 +481,28 @@ class App:
             strategy=deploy.strategy,
             known=self._known_artifacts,
             remote=self.git.remote(),
+        )
+
+    @property
+    def deploy_surroundings(self) -> "Surroundings":
+        """What `modelci doctor` can see of deployments from here."""
+        from modelci.adapters.ci import forge_token_names, signing_secrets
+        from modelci.adapters.targets.examining import examine
+        from modelci.workflows.deploy_checks import Surroundings
+        from modelci.workflows.forge import choose_forge
+
+        wanted = None
+        if not self.has_forge():
+            settings = self.configuration.config.forge
+            try:
+                kind = choose_forge(settings, self.context, self.git.remote_url()).kind
+            except ConfigError:
+                kind = "github"
+            wanted = forge_token_names(kind)[0]
+        return Surroundings(
+            look=lambda name: tuple(examine(self._target_settings(name))),
+            forge_token=wanted,
+            has_signing_key=signing_secrets()[0] is not None,
         )
 
     def _known_artifacts(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.progress import RecordedProgress
 from tests.integration.serving import (
     BOOT,
     Load,
@@ -26,10 +27,13 @@ from tests.integration.serving import (
     with_config,
 )
 
+from modelci.adapters.targets.examining import examine
 from modelci.adapters.targets.layout import Layout
+from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.switches import find_haproxy
 from modelci.config.model import SwitchKind
+from modelci.domain.checks import Check, Health
 from modelci.domain.deployment import Trial
 from modelci.errors import DeploymentError, TargetBusyError
 
@@ -525,3 +529,26 @@ def refuses(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def examined(world: World) -> list[Check]:
+    settings = TargetSettings(
+        name="prod", config=world.config, root=world.folder, progress=RecordedProgress()
+    )
+    return list(examine(settings))
+
+
+def test_an_address_is_the_targets_own_while_it_answers_there(world: World) -> None:
+    assert examined(world) == []
+    world.deploy("a")
+    assert examined(world) == []
+    os.kill(world.status()["pid"], signal.SIGKILL)
+    wait_for(lambda: world.target.status() is None)
+    assert examined(world) == []
+
+
+def test_an_address_that_something_else_has_is_seen_beforehand(world: World) -> None:
+    with socket.create_server(("127.0.0.1", world.port)):
+        (one,) = examined(world)
+    assert one.health is Health.WARNING
+    assert one.detail == f"the address 127.0.0.1:{world.port} is taken by something else"

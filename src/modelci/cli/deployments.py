@@ -11,7 +11,9 @@ from modelci.wiring import App
 @click.option("--to", "target", metavar="TARGET", help="Of this target alone (default: of all).")
 @click.option("--json", "as_json", is_flag=True, help="Print the document, with all history.")
 @click.option("--plain", is_flag=True, help="Print tab-separated lines, without titles.")
-@click.option("--check", is_flag=True, help="Exit with 1 where anything is behind, down or unknown.")
+@click.option(
+    "--check", is_flag=True, help="Exit with 1 where anything is behind, down or unknown."
+)
 @click.pass_context
 def command(
     ctx: click.Context,

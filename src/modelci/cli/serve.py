@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 )
 @click.option("--pull", is_flag=True, help="Fetch the model from the DVC remote if it is not here.")
 @click.option("--target", help="Keep up what was deployed to this target of kind server.")
-@click.option("--stop", is_flag=True, help="With --target: end all that runs there, and wait for it.")
+@click.option(
+    "--stop", is_flag=True, help="With --target: end all that runs there, and wait for it."
+)
 @click.pass_obj
 def command(
     app: App,
@@ -133,7 +135,8 @@ def _refuse_beside_target(ctx: click.Context) -> None:
     others = [
         parameter.opts[0]
         for parameter in ctx.command.params
-        if parameter.name not in {"target", "stop"} and ctx.get_parameter_source(f"{parameter.name}") is given
+        if parameter.name not in {"target", "stop"}
+        and ctx.get_parameter_source(f"{parameter.name}") is given
     ]
     if others:
         raise UsageError(

@@ -209,9 +209,7 @@ def ran(*runs: str | int, commit: str = A) -> TargetState:
     return TargetState(running=history[0] if history else None, history=history)
 
 
-def age(
-    order: Order, state: TargetState, tags: Sequence[TagRecord] = TWO
-) -> list[Objection]:
+def age(order: Order, state: TargetState, tags: Sequence[TagRecord] = TWO) -> list[Objection]:
     return list(object_by_age(order, state, tags))
 
 

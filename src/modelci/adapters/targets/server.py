@@ -20,6 +20,7 @@ from typing import NoReturn
 import msgspec
 
 from modelci import __version__
+from modelci.adapters.targets.examining import NEEDED
 from modelci.adapters.targets.layout import Layout, replace_file
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
@@ -39,7 +40,6 @@ from modelci.domain.deployment import (
 from modelci.domain.golden import Environment, Health
 from modelci.errors import DeploymentError
 
-_NEEDED = ("httptools", "starlette", "uvicorn")
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 5.0
 _ASK_SECONDS = 60.0
@@ -300,7 +300,7 @@ class ServerTarget:
 
     def _require_programs(self) -> None:
         wanted = self._settings.config.server
-        missing = [name for name in _NEEDED if find_spec(name) is None]
+        missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
             raise DeploymentError(
                 f"Serving needs packages that are not installed: {', '.join(missing)}.",
