@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelci.config.load import Loaded
     from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
+    from modelci.domain.deploying import Manner
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
@@ -537,6 +538,14 @@ class App:
 
         return VirtualEnvironments(variables=installing_environment())
 
+    def manner(self, name: str, strategy: "Strategy | None") -> "Manner":
+        """Return how a release takes over on a target; UsageError where it cannot do so."""
+        deploy = self.configuration.config.deploy
+        try:
+            return deploy.manner(deploy.targets[name], strategy)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}.", hint="Leave --strategy out.") from error
+
     def deployment(
         self,
         wanted: "Wanted",
@@ -554,10 +563,7 @@ class App:
 
         config = self.configuration.config
         settings = config.deploy.targets[name]
-        try:
-            manner = config.deploy.manner(settings, strategy)
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}.", hint="Leave --strategy out.") from error
+        manner = self.manner(name, strategy)
         remote = config.promote.remote
         return Job(
             request=Request(

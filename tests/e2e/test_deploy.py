@@ -246,8 +246,10 @@ def test_what_makes_no_sense_is_a_usage_error(site: World, arguments: list[str],
 
 def test_a_target_that_divides_no_traffic_takes_no_canary(site: World) -> None:
     site.laptop.put({"modelci.yaml": "deploy: {targets: {d: {path: ../d, stages: [prod]}}}\n"})
-    refused = site.laptop.modelci("deploy", "credit#prod", "--strategy", "canary", code=2)
-    assert "a directory divides no traffic" in refused.err
+    for follows in ((), ("--poll", "0.2")):  # which ends at once, too
+        wanted = ("deploy", "credit#prod", "--strategy", "canary", *follows)
+        refused = site.laptop.modelci(*wanted, code=2)
+        assert "a directory divides no traffic" in refused.err
 
 
 # -- a server that follows -----------------------------------------------------------------------
@@ -303,6 +305,7 @@ def test_a_server_follows_the_stage_and_stops_when_it_is_told_to(site: World) ->
         out, err = server.stop()
     assert server.process.returncode == 0, err
     assert out.count("runs on live.") == 3, out
+    assert err.startswith("live follows what holds prod: the remote's tags are looked at every 0.2 s")
     assert err.endswith("Stopped.\n")
 
 

@@ -211,6 +211,7 @@ def _follow(
     stages = tuple(app.stages_of_targets[name])
     if wanted is None and not stages:
         raise UsageError(f"{name} takes no stage.", hint=f"Set deploy.targets.{name}.stages.")
+    app.manner(name, _strategy(strategy))  # what can never be is told now, and not each time
     bell = Bell()
     remote = app.configuration.config.promote.remote
     follower = Follower(
@@ -228,5 +229,10 @@ def _follow(
         if listen is not None:
             port = stack.enter_context(hear(listen, secret=webhook_secret(), ring=bell.ring))
             app.progress.note(f"Listening for webhooks at port {port}")
+        what_is = str(wanted) if wanted else f"what holds {' or '.join(stages)}"
+        app.progress.note(
+            f"{name} follows {what_is}: the remote's tags are looked at every {every:g} s, until "
+            "SIGTERM or Ctrl-C."
+        )
         follower.follow(Round(every=every, wanted=wanted, stages=stages))
     app.progress.note("Stopped.")

@@ -1,4 +1,4 @@
-"""What `modelci doctor` says of ``deploy``: of the targets, of each artifact, and of what is set."""
+"""What `modelci doctor` says of ``deploy``: targets, golden requests, and secrets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
