@@ -90,7 +90,9 @@ _VOUCH = (
     "modelci.yaml, or --trust NAME. Else do not load it."
 )
 _ADVICE = {
-    Danger.MALFORMED: "It is broken or crafted: make it again from your own code.",
+    Danger.MALFORMED: (
+        "It is broken or crafted: make it again from your own code, or have DVC bring it again."
+    ),
     Danger.TOO_LARGE: "It is broken or crafted: make it again from your own code.",
     Danger.FORBIDDEN_GLOBAL: _VOUCH,
     Danger.UNTRUSTED_TYPE: _VOUCH,
