@@ -170,7 +170,19 @@ def test_what_was_scanned_is_what_is_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("danger", Danger)
 def test_every_danger_has_its_advice(danger: Danger) -> None:
-    assert advice([ScanFinding(danger=danger, name="x")])
+    finding = [ScanFinding(danger=danger, name="x")]
+    plain, flags = (advice(finding, has_flags=one) for one in (False, True))
+    assert plain.endswith(".")
+    assert "--" not in plain
+    assert "{" not in plain + flags
+
+
+def test_flags_are_advised_where_there_are_any() -> None:
+    for danger, flag in (
+        (Danger.UNTRUSTED_TYPE, "--trust NAME"),
+        (Danger.PICKLE_NOT_ALLOWED, "--allow-pickle"),
+    ):
+        assert flag in advice([ScanFinding(danger=danger, name="x")], has_flags=True)
 
 
 # Flavours.

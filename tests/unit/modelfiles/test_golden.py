@@ -36,7 +36,7 @@ from modelci.domain.golden import (
     ValueType,
 )
 from modelci.domain.modelfiles import Trust
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 from modelci.modelfiles.environment import (
     closure,
     describe_environment,
@@ -168,8 +168,12 @@ def test_models_of_every_kind_are_recorded(
 def test_a_pickle_is_recorded_where_it_may_be_loaded(tmp_path: Path) -> None:
     path, frame = tmp_path / "model.joblib", pd.DataFrame(NUMBERS, columns=list("abcd"))
     joblib.dump(fitted("logistic regression")[0], path, compress=3)
-    with pytest.raises(ModelFileError, match="pickle-not-allowed"):
+    with pytest.raises(ModelFileError, match="pickle-not-allowed") as caught:
         record(path, frame)
+    assert "--allow-pickle" in (caught.value.hint or "")
+    with pytest.raises(ModelFileError, match="pickle-not-allowed") as caught:
+        load_model(path, trust=TRUST)
+    assert "--" not in (caught.value.hint or "")
     golden = record_golden(path, frame, trust=Trust(pickle=True), options=RecordOptions())
     assert "skops" not in golden.environment.needs
 
@@ -196,6 +200,18 @@ def test_data_that_do_not_belong_to_the_model_are_refused(
     with pytest.raises(ModelFileError, match=why) as caught:
         record(path, data, **options)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("chanel", "Did you mean 'channel'?"), ("q", "They have ")]
+)
+def test_a_column_that_is_to_be_left_out_must_be_there(
+    name: str, hint: str, saved: Callable[[Any], Path]
+) -> None:
+    path = saved(fitted("a table, one-hot")[0])
+    with pytest.raises(UsageError, match=f"the data have no column '{name}'") as caught:
+        record(path, table(), exclude=(name,))
+    assert hint in (caught.value.hint or "")
 
 
 def test_columns_that_are_not_named_are_counted(saved: Callable[[Any], Path]) -> None:
