@@ -480,7 +480,7 @@ class App:
             bare=bare_environment(),
             serving=serving,
             strategy=deploy.strategy,
-            known=self._known_artifacts,
+            known=self.known_artifacts,
             remote=self.git.remote(),
         )
 
@@ -506,7 +506,7 @@ class App:
             has_signing_key=signing_secrets()[0] is not None,
         )
 
-    def _known_artifacts(self) -> frozenset[str]:
+    def known_artifacts(self) -> frozenset[str]:
         """Return the artifacts that the remote's tags speak of, or this clone's."""
         from modelci.domain.tags import TagName
 

@@ -186,6 +186,8 @@ def test_a_person_plans_deploys_and_looks(site: World) -> None:
 
 def test_a_version_goes_where_it_is_told_to(site: World) -> None:
     promote(site)
+    what = site.laptop.modelci("deploy", "--to", "live", code=2)
+    assert "`modelci deploy 'credit#prod' --to live`" in hint_of(what)
     nowhere = site.laptop.modelci("deploy", "credit@latest", code=2)
     assert "A version has no stage that tells where it goes" in nowhere.err
     assert "live (prod)" in hint_of(nowhere)

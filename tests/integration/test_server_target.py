@@ -180,6 +180,7 @@ def test_several_artifacts_answer_by_their_names(world: World) -> None:
     assert world.target.artifacts() == ("churn", "churn/monthly", "credit")
     status, said = ask(world.port, artifact="nothing")
     assert (status, "name one in the path" in said["error"]) == (404, True)
+    assert get(world.port, "/v2/models") == (200, {"models": ["churn", "churn/monthly", "credit"]})
     assert get(world.port, "/v2/health/live") == (200, {"live": True})
     assert get(world.port, "/v2/health/ready") == (200, {"ready": True})
     newer = world.deploy("c")

@@ -133,10 +133,15 @@ def resolve_order(
     if state is None:
         raise UsageError(
             f"No tag speaks of an artifact {wanted.artifact!r}.",
-            hint="`modelci registry --remote` lists what there is.",
+            hint=f"`modelci promote {wanted.artifact}{_assigning(wanted.stage)}` makes the first "
+            "ones; `modelci registry --remote` lists what there is.",
         )
     order = _of_tag(wanted.tag, state, tags) if wanted.tag else _of_query(wanted.query, state, tags)
     return order, tuple(_object(order, state, tags))
+
+
+def _assigning(stage: str | None) -> str:
+    return f" --assign {stage}" if stage else ""
 
 
 def object_by_holds(
@@ -223,7 +228,8 @@ def _of_query(query: Query | None, state: ArtifactState, tags: Sequence[TagRecor
             known = ", ".join(f"{state.name}#{one}" for one in state.stages)
             raise UsageError(
                 f"Nothing of {state.name} holds stage {query.stage!r}.",
-                hint=f"There are {known}." if known else "None of its stages is held.",
+                hint=(f"There are {known}. " if known else "None of its stages is held. ")
+                + f"`modelci promote {state.name}{_assigning(query.stage)}` assigns it.",
             )
         return _held(held, state, tags)
     version = find_version(state, query.version or "latest")

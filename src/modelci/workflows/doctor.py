@@ -228,8 +228,9 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     """Judge what is there against itself: whatever does not hold now blocks every change."""
     gates = config.all_gates()
     if not gates:
+        first = "" if snapshot.metrics else "`modelci run` makes metrics; then "
         yield _warning(
-            "gates", "none: no pull request is ever blocked", "`modelci init` proposes some."
+            "gates", "none: no pull request is ever blocked", f"{first}`modelci init` proposes some."
         )
         return
     deltas = diff_metrics(snapshot.metrics, snapshot.metrics, config.metrics)

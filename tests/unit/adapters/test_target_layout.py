@@ -257,3 +257,14 @@ def test_the_lock_names_who_holds_it_and_dies_with_them(layout: Layout) -> None:
         pass
     with layout.lock():
         pass
+
+
+def test_a_file_in_the_way_of_a_targets_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "srv").write_text("x")
+    for path in (tmp_path / "srv", tmp_path / "srv/models"):
+        with pytest.raises(DeploymentError) as raised, Layout("prod", path).lock():
+            pass
+        assert raised.value.hint == (
+            f"{tmp_path / 'srv'} is a file: move it away, or set deploy.targets.prod.path to "
+            "another folder."
+        )

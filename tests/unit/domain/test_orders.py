@@ -95,7 +95,9 @@ def test_a_stage_that_was_taken_away_deploys_nothing() -> None:
     assert objections == ["m#prod#1 (v1.0.0) is superseded: nothing holds prod since m#prod!#2."]
     with pytest.raises(UsageError, match="Nothing of m holds stage 'prod'") as raised:
         ask("m#prod", tags)
-    assert raised.value.hint == "None of its stages is held."
+    assert raised.value.hint == (
+        "None of its stages is held. `modelci promote m --assign prod` assigns it."
+    )
 
 
 def test_what_a_stage_falls_back_to_was_decided_by_the_tag_that_took_it_away() -> None:
@@ -168,6 +170,15 @@ def test_a_tag_that_does_not_count_is_refused_by_the_rule_that_it_breaks() -> No
 def test_what_there_is_not_is_a_usage_error(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         ask(text)
+
+
+def test_before_the_first_promotion_the_command_is_named() -> None:
+    with pytest.raises(UsageError, match="No tag speaks of an artifact 'm'") as raised:
+        ask("m#dev", [])
+    assert (raised.value.hint or "").startswith("`modelci promote m --assign dev` makes the first")
+    with pytest.raises(UsageError) as raised:
+        ask("m@latest", [])
+    assert (raised.value.hint or "").startswith("`modelci promote m` makes the first")
 
 
 # -- holds and age --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import msgspec
 
 from modelci import __version__
 from modelci.adapters.targets.examining import NEEDED
-from modelci.adapters.targets.layout import Layout, replace_file
+from modelci.adapters.targets.layout import Layout, no_folder, replace_file
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.shelves import Shelves
@@ -283,10 +283,7 @@ class ServerTarget:
                 replace_file(path, serving, mode=0o600)
             is_changed = write_settings(self._server_settings(), self._run)
         except OSError as error:
-            raise DeploymentError(
-                f"Target {self.name} cannot have its folder {self._run}: {error.strerror}.",
-                hint=f"Make it, or set deploy.targets.{self.name}.path.",
-            ) from error
+            raise no_folder(self.name, self._run, error) from error
         if is_changed:
             self._warn()
         return is_changed
