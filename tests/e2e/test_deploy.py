@@ -307,7 +307,9 @@ def test_a_server_follows_the_stage_and_stops_when_it_is_told_to(site: World) ->
         out, err = server.stop()
     assert server.process.returncode == 0, err
     assert out.count("runs on live.") == 3, out
-    assert err.startswith("live follows what holds prod: the remote's tags are looked at every 0.2 s")
+    assert err.startswith(
+        "live follows what holds prod: the remote's tags are looked at every 0.2 s"
+    )
     assert err.endswith("Stopped.\n")
 
 

@@ -132,8 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
             f"Webhooks come by POST; GET {HEALTH} says whether somebody listens.",
         )
 
-    do_HEAD = do_GET
-    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse
+    do_HEAD = do_GET  # noqa: N815 - as http.server looks for them
+    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is no HTTP, or an unheard-of method, without a page of HTML."""

@@ -38,7 +38,8 @@ def refusal(scan: FileScan, *, has_flags: bool = False) -> ModelFileError:
     if len(scan.findings) > _MOST_SHOWN:
         shown.append(f"and {len(scan.findings) - _MOST_SHOWN} more")
     return ModelFileError(
-        f"{scan.path} may not be loaded: {'; '.join(shown)}.", hint=advice(scan.findings, has_flags=has_flags)
+        f"{scan.path} may not be loaded: {'; '.join(shown)}.",
+        hint=advice(scan.findings, has_flags=has_flags),
     )
 
 

@@ -120,7 +120,9 @@ def _require_columns(names: Sequence[str], data: "DataFrame") -> None:
             near = get_close_matches(name, known, n=1)
             raise UsageError(
                 f"--exclude: the data have no column {name!r}.",
-                hint=f"Did you mean {near[0]!r}?" if near else f"They have {', '.join(known[:20])}.",
+                hint=f"Did you mean {near[0]!r}?"
+                if near
+                else f"They have {', '.join(known[:20])}.",
             )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modelci.domain.golden import Answer, Golden, Health, compare_answers, find_skew
+from modelci.domain.golden import Golden, Health, compare_answers, find_skew
 from modelci.errors import ModelCIError
 from modelci.modelfiles.answers import answer
 from modelci.modelfiles.environment import installed

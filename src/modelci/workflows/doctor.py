@@ -230,7 +230,9 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     if not gates:
         first = "" if snapshot.metrics else "`modelci run` makes metrics; then "
         yield _warning(
-            "gates", "none: no pull request is ever blocked", f"{first}`modelci init` proposes some."
+            "gates",
+            "none: no pull request is ever blocked",
+            f"{first}`modelci init` proposes some.",
         )
         return
     deltas = diff_metrics(snapshot.metrics, snapshot.metrics, config.metrics)

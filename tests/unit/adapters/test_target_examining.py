@@ -1,6 +1,5 @@
 """What `modelci doctor` sees of a target from this machine."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,5 +72,5 @@ def test_the_tools_of_a_kind_are_looked_for(
     assert one.detail.startswith(f"{missing} not found")
     for tool in ("umoci", "skopeo", "kubectl"):
         (tmp_path / tool).write_text("#!/bin/sh\n")
-        os.chmod(tmp_path / tool, 0o755)  # noqa: PTH101
+        (tmp_path / tool).chmod(0o700)
     assert look(tmp_path, environment={"PATH": str(tmp_path)}, **config) == []

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -24,7 +23,7 @@ from modelci.adapters.targets.examining import NEEDED
 from modelci.adapters.targets.layout import Layout, no_folder, replace_file
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
-from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.shelves import ShelvedTarget
 from modelci.adapters.targets.switching import control, processes, supervisor, switches
 from modelci.adapters.targets.switching.control import Message, UnreachableError
 from modelci.adapters.targets.switching.keeping import Condition
@@ -34,7 +33,6 @@ from modelci.domain.deployment import (
     Observation,
     Release,
     Running,
-    TargetState,
     Trial,
 )
 from modelci.domain.golden import Environment, Health
@@ -58,7 +56,7 @@ def connect(settings: TargetSettings) -> "ServerTarget":
     )
 
 
-class ServerTarget:
+class ServerTarget(ShelvedTarget):
     """The ``Target`` that serves. ``server`` are Python's arguments that make it a server."""
 
     kind = "server"
@@ -70,11 +68,9 @@ class ServerTarget:
         probe: Probe,
         server: Sequence[str] = ("-m", "modelci.serving"),
     ) -> None:
-        self.name = settings.name
-        self._settings = settings
+        super().__init__(settings)
         self._probe = probe
         self._server = tuple(server)
-        self._shelves = Shelves(settings.name, settings.path)
         self._run = settings.path / supervisor.RUN
 
     # What is known
@@ -96,18 +92,6 @@ class ServerTarget:
                 if not is_kept and not self._has_anything_to_run():
                     with suppress(DeploymentError):
                         self._end()
-
-    def artifacts(self) -> tuple[str, ...]:
-        """Return the artifacts that have a folder here."""
-        return self._shelves.artifacts()
-
-    def read(self, artifact: str) -> TargetState:
-        """Return what is to answer, answered before, and is staged."""
-        return self._shelves.of(artifact).read(artifact)
-
-    def release(self, artifact: str, release_id: str) -> Release | None:
-        """Return a staged release."""
-        return self._shelves.release(artifact, release_id)
 
     def answers(self, artifact: str) -> bool:
         """Whether the switch takes clients and what runs is ready, with a supervisor or without."""
@@ -138,10 +122,6 @@ class ServerTarget:
         return None if seen is None else msgspec.convert(seen, Observation)
 
     # Acting
-
-    def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
-        """Copy the folder beside the others."""
-        self._shelves.of(release.artifact).stage(release, folder, python=python)
 
     def check(self, release: Release, *, latency_ms: float | None) -> Health:
         """Read every byte again, replay the golden requests, and start the release's process.
@@ -199,7 +179,7 @@ class ServerTarget:
         """Remove the oldest releases, having stopped what still runs of them."""
         with suppress(UnreachableError):
             self._ask({"do": "apply", "artifact": artifact})
-        return self._shelves.of(artifact).prune(artifact, keep=keep)
+        return super().prune(artifact, keep=keep)
 
     # Running without deploying
 
@@ -333,11 +313,6 @@ class ServerTarget:
         serving = self._settings.serving
         waits = serving.get("timeout_seconds", 30.0) + serving.get("drain_seconds", 0.5)
         return float(waits + _SPARE_SECONDS)
-
-    @property
-    def _python(self) -> Path | None:
-        python = self._settings.config.python
-        return Path(python) if python else None
 
     @property
     def _supervising(self) -> list[str]:
