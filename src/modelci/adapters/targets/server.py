@@ -126,8 +126,10 @@ class ServerTarget(ShelvedTarget):
     def check(self, release: Release, *, latency_ms: float | None) -> Health:
         """Read every byte again, replay the golden requests, and start the release's process.
 
-        It is ready when it has replayed them, too. Raises DeploymentError where no server can run
-        here, whatever the release.
+        It is ready when it has replayed them, too: twice in all, on purpose. The first time, in a
+        process of its own, finds what is wrong before anything is kept up, within the latency that
+        is allowed; the second is every start's, also years later in other packages. Raises
+        DeploymentError where no server can run here, whatever the release.
         """
         self._have_supervisor()
         layout = self._shelves.of(release.artifact)
