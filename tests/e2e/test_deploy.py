@@ -263,6 +263,7 @@ class Server:
     def __init__(self, site: World, *arguments: str) -> None:
         clone = site.clone("server", "--depth=1", "--no-tags")
         clone.put({"modelci.yaml": settings(), "deploy.sh": FILES["deploy.sh"]})
+        self.clone = clone
         self.process = subprocess.Popen(
             ["modelci", "deploy", *arguments],
             cwd=clone.folder,
@@ -275,6 +276,13 @@ class Server:
     def line(self) -> str:
         assert self.process.stderr is not None
         return self.process.stderr.readline()
+
+    def wait_until_told(self, tag: str) -> None:
+        """Wait until it has written what came of a deployment: a signal may cut its last steps."""
+        document, deadline = self.clone.folder / ".modelci/deployment.json", time.monotonic() + 60
+        while json.loads(document.read_text())["tag"] != tag:
+            assert time.monotonic() < deadline, f"{tag} was not told of"
+            time.sleep(0.05)
 
     def stop(self) -> tuple[str, str]:
         self.process.send_signal(signal.SIGTERM)
@@ -303,6 +311,7 @@ def test_a_server_follows_the_stage_and_stops_when_it_is_told_to(site: World) ->
         site.laptop.modelci("rollback", "credit", "--stage", "prod", "--reason", "recall fell")
         wait_for(site, "credit#prod#3")
         assert live(site) == "[0.80]"
+        server.wait_until_told("credit#prod#3")
     finally:
         out, err = server.stop()
     assert server.process.returncode == 0, err
