@@ -42,7 +42,7 @@ def check_deploy(
         yield from found
         if not found:
             takes = ", ".join(target.stages) or "no stage: it is named by --to"
-            yield _check(f"target {name}", Health.OK, f"a {target.kind} that takes {takes}")
+            yield _check(f"target {name}", Health.OK, f"{target.kind}, takes {takes}")
     yield from _check_shared(targets)
     yield from _check_golden(config, snapshot, tree)
     yield from _check_secrets(config, around)

@@ -534,7 +534,7 @@ def of_deploy(
 def test_a_target_that_is_well_is_named(world: World) -> None:
     (one,) = of_deploy(world, TARGETS % b"prod")
     assert (one.name, one.health) == ("target prod", OK)
-    assert one.detail == "a directory that takes prod"
+    assert one.detail == "directory, takes prod"
 
 
 def test_a_stage_that_nobody_assigns_names_the_nearest(world: World) -> None:
