@@ -27,7 +27,7 @@ GIT_CONFIG = """\
 
 
 @pytest.fixture(scope="session", autouse=True)
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def untouched_by_the_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Take away what the machine set; session-wide fixtures see the same as tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelci.config.load import Loaded
     from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
     from modelci.domain.changes import TrackedFile
+    from modelci.domain.deploying import Manner
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
     from modelci.workflows.comment import Desk
+    from modelci.workflows.deploy_checks import Surroundings
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.modelsigning import VersionSigner
@@ -478,11 +480,33 @@ class App:
             bare=bare_environment(),
             serving=serving,
             strategy=deploy.strategy,
-            known=self._known_artifacts,
+            known=self.known_artifacts,
             remote=self.git.remote(),
         )
 
-    def _known_artifacts(self) -> frozenset[str]:
+    @property
+    def deploy_surroundings(self) -> "Surroundings":
+        """What `modelci doctor` can see of deployments from here."""
+        from modelci.adapters.ci import forge_token_names, signing_secrets
+        from modelci.adapters.targets.examining import examine
+        from modelci.workflows.deploy_checks import Surroundings
+        from modelci.workflows.forge import choose_forge
+
+        wanted = None
+        if not self.has_forge():
+            settings = self.configuration.config.forge
+            try:
+                kind = choose_forge(settings, self.context, self.git.remote_url()).kind
+            except ConfigError:
+                kind = "github"
+            wanted = forge_token_names(kind)[0]
+        return Surroundings(
+            look=lambda name: tuple(examine(self._target_settings(name))),
+            forge_token=wanted,
+            has_signing_key=signing_secrets()[0] is not None,
+        )
+
+    def known_artifacts(self) -> frozenset[str]:
         """Return the artifacts that the remote's tags speak of, or this clone's."""
         from modelci.domain.tags import TagName
 
@@ -514,6 +538,14 @@ class App:
 
         return VirtualEnvironments(variables=installing_environment())
 
+    def manner(self, name: str, strategy: "Strategy | None") -> "Manner":
+        """Return how a release takes over on a target; UsageError where it cannot do so."""
+        deploy = self.configuration.config.deploy
+        try:
+            return deploy.manner(deploy.targets[name], strategy)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}.", hint="Leave --strategy out.") from error
+
     def deployment(
         self,
         wanted: "Wanted",
@@ -531,10 +563,7 @@ class App:
 
         config = self.configuration.config
         settings = config.deploy.targets[name]
-        try:
-            manner = config.deploy.manner(settings, strategy)
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}.", hint="Leave --strategy out.") from error
+        manner = self.manner(name, strategy)
         remote = config.promote.remote
         return Job(
             request=Request(

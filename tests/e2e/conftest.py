@@ -11,7 +11,7 @@ from tests.fakes.github_server import FakeGitHub, serve
 
 
 @pytest.fixture(scope="session")
-def template(world: None, tmp_path_factory: pytest.TempPathFactory) -> World:
+def template(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPathFactory) -> World:
     return World.create(tmp_path_factory.mktemp("template") / "world")
 
 

@@ -176,7 +176,9 @@ def test_a_person_plans_deploys_and_looks(site: World) -> None:
     plain = laptop.modelci("deployments", "--plain").out.split("\t")
     assert plain[:4] == ["live", "command", "credit", "v0.0.1"]
     assert plain[-1] == "current\n"
+    laptop.modelci("deployments", "--check")
     promote(site, "0.85")
+    laptop.modelci("deployments", "--check", code=1)
     behind = json.loads(laptop.modelci("deployments", "credit", "--to", "live", "--json").out)
     assert behind["deployed"][0]["differs"] == ["behind: prod holds v0.0.2 (credit#prod#2)"]
     assert behind["deployed"][0]["state"]["running"]["version"] == "v0.0.1"
@@ -184,6 +186,8 @@ def test_a_person_plans_deploys_and_looks(site: World) -> None:
 
 def test_a_version_goes_where_it_is_told_to(site: World) -> None:
     promote(site)
+    what = site.laptop.modelci("deploy", "--to", "live", code=2)
+    assert "`modelci deploy 'credit#prod' --to live`" in hint_of(what)
     nowhere = site.laptop.modelci("deploy", "credit@latest", code=2)
     assert "A version has no stage that tells where it goes" in nowhere.err
     assert "live (prod)" in hint_of(nowhere)
@@ -234,6 +238,7 @@ def test_bytes_that_somebody_changed_never_run(site: World) -> None:
         (["deploy", "credit#prod", "--poll", "1", "--dry-run"], "exclude each other"),
         (["deploy", "--poll", "1"], "What is to be followed?"),
         (["deployments", "--to", "moon"], "There is no target 'moon'"),
+        (["deployments", "credti"], "an artifact 'credti'"),
         (["deployments", "--json", "--plain"], "exclude each other"),
     ],
 )
@@ -243,8 +248,10 @@ def test_what_makes_no_sense_is_a_usage_error(site: World, arguments: list[str],
 
 def test_a_target_that_divides_no_traffic_takes_no_canary(site: World) -> None:
     site.laptop.put({"modelci.yaml": "deploy: {targets: {d: {path: ../d, stages: [prod]}}}\n"})
-    refused = site.laptop.modelci("deploy", "credit#prod", "--strategy", "canary", code=2)
-    assert "a directory divides no traffic" in refused.err
+    for follows in ((), ("--poll", "0.2")):  # which ends at once, too
+        wanted = ("deploy", "credit#prod", "--strategy", "canary", *follows)
+        refused = site.laptop.modelci(*wanted, code=2)
+        assert "a directory divides no traffic" in refused.err
 
 
 # -- a server that follows -----------------------------------------------------------------------
@@ -256,6 +263,7 @@ class Server:
     def __init__(self, site: World, *arguments: str) -> None:
         clone = site.clone("server", "--depth=1", "--no-tags")
         clone.put({"modelci.yaml": settings(), "deploy.sh": FILES["deploy.sh"]})
+        self.clone = clone
         self.process = subprocess.Popen(
             ["modelci", "deploy", *arguments],
             cwd=clone.folder,
@@ -268,6 +276,13 @@ class Server:
     def line(self) -> str:
         assert self.process.stderr is not None
         return self.process.stderr.readline()
+
+    def wait_until_told(self, tag: str) -> None:
+        """Wait until it has written what came of a deployment: a signal may cut its last steps."""
+        document, deadline = self.clone.folder / ".modelci/deployment.json", time.monotonic() + 60
+        while json.loads(document.read_text())["tag"] != tag:
+            assert time.monotonic() < deadline, f"{tag} was not told of"
+            time.sleep(0.05)
 
     def stop(self) -> tuple[str, str]:
         self.process.send_signal(signal.SIGTERM)
@@ -296,10 +311,14 @@ def test_a_server_follows_the_stage_and_stops_when_it_is_told_to(site: World) ->
         site.laptop.modelci("rollback", "credit", "--stage", "prod", "--reason", "recall fell")
         wait_for(site, "credit#prod#3")
         assert live(site) == "[0.80]"
+        server.wait_until_told("credit#prod#3")
     finally:
         out, err = server.stop()
     assert server.process.returncode == 0, err
     assert out.count("runs on live.") == 3, out
+    assert err.startswith(
+        "live follows what holds prod: the remote's tags are looked at every 0.2 s"
+    )
     assert err.endswith("Stopped.\n")
 
 

@@ -103,7 +103,7 @@ def wait_until_heard(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def template(world: None, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def template(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("serve")
     write_release(folder / "one", slope=1)
     write_release(folder / "two", slope=2)

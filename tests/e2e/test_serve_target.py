@@ -89,7 +89,10 @@ def test_what_was_promoted_answers_and_is_kept_up_by_systemds_command(
     answer = site.ask()
     assert answer["version"] == "v1.0.0"
     assert answer["predictions"] == [{"score": pytest.approx(score(ROW, 1))}]
-    App(str(site.project.root)).server_target("prod").stop()
+    stopped = site.modelci("serve", "--target", "prod", "--stop")
+    assert stopped.output == f"prod: stopped; nobody answers at 127.0.0.1:{site.port} any more.\n"
+    again = site.modelci("serve", "--target", "prod", "--stop")
+    assert (again.exit_code, again.output) == (0, "prod: nothing was running.\n")
     listed = site.modelci("deployments", "--plain")
     assert listed.output.endswith("\tdown\n")
     with keeping(site) as served:
@@ -128,6 +131,7 @@ def answers(site: Site) -> bool:
     [
         (("--target", "moon"), "has no 'moon' of kind server"),
         (("--target", "files"), "has no 'files' of kind server"),
+        (("--stop",), "--stop goes with --target"),
         (("--target", "prod", "credit"), "and model something else"),
         (("--target", "prod", "--port", "1", "--pull"), "and --port, --pull something else"),
     ],

@@ -40,7 +40,8 @@ def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> Non
     fresh.put({"modelci.yaml": "gates: []\n"})
 
     again = fresh.modelci("init")
-    assert again.out == ""
+    assert "modelci.yaml has no gates" in again.err
+    assert again.out.startswith("gates:\n  - metric: brier")
     assert again.err.count("(--force overwrites)") == 5
     assert fresh.read("modelci.yaml") == "gates: []\n"
 

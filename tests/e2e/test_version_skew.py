@@ -26,7 +26,7 @@ assert ours != OLD
 
 
 @pytest.fixture(scope="session")
-def old_python(world: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def old_python(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # the workers' folders lie beside each other: they share one

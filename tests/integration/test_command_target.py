@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.progress import RecordedProgress
-from tests.integration.releasefolders import make_release, running, settings
+from tests.fakes.releasefolders import make_release, running, settings
 
 from modelci.adapters.targets.command import CommandTarget
 from modelci.domain.deployment import Observation, Release, Trial

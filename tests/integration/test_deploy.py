@@ -18,6 +18,7 @@ from tests.integration.promoting import git
 
 from modelci.config.model import Config, DeployConfig
 from modelci.domain.deployment import DeployOutcome, StepState
+from modelci.domain.provenance import CheckState
 from modelci.errors import DeploymentError, TargetBusyError, UsageError
 from modelci.workflows.deploy import deploy
 
@@ -148,7 +149,13 @@ def test_bytes_that_were_changed_in_the_remote_are_refused(site: Site) -> None:
     assert "These are not the bytes that were tagged: models/credit.skops: md5" in (
         done.reason or ""
     )
-    assert hash_of(b"evil") in (done.reason or "")
+    assert (done.reason or "").count(hash_of(b"evil")) == 1
+    assert (done.reason or "").endswith(
+        "; nor do these agree: sha256 of the tag, sha256 of the golden requests."
+    )
+    failed = [one for one in done.findings if one.state is CheckState.FAILED]
+    assert len(failed) == 3  # the document has them in full
+    assert all(one.found and one.expected for one in failed)
     assert site.runs == "one"
     site.stored("two").write_text("two")
     assert site.deploy().outcome is DeployOutcome.DEPLOYED

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.integration.releasefolders import make_release, running, settings
+from tests.fakes.releasefolders import make_release, running, settings
 
 from modelci.adapters.targets import connect
 from modelci.adapters.targets.directory import DirectoryTarget
@@ -204,7 +204,7 @@ SWITCHER = """
 import pathlib, sys
 from itertools import count
 sys.path.insert(0, sys.argv[3])
-from tests.integration.releasefolders import running, settings
+from tests.fakes.releasefolders import running, settings
 from modelci.adapters.targets.directory import DirectoryTarget
 target = DirectoryTarget(settings(pathlib.Path(sys.argv[1])), probe=None)
 releases = [target.release("credit", one) for one in target.read("credit").staged]

@@ -48,7 +48,7 @@ def server(
 
 
 @pytest.fixture(scope="module")
-def made(world: None, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def made(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a model and a folder of models."""
     project = Project.create(tmp_path_factory.mktemp("made") / "project")
     (project.root / "model.bin").write_bytes(MODEL)

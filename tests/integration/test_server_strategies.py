@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -103,11 +104,10 @@ def look(path: Path, trust: Trust, flavour: str | None) -> tuple[FileScan, ...]:
     return (scan,)
 
 
-@pytest.fixture(params=["builtin", "haproxy"])
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    if request.param == "haproxy" and find_haproxy() is None:
-        pytest.skip("there is no HAProxy here and `make haproxy` could not install it")
-    with served(World.make(tmp_path, switch=request.param)) as world:
+@contextmanager
+def first_deployed(folder: Path, switch: str) -> Iterator[Site]:
+    """A site on which the first version runs."""
+    with served(World.make(folder, switch=switch)) as world:
         made = Site(world)
         made.promote()
         done = made.deploy(Manner(limits=replace(LIMITS, watch_seconds=0, min_requests=0)))
@@ -115,13 +115,18 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
         yield made
 
 
+@pytest.fixture(params=["builtin", "haproxy"])
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    if request.param == "haproxy" and find_haproxy() is None:
+        pytest.skip("there is no HAProxy here and `make haproxy` could not install it")
+    with first_deployed(tmp_path, request.param) as made:
+        yield made
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Site]:
     """A site with the builtin switch, which sees and compares more than HAProxy."""
-    with served(World.make(tmp_path)) as world:
-        made = Site(world)
-        made.promote()
-        assert made.deploy(Manner(limits=replace(LIMITS, watch_seconds=0))).after is not None
+    with first_deployed(tmp_path, "builtin") as made:
         yield made
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.progress import RecordedProgress
 from tests.integration.serving import (
     BOOT,
     Load,
@@ -26,12 +27,15 @@ from tests.integration.serving import (
     with_config,
 )
 
+from modelci.adapters.targets.examining import examine
 from modelci.adapters.targets.layout import Layout
+from modelci.adapters.targets.settings import TargetSettings
 from modelci.adapters.targets.switching import control
 from modelci.adapters.targets.switching.switches import find_haproxy
 from modelci.config.model import SwitchKind
+from modelci.domain.checks import Check, Health
 from modelci.domain.deployment import Trial
-from modelci.errors import DeploymentError
+from modelci.errors import DeploymentError, TargetBusyError
 
 
 @pytest.fixture(params=["builtin", "haproxy"])
@@ -176,6 +180,7 @@ def test_several_artifacts_answer_by_their_names(world: World) -> None:
     assert world.target.artifacts() == ("churn", "churn/monthly", "credit")
     status, said = ask(world.port, artifact="nothing")
     assert (status, "name one in the path" in said["error"]) == (404, True)
+    assert get(world.port, "/v2/models") == (200, {"models": ["churn", "churn/monthly", "credit"]})
     assert get(world.port, "/v2/health/live") == (200, {"live": True})
     assert get(world.port, "/v2/health/ready") == (200, {"ready": True})
     newer = world.deploy("c")
@@ -201,6 +206,41 @@ def test_stopping_ends_every_process(world: World) -> None:
     assert not world.target.answers("credit")
     assert world.target.status() is None
     assert not world.target.stop()
+
+
+def test_stopping_ends_also_what_a_killed_supervisor_has_left(world: World) -> None:
+    release = world.deploy("a")
+    status = world.status()
+    os.kill(status["pid"], signal.SIGKILL)
+    wait_for(lambda: world.target.status() is None)
+    assert world.target.stop()
+    assert not any(
+        is_alive(pid) for pid in (status["switch"]["pid"], status["releases"][release.id]["pid"])
+    )
+
+
+def test_nothing_is_stopped_while_somebody_deploys(world: World) -> None:
+    release = world.deploy("a")
+    with world.target.lock(), pytest.raises(TargetBusyError, match="is being deployed to by"):
+        world.target.stop()
+    assert world.answering() == release.id
+
+
+def test_a_first_deployment_that_fails_leaves_no_process(world: World) -> None:
+    with world.target.lock():
+        release = world.stage("a", exit_at_start=True)
+        assert not world.target.check(release, latency_ms=None).ok
+        pid = world.status()["pid"]
+    assert world.target.status() is None
+    assert not is_alive(pid)
+
+
+def test_a_deployment_that_fails_leaves_a_supervisor_that_it_found(world: World) -> None:
+    release = world.stage("a")
+    assert world.target.check(release, latency_ms=None).ok  # has one started
+    with world.target.lock():
+        pass
+    assert world.target.status() is not None
 
 
 def test_everything_comes_back_after_a_reboot(world: World) -> None:
@@ -490,3 +530,26 @@ def refuses(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def examined(world: World) -> list[Check]:
+    settings = TargetSettings(
+        name="prod", config=world.config, root=world.folder, progress=RecordedProgress()
+    )
+    return list(examine(settings))
+
+
+def test_an_address_is_the_targets_own_while_it_answers_there(world: World) -> None:
+    assert examined(world) == []
+    world.deploy("a")
+    assert examined(world) == []
+    os.kill(world.status()["pid"], signal.SIGKILL)
+    wait_for(lambda: world.target.status() is None)
+    assert examined(world) == []
+
+
+def test_an_address_that_something_else_has_is_seen_beforehand(world: World) -> None:
+    with socket.create_server(("127.0.0.1", world.port)):
+        (one,) = examined(world)
+    assert one.health is Health.WARNING
+    assert one.detail == f"the address 127.0.0.1:{world.port} is taken by something else"

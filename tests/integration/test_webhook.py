@@ -89,11 +89,47 @@ def test_a_valid_hook_rings_and_nothing_else_does() -> None:
         assert rings == ["ring"]
         assert send(port, "POST", BODY, x_hub_signature_256="sha256=bad") == 403
         assert send(port, "POST", BODY) == 403
-        assert send(port, "GET", b"") == 501
         assert send(port, "POST", BODY, x_gitlab_token=SECRET) == 202
     assert rings == ["ring", "ring"]
     with pytest.raises(OSError, match="refused"):
         send(port, "POST", BODY)
+
+
+def get(port: int, method: str, path: str) -> tuple[int, str | None, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path)
+        reply = connection.getresponse()
+        return reply.status, reply.headers["Allow"], reply.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_another_method_hears_in_a_line_which_is_wanted(method: str) -> None:
+    rings: list[str] = []
+    with server(rings) as port:
+        status, allowed, said = get(port, method, "/")
+        assert get(port, "HEAD", "/") == (405, "POST", "")
+    assert (status, allowed) == (405, "POST")
+    assert said == "Webhooks come by POST; GET /health says whether somebody listens.\n"
+    assert rings == []
+
+
+def test_whether_somebody_listens_can_be_asked() -> None:
+    rings: list[str] = []
+    with server(rings) as port:
+        assert get(port, "GET", "/health") == (200, None, "ok\n")
+        assert get(port, "HEAD", "/health") == (200, None, "")
+    assert rings == []
+
+
+def test_what_is_no_method_gets_no_page_of_html() -> None:
+    with server([]) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n")
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.0 501 ")
+    assert b"<html" not in answer.lower()
 
 
 def raw(port: int, request: bytes) -> bytes:

@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from modelci.errors import ConfigError, UsageError
 
+HEALTH = "/health"
+"""Where GET says that somebody listens; hooks may be sent to any path."""
+
 MAX_BYTES = 1024 * 1024
 """A larger body is not read; GitHub's own limit is 25 MB, but it says nothing that we need."""
 
@@ -114,10 +117,42 @@ class _Handler(BaseHTTPRequestHandler):
         status = self._judge()
         if status is HTTPStatus.ACCEPTED:
             self.server.ring()
+        self._answer(status)
+
+    def do_GET(self) -> None:
+        """Say that somebody listens: whoever sets a hook up looks at it with a browser."""
+        if self.path == HEALTH:
+            self._answer(HTTPStatus.OK, "ok")
+        else:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self._answer(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"Webhooks come by POST; GET {HEALTH} says whether somebody listens.",
+        )
+
+    do_HEAD = do_GET  # noqa: N815 - as http.server looks for them
+    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no HTTP, or an unheard-of method, without a page of HTML."""
+        del explain
+        self._answer(HTTPStatus(code), message or "")
+
+    def _answer(self, status: HTTPStatus, line: str = "") -> None:
+        self.close_connection = True
+        body = f"{line}\n".encode() if line else b""
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "POST")
+        if body:
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _judge(self) -> HTTPStatus:
         self.close_connection = True

@@ -98,23 +98,35 @@ def _deploy_once(
     from modelci.domain.orders import choose_target
     from modelci.workflows.deploy_promoted import require_success
 
-    wanted = _parse(app, what)
+    wanted = _parse(app, what, target)
     name = choose_target(app.stages_of_targets, wanted.stage, target)
     done = app.deploy(wanted, name, strategy=_strategy(strategy), allowed=allow, dry_run=dry_run)
     present(app, [done], as_json=as_json, is_done=not dry_run)
     require_success(done)
 
 
-def _parse(app: App, what: str | None) -> "Wanted":
-    from modelci.domain.orders import FORMS, parse_wanted
+def _parse(app: App, what: str | None, target: str | None) -> "Wanted":
+    from modelci.domain.orders import parse_wanted
 
     named = what or app.context.tag
     if named is None:
         raise UsageError(
             "There is no CI event with a tag that could say what to deploy.",
-            hint=f"Name it: {FORMS}.",
+            hint=f"Name it: {_what_there_is(app, target)}.",
         )
     return parse_wanted(named)
+
+
+def _what_there_is(app: App, target: str | None) -> str:
+    """Return what could be meant for a target: the command, where there is but one stage."""
+    from modelci.domain.orders import FORMS
+
+    stages = app.stages_of_targets.get(target or "", ())
+    if target is None or len(stages) != 1:
+        return FORMS
+    known = app.known_artifacts()
+    artifact = next(iter(known)) if len(known) == 1 else "NAME"
+    return f"{target} takes {stages[0]}, so `modelci deploy '{artifact}#{stages[0]}' --to {target}`"
 
 
 def _strategy(name: str | None) -> "Strategy | None":
@@ -211,6 +223,7 @@ def _follow(
     stages = tuple(app.stages_of_targets[name])
     if wanted is None and not stages:
         raise UsageError(f"{name} takes no stage.", hint=f"Set deploy.targets.{name}.stages.")
+    app.manner(name, _strategy(strategy))  # what can never be is told now, and not each time
     bell = Bell()
     remote = app.configuration.config.promote.remote
     follower = Follower(
@@ -228,5 +241,10 @@ def _follow(
         if listen is not None:
             port = stack.enter_context(hear(listen, secret=webhook_secret(), ring=bell.ring))
             app.progress.note(f"Listening for webhooks at port {port}")
+        what_is = str(wanted) if wanted else f"what holds {' or '.join(stages)}"
+        app.progress.note(
+            f"{name} follows {what_is}: the remote's tags are looked at every {every:g} s, until "
+            "SIGTERM or Ctrl-C."
+        )
         follower.follow(Round(every=every, wanted=wanted, stages=stages))
     app.progress.note("Stopped.")

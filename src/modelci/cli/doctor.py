@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, as_json: bool) -> None:
     """Check this project's set-up and name what would fix it.
 
-    Git, DVC, the DVC remote, dvc.lock, modelci.yaml and its gates, artifacts, tags, and the
-    workflows' permissions; and it tries the evaluation, slices, data checks and templates of
-    modelci.yaml on the files that are here. Exits with 3 where something stands in the way.
+    Git, DVC, the DVC remote, dvc.lock, modelci.yaml and its gates, artifacts, tags, the targets of
+    deployments as this machine sees them, and the workflows' permissions; and it tries the
+    evaluation, slices, data checks and templates of modelci.yaml on the files that are here. Exits
+    with 3 where something stands in the way.
 
     \b
     Examples:
@@ -40,6 +41,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         progress=app.progress,
         templates=lambda config: _render(app, config),
         remotes=app.data_remotes,
+        around=lambda: app.deploy_surroundings,
     )
     print_document(examination, as_json=as_json)
     ctx.exit(0 if examination.is_ok else ConfigError.exit_code)

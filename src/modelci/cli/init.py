@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def command(app: App, force: bool, forge: str | None) -> None:
     """Write modelci.yaml and workflows into this DVC repository.
 
-    The gates are proposed from the metrics that are there. Nothing is asked, and nothing that
-    exists is overwritten without --force. Beside a .gitlab-ci.yml that is there ours becomes
+    The gates are proposed from the metrics that are there; for a modelci.yaml that is kept and has
+    none they are printed. Nothing is asked, and nothing that exists is overwritten without --force.
+    Beside a .gitlab-ci.yml that is there ours becomes
     .gitlab/modelci.yml, to be included.
 
     \b
@@ -50,6 +51,15 @@ def command(app: App, force: bool, forge: str | None) -> None:
         click.echo(
             f"The default branch is taken for {done.assumed}, which nothing here tells: mend "
             "`branches:` in the workflows if it is another.",
+            err=True,
+        )
+    if done.gates:
+        click.echo(f"{FILE} has no gates. By the metrics that are here it could say:", err=True)
+        click.echo("\n".join(done.gates))
+    elif done.is_ungated:
+        click.echo(
+            f"{FILE} has no gates, as there are no metrics yet: after a `modelci run` another "
+            "`modelci init` proposes some.",
             err=True,
         )
     if any(path != FILE for path in done.written):

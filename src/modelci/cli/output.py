@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-def print_document(document: codec.Document, *, as_json: bool) -> None:
+def print_document(document: "codec.Document", *, as_json: bool) -> None:
     """Print a document on stdout."""
     if as_json:
         print_json(document)
@@ -35,7 +35,7 @@ def print_document(document: codec.Document, *, as_json: bool) -> None:
         click.echo(to_text(document), nl=False)
 
 
-def print_json(document: codec.Document) -> None:
+def print_json(document: "codec.Document") -> None:
     """Print the document itself, in UTF-8 wherever it goes."""
     for piece in codec.pieces(document):
         click.echo(piece, nl=False)
@@ -98,7 +98,7 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
         ) from error
 
 
-def to_text(document: codec.Document) -> str:
+def to_text(document: "codec.Document") -> str:
     """Return a document as text, as wide and as colourful as stdout takes it."""
     from modelci.render import changes, deployments, provenance, scans, signatures, terminal
 

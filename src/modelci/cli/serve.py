@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 )
 @click.option("--pull", is_flag=True, help="Fetch the model from the DVC remote if it is not here.")
 @click.option("--target", help="Keep up what was deployed to this target of kind server.")
+@click.option(
+    "--stop", is_flag=True, help="With --target: end all that runs there, and wait for it."
+)
 @click.pass_obj
 def command(
     app: App,
@@ -61,6 +64,7 @@ def command(
     onnx: bool | None,
     pull: bool,
     target: str | None,
+    stop: bool,
 ) -> None:
     """Answer requests with a model, over HTTP.
 
@@ -73,7 +77,9 @@ def command(
     SIGTERM ends without losing a request.
 
     With --target NAME it runs the switch of that target and a process for each of its releases, as
-    `modelci deploy` does, but stays: the command for systemd or a container.
+    `modelci deploy` does, but stays: the command for systemd or a container. --stop ends them
+    instead, having answered what was asked; the next deployment, or the command without it, starts
+    them again.
 
     \b
     Examples:
@@ -81,12 +87,20 @@ def command(
       modelci serve models/credit.skops --port 9000 --log requests
       modelci serve 'credit#prod' --pull --workers 2
       modelci serve --target prod
+      modelci serve --target prod --stop
       curl localhost:8080/predict -d '[{"amount_eur": 5000, "term_months": 24, …}]'
     """  # noqa: D301
     from modelci.serving.launch import Address, launch
 
+    if stop and target is None:
+        raise UsageError(
+            "--stop goes with --target.", hint="Ctrl-C or SIGTERM ends a server of a model."
+        )
     if target is not None:
         _refuse_beside_target(click.get_current_context())
+        if stop:
+            _stop(app, target)
+            return
         app.server_target(target).serve()
     app.set_flags(
         {
@@ -108,12 +122,21 @@ def command(
     )
 
 
+def _stop(app: App, name: str) -> None:
+    target = app.server_target(name)
+    listen = app.configuration.config.deploy.targets[name].server.listen
+    done = target.stop()
+    said = f"stopped; nobody answers at {listen} any more" if done else "nothing was running"
+    click.echo(f"{name}: {said}.")
+
+
 def _refuse_beside_target(ctx: click.Context) -> None:
     given = click.core.ParameterSource.COMMANDLINE
     others = [
         parameter.opts[0]
         for parameter in ctx.command.params
-        if parameter.name != "target" and ctx.get_parameter_source(f"{parameter.name}") is given
+        if parameter.name not in {"target", "stop"}
+        and ctx.get_parameter_source(f"{parameter.name}") is given
     ]
     if others:
         raise UsageError(

@@ -162,18 +162,65 @@ def _convert(
     except msgspec.ValidationError as error:
         found = _ERROR_PATH.match(str(error))
         what, where = (found["what"], found["path"] or "") if found else (str(error), "")
-        path = tuple(
-            int(step[1:-1]) if step.startswith("[") else step
-            for step in re.findall(r"\[\d+\]|[^.\[\]]+", where)
-        )
-        place = origins.get(where.lstrip(".")) or _at(text, path, source)
+        path = _name_entries(_steps(where), data, str(error))
+        key = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in path).lstrip(".")
+        place = origins.get(key) or _at(text, path, source)
         raise ConfigError(
-            f"{place}: {where.lstrip('.') or 'the file'}: {_plain(what)}.",
+            f"{place}: {key or 'the file'}: {_plain(what)}.",
             hint=_wanted(what, path),
         ) from error
     for path, problem in find_problems(config):
         raise ConfigError(f"{_at(text, path, source)}: {problem}.")
     return config
+
+
+_Path = tuple[str | int, ...]
+_ANY = "[...]"
+"""How msgspec has an entry of a mapping whose name it does not tell."""
+
+
+def _steps(where: str) -> _Path:
+    """Return the steps of a path such as ``.gates[0].min`` or ``.models[...].flavour``."""
+    found = re.findall(r"\[\d+\]|\[\.\.\.\]|[^.\[\]]+", where)
+    return tuple(int(one[1:-1]) if re.fullmatch(r"\[\d+\]", one) else one for one in found)
+
+
+def _name_entries(path: _Path, data: Mapping[str, Any], error: str) -> _Path:
+    """Return the path with the name of each entry: the one that makes that error by itself."""
+    while _ANY in path:
+        above, below = path[: path.index(_ANY)], path[path.index(_ANY) + 1 :]
+        entries = _part(data, above)
+        named = (one for one in entries if _makes(error, _with(data, above, {one: entries[one]})))
+        found = next(named, None)
+        if found is None:
+            return above
+        data, path = _with(data, above, {found: entries[found]}), (*above, str(found), *below)
+    return path
+
+
+def _part(data: Any, path: _Path) -> Any:
+    for step in path:
+        data = data[step]
+    return data
+
+
+def _with(data: Any, path: _Path, part: Any) -> Any:
+    """Return the data with another part at a path; nothing is changed in place."""
+    if not path:
+        return part
+    inner = _with(data[path[0]], path[1:], part)
+    if isinstance(data, list):
+        index = int(path[0])
+        return [*data[:index], inner, *data[index + 1 :]]
+    return {**data, path[0]: inner}
+
+
+def _makes(error: str, data: Any) -> bool:
+    try:
+        msgspec.convert(data, Config)
+    except msgspec.ValidationError as found:
+        return str(found) == error
+    return False
 
 
 def _plain(what: str) -> str:

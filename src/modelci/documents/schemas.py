@@ -1,5 +1,6 @@
 """JSON Schemas of the documents and of ``modelci.yaml``, generated from the dataclasses."""
 
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -14,8 +15,19 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return every schema by its file's stem: ``modelci.report-1``, …, ``modelci.yaml``."""
-    found = {name.replace("/", "-"): _document(kind, name) for kind, name in SCHEMAS.items()}
+    found = {name.replace("/", "-"): _document(kind, name) for kind, name in kinds().items()}
     return found | {"modelci.yaml": _close(_ease(_root(Config, "modelci.yaml")))}
+
+
+def kinds() -> dict[type, str]:
+    """Return every kind of document with its schema."""
+    return {_find(where): name for where, name in SCHEMAS.items()}
+
+
+def _find(where: str) -> type:
+    module, _, name = where.rpartition(".")
+    found: type = getattr(import_module(module), name)
+    return found
 
 
 def _root(kind: type, title: str) -> dict[str, Any]:

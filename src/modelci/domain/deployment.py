@@ -231,3 +231,9 @@ class Deployments:
 
     deployed: tuple[Deployed, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether all that should run does, as the registry says, and nobody failed to answer."""
+        is_well = all(one.healthy is not False and not one.differs for one in self.deployed)
+        return is_well and not self.notes

@@ -79,25 +79,36 @@ class Trust:
     pickle: bool = False
 
 
-def advice(findings: Sequence[ScanFinding]) -> str:
-    """Return what to do about the gravest of the findings."""
+def advice(findings: Sequence[ScanFinding], *, has_flags: bool) -> str:
+    """Return what to do about the gravest of the findings.
+
+    ``has_flags`` says that the command takes ``--trust`` and ``--allow-pickle``.
+    """
     dangers = {one.danger for one in findings}
-    return next(text for danger, text in _ADVICE.items() if danger in dangers)
+    found = next(danger for danger in _ADVICE if danger in dangers)
+    return _ADVICE[found].format(*(_FLAGS.get(found, ("", "")) if has_flags else ("", "")))
 
 
 _VOUCH = (
     "If you made this file and know what the names do, vouch for them: safety.trusted_types in "
-    "modelci.yaml, or --trust NAME. Else do not load it."
+    "modelci.yaml{0}. Else do not load it."
 )
+_FLAGS = {
+    Danger.FORBIDDEN_GLOBAL: (", or --trust NAME",),
+    Danger.UNTRUSTED_TYPE: (", or --trust NAME",),
+    Danger.PICKLE_NOT_ALLOWED: (" (--allow-pickle)",),
+}
 _ADVICE = {
-    Danger.MALFORMED: "It is broken or crafted: make it again from your own code.",
+    Danger.MALFORMED: (
+        "It is broken or crafted: make it again from your own code, or have DVC bring it again."
+    ),
     Danger.TOO_LARGE: "It is broken or crafted: make it again from your own code.",
     Danger.FORBIDDEN_GLOBAL: _VOUCH,
     Danger.UNTRUSTED_TYPE: _VOUCH,
     Danger.EXTERNAL_DATA: "Save the model with its numbers in the same file.",
     Danger.UNKNOWN_FORMAT: "Save it with skops or as ONNX, or install the flavour that reads it.",
     Danger.PICKLE_NOT_ALLOWED: (
-        "Save it with skops. Or name the artifact in safety.allow_pickle (--allow-pickle): its "
+        "Save it with skops. Or name the artifact in safety.allow_pickle{0}: its "
         "pickle is then read through an allow-list."
     ),
 }

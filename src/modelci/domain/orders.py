@@ -5,7 +5,7 @@ remote's tags as they are now are the answer. A run that comes late finds that i
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelci.domain.deployment import Running, TargetState
 from modelci.domain.holds import REASON, find_holds, trailers
@@ -133,10 +133,15 @@ def resolve_order(
     if state is None:
         raise UsageError(
             f"No tag speaks of an artifact {wanted.artifact!r}.",
-            hint="`modelci registry --remote` lists what there is.",
+            hint=f"`modelci promote {wanted.artifact}{_assigning(wanted.stage)}` makes the first "
+            "ones; `modelci registry --remote` lists what there is.",
         )
     order = _of_tag(wanted.tag, state, tags) if wanted.tag else _of_query(wanted.query, state, tags)
     return order, tuple(_object(order, state, tags))
+
+
+def _assigning(stage: str | None) -> str:
+    return f" --assign {stage}" if stage else ""
 
 
 def object_by_holds(
@@ -157,10 +162,13 @@ def object_by_holds(
             )
 
 
-def object_by_age(order: Order, state: TargetState) -> Iterator[Objection]:
+def object_by_age(
+    order: Order, state: TargetState, tags: Sequence[TagRecord]
+) -> Iterator[Objection]:
     """Yield the newer deployment that the target has had of the same stage, if it has.
 
-    Versions that were deployed as such are compared with each other.
+    Versions that were deployed as such are compared with each other, and with the version that a
+    stage has brought here: that counts from its own registration, not from its assignment.
     """
     newest = max(
         (one for one in known_runs(state) if stage_of(one) == order.stage),
@@ -172,6 +180,22 @@ def object_by_age(order: Order, state: TargetState) -> Iterator[Objection]:
             message=f"{order.tag} is older than {newest.tag} ({newest.label}), which was deployed "
             f"here at {newest.since}.",
             hint=_forward(order),
+        )
+    elif order.stage is None and state.running is not None:
+        yield from _object_to_version(order, state.running, tags)
+
+
+def _object_to_version(
+    order: Order, running: Running, tags: Sequence[TagRecord]
+) -> Iterator[Objection]:
+    stage = stage_of(running)
+    found = next((one for one in fold_registry(tags) if one.name == order.artifact), None)
+    version = found.version_at(running.commit) if found else None
+    if stage and version and running.commit != order.commit and order.seconds < version.seconds:
+        yield Objection(
+            message=f"{order.tag} is older than {version.tag}, which {running.tag} has brought "
+            f"here at {running.since}.",
+            hint=_forward(replace(order, stage=stage)),
         )
 
 
@@ -204,7 +228,8 @@ def _of_query(query: Query | None, state: ArtifactState, tags: Sequence[TagRecor
             known = ", ".join(f"{state.name}#{one}" for one in state.stages)
             raise UsageError(
                 f"Nothing of {state.name} holds stage {query.stage!r}.",
-                hint=f"There are {known}." if known else "None of its stages is held.",
+                hint=(f"There are {known}. " if known else "None of its stages is held. ")
+                + f"`modelci promote {state.name}{_assigning(query.stage)}` assigns it.",
             )
         return _held(held, state, tags)
     version = find_version(state, query.version or "latest")

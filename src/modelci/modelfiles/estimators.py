@@ -19,6 +19,7 @@ from modelci.modelfiles.files import ModelFile, ModelFileError
 from modelci.modelfiles.findings import RefusedError
 from modelci.modelfiles.predictor import Columns, side_by_side
 from modelci.modelfiles.scan import MAX_UNPACKED
+from modelci.modelfiles.skopsnames import import_skops
 
 FLAVOUR = "sklearn"
 SCORE, PROBABILITIES, PREDICTION = "score", "probabilities", "prediction"
@@ -76,10 +77,8 @@ def _fail_on_other_versions() -> None:
 
 def _build(data: bytes, scan: FileScan, trust: Trust) -> Any:
     if scan.format is FileFormat.SKOPS:
-        import skops.io  # noqa: PLC0415 - it imports all of scikit-learn
-
         # Type by type and loader by loader the scan has allowed what the file names.
-        return skops.io.loads(data, trusted=list(scan.types))
+        return import_skops().loads(data, trusted=list(scan.types))
     if is_compressed(data):
         data = unpack(data, max_bytes=MAX_UNPACKED)
     return pickles.build(data, Allowed(trust.types))

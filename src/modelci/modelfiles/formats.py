@@ -3,10 +3,11 @@
 import io
 import json
 import pickletools
+import re
 from collections.abc import Callable
 from zipfile import BadZipFile, ZipFile
 
-from modelci.domain.modelfiles import FileFormat
+from modelci.domain.modelfiles import Danger, FileFormat
 from modelci.modelfiles.archives import is_compressed
 from modelci.modelfiles.onnxfiles import looks_like_onnx
 
@@ -55,20 +56,64 @@ def _is_json(data: bytes) -> bool:
 
 
 def _may_be_pickle(data: bytes) -> bool:
-    """Whether a pickle of the oldest protocols may begin here: they begin as anything."""
+    """Whether a pickle of the oldest protocols may begin here: they begin as anything.
+
+    It is none where reading it would fail before it has named a thing: by a step that takes from
+    an empty stack, as text soon has, or (in text) by a name that no module has.
+    """
     if not data or data[0] not in _OPCODES:
         return False
-    steps = 0
+    stack: list[object] = []
     try:
-        for opcode, _, _ in pickletools.genops(data):
-            steps += 1
-            if opcode.name in {"STOP", "GLOBAL", "INST", "STACK_GLOBAL"}:
-                return True
-            if steps > 100_000:
+        for steps, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            _step(opcode, stack)
+            if opcode.name in {"GLOBAL", "INST"}:
+                module = str(argument).partition(" ")[0]
+                return _MODULE.fullmatch(module) is not None or not _is_text(data)
+            if opcode.name in {"STOP", "STACK_GLOBAL"} or steps > _MOST_STEPS:
                 return True
     except Exception:  # noqa: BLE001 - whatever other bytes make of it
         return False
     return False
+
+
+_MODULE = re.compile(r"[\w.-]+")
+_MOST_STEPS = 100_000
+_MARK = pickletools.markobject
+
+
+def _step(opcode: pickletools.OpcodeInfo, stack: list[object]) -> None:
+    """Do to the stack what the step does; IndexError where it has not got what that takes."""
+    taken = list(opcode.stack_before)
+    if _MARK in taken:
+        while stack.pop() is not _MARK:
+            pass
+        taken = taken[: taken.index(_MARK)]
+    for _ in taken:
+        stack.pop()
+    stack.extend(opcode.stack_after)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return b"\0" not in data and data.decode().strip() != ""
+    except UnicodeDecodeError:
+        return False
+
+
+def explain_unknown(data: bytes) -> tuple[Danger, str]:
+    """Say what bytes are that have no known format: nothing, cut short, text, or something else."""
+    if not data:
+        return Danger.MALFORMED, "it is empty"
+    if data.startswith(_ZIP):
+        try:
+            with ZipFile(io.BytesIO(data)):
+                return Danger.UNKNOWN_FORMAT, "a zip archive, but neither skops's nor numpy's"
+        except (BadZipFile, OSError, ValueError, NotImplementedError):
+            return Danger.MALFORMED, "a zip archive (as skops writes) that is cut short or damaged"
+    if _is_text(data):
+        return Danger.UNKNOWN_FORMAT, "text, and no format of models that is known"
+    return Danger.UNKNOWN_FORMAT, "no format of models that is known"
 
 
 _TESTS: dict[FileFormat, Callable[[bytes], bool]] = {

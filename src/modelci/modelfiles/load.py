@@ -29,13 +29,17 @@ def load_model(
     return find_flavour(scan.format, asked).load(file, scan, trust, golden)
 
 
-def refusal(scan: FileScan) -> ModelFileError:
-    """Return the error that says why a file is not loaded, and what to do about it."""
+def refusal(scan: FileScan, *, has_flags: bool = False) -> ModelFileError:
+    """Return the error that says why a file is not loaded, and what to do about it.
+
+    ``has_flags``: the command at hand takes --trust and --allow-pickle.
+    """
     shown = [_text(one) for one in scan.findings[:_MOST_SHOWN]]
     if len(scan.findings) > _MOST_SHOWN:
         shown.append(f"and {len(scan.findings) - _MOST_SHOWN} more")
     return ModelFileError(
-        f"{scan.path} may not be loaded: {'; '.join(shown)}.", hint=advice(scan.findings)
+        f"{scan.path} may not be loaded: {'; '.join(shown)}.",
+        hint=advice(scan.findings, has_flags=has_flags),
     )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,12 @@ from modelci.domain.golden import (
     compare_answers,
 )
 from modelci.domain.modelfiles import FileFormat, FileScan, Trust
+from modelci.errors import UsageError
 from modelci.modelfiles.answers import answer, answers_of
 from modelci.modelfiles.environment import describe_environment, distributions_of
 from modelci.modelfiles.estimators import SklearnPredictor
 from modelci.modelfiles.files import ModelFileError, read_model
-from modelci.modelfiles.load import load_model
+from modelci.modelfiles.load import load_model, refusal
 from modelci.modelfiles.predictor import Predictor
 from modelci.modelfiles.scan import scan_file
 
@@ -55,6 +57,8 @@ def record_golden(path: Path, data: "DataFrame", *, trust: Trust, options: Recor
     """
     file = read_model(path)
     scan = scan_file(file, trust=trust, flavour=options.flavour)
+    if not scan.is_safe:
+        raise refusal(scan, has_flags=True)
     predictor = load_model(path, trust=trust, flavour=options.flavour)
     frame = _select(data, predictor, options)
     draft = Golden(
@@ -87,7 +91,8 @@ def record_golden(path: Path, data: "DataFrame", *, trust: Trust, options: Recor
 
 def _select(data: "DataFrame", predictor: Predictor, options: RecordOptions) -> "DataFrame":
     """Return the model's own columns of the data, in its order."""
-    frame = data.drop(columns=[name for name in options.exclude if name in data.columns])
+    _require_columns(options.exclude, data)
+    frame = data.drop(columns=list(options.exclude))
     names = options.columns or _own_names(predictor) or tuple(map(str, frame.columns))
     lacking = [name for name in names if name not in frame.columns]
     if lacking:
@@ -105,6 +110,20 @@ def _select(data: "DataFrame", predictor: Predictor, options: RecordOptions) -> 
     if not len(frame):
         raise ModelFileError("The data have no rows.", hint="Give rows that the model can score.")
     return frame[list(names)]
+
+
+def _require_columns(names: Sequence[str], data: "DataFrame") -> None:
+    """Refuse to leave out what is not there: its name is misspelt."""
+    known = list(map(str, data.columns))
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"--exclude: the data have no column {name!r}.",
+                hint=f"Did you mean {near[0]!r}?"
+                if near
+                else f"They have {', '.join(known[:20])}.",
+            )
 
 
 def _own_names(predictor: Predictor) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from modelci.modelfiles.archives import unpack
 from modelci.modelfiles.files import ModelFile, ModelFileError, read_model
 from modelci.modelfiles.findings import Examined, RefusedError
 from modelci.modelfiles.flavours import vouches
-from modelci.modelfiles.formats import detect
+from modelci.modelfiles.formats import detect, explain_unknown
 
 MAX_UNPACKED = 4 * 1024**3
 """What a file may unpack to, in bytes."""
@@ -63,7 +63,8 @@ def scan_file(
     try:
         kind = _examine(kind, file.data, trust, found, max_unpacked)
         if kind is FileFormat.UNKNOWN and not vouches(flavour):
-            found.refuse(Danger.UNKNOWN_FORMAT, "file", "no format of models that is known")
+            danger, why = explain_unknown(file.data)
+            found.refuse(danger, "file", why)
     except RefusedError as error:
         found.add(error.finding)
     return FileScan(

@@ -30,7 +30,7 @@ def render_scan(found: Scan, *, width: int = 100, colour: bool = False) -> str:
     page.print(Text(_summary(found)))
     findings = [finding for one in found.files for finding in one.findings]
     if findings:
-        page.print(Text(advice(findings)))
+        page.print(Text(advice(findings, has_flags=True)))
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 

@@ -71,6 +71,7 @@ def _paths(model: ServedModel) -> Json:
             "get": _probe("versionReady", "Whether this version answers", "Ready")
         },
         "/v2": {"get": _get("server", "What the server is", "ServerMetadata")},
+        "/v2/models": {"get": _get("models", "Which models answer here", "ModelIndex")},
         "/v2/health/live": {"get": _probe("live", "Whether the process works", "Live", open_=True)},
         "/v2/health/ready": {
             "get": _probe("ready", "Whether requests should be sent here", "Ready", open_=True)
@@ -299,6 +300,7 @@ def _protocol(model: ServedModel, inputs: Sequence[InputColumn]) -> Json:
             }
         ),
         "ServerMetadata": _object({"name": _TEXT, "version": _TEXT, "extensions": _list(_TEXT)}),
+        "ModelIndex": _object({"models": _list(_TEXT)}),
         "Live": _object({"live": {"type": "boolean"}}),
         "Ready": _object({"ready": {"type": "boolean"}, "name": _TEXT}, optional=["name"]),
     }

@@ -34,6 +34,8 @@ class Rest:
         gets = {
             "/v2": self._server,
             "/v2/": self._server,
+            "/v2/models": self._index,
+            "/v2/models/": self._index,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
             "/predict": self._predict,
@@ -49,6 +51,9 @@ class Rest:
     async def _server(self, _: Request) -> Response:
         extensions = ["binary_tensor_data"]
         return respond({"name": "modelci", "version": __version__, "extensions": extensions})
+
+    async def _index(self, _: Request) -> Response:
+        return respond({"models": [self._app.live.model.source.artifact]})
 
     async def _live(self, _: Request) -> Response:
         is_live = not self._app.engine.is_stuck

@@ -66,7 +66,8 @@ def serve(
 
     ``reopen`` says what there is to serve, at the beginning and whenever it shall look again.
     """
-    model = load(reopen(), onnx=settings.onnx)
+    with _uncollected():
+        model = load(reopen(), onnx=settings.onnx)
     with _process(model, settings, Metrics()) as app:
         on_ready(model.source)
         _run(_run_alone(app, LocalSwitch(app, reopen), places))
@@ -79,7 +80,8 @@ def work(*, control_fd: int, requests_fd: int, metrics_fd: int, admin_fd: int | 
     logging.basicConfig(level=logging.INFO, format=f"worker {start.slot}: %(message)s")
     pin_threads(start.settings.threads)
     try:
-        model = load(start.source, onnx=start.settings.onnx)
+        with _uncollected():
+            model = load(start.source, onnx=start.settings.onnx)
     except ModelCIError as error:
         sock.sendall(control.encode(control.failed(error)))
         return error.exit_code
@@ -91,6 +93,16 @@ def work(*, control_fd: int, requests_fd: int, metrics_fd: int, admin_fd: int | 
     with _process(model, start.settings, metrics) as app:
         _run(_run_supervised(app, sock, places))
     return 0
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no cycles while libraries and the model are loaded: nearly all of that stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

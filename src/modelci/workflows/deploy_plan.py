@@ -150,13 +150,13 @@ def gather(job: Job) -> Gathered:
         recipe=recipe,
         state=state,
         signed=signed,
-        objections=(*objections, *object_by_age(order, state), *_missing(job, recipe)),
+        objections=(*objections, *object_by_age(order, state, tags), *_missing(job, recipe)),
     )
 
 
 def ask_again(job: Job, gathered: Gathered) -> None:
     """Raise DeploymentError if the registry, or the target, has come to say something else."""
-    order, objections, _ = _ask_registry(job)
+    order, objections, tags = _ask_registry(job)
     state = job.tools.target.read(order.artifact)
     if order.commit != gathered.order.commit:
         raise DeploymentError(
@@ -164,7 +164,7 @@ def ask_again(job: Job, gathered: Gathered) -> None:
             f"wanted now, not {gathered.order.tag} ({gathered.order.label}).",
             hint="Deploy again.",
         )
-    require_none((*objections, *object_by_age(order, state)), job.request.allowed)
+    require_none((*objections, *object_by_age(order, state, tags)), job.request.allowed)
 
 
 def require_none(objections: Sequence[Objection], allowed: str | None) -> None:

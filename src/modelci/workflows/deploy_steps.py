@@ -1,6 +1,7 @@
 """The steps of a deployment, one after the other, and the way back."""
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -169,7 +170,7 @@ class _Steps:
         wrong = [one for one in self.findings if one.state is CheckState.FAILED]
         if wrong:
             raise DeploymentError(
-                f"These are not the bytes that were tagged: {'; '.join(map(_say, wrong))}.",
+                f"These are not the bytes that were tagged: {_say_all(wrong)}.",
                 hint=f"`modelci verify {self._order.registration or self._order.tag} --remote "
                 "--pull` shows all that was found. Nothing lifts this: put the honest bytes back, "
                 "or deploy another version.",
@@ -418,6 +419,16 @@ class _Steps:
 def _say(finding: Finding) -> str:
     said = f" ({finding.found}, not {finding.expected})" if finding.found else ""
     return f"{finding.subject}: {finding.detail}{said}"
+
+
+def _say_all(wrong: Sequence[Finding]) -> str:
+    """Return the first finding in full, and of the others what they are of."""
+    first, *rest = wrong
+    path = first.subject.partition(": ")[0]
+    others = [one.subject.removeprefix(f"{path}: ") for one in rest[:_MOST_NAMED]]
+    if len(rest) > _MOST_NAMED:
+        others.append(f"{len(rest) - _MOST_NAMED:,} more")
+    return f"{_say(first)}{'; nor do these agree: ' if others else ''}{', '.join(others)}"
 
 
 def _say_danger(scan: FileScan) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from modelci.domain.deployment import Deployed, Deployments, Running, TargetState
 from modelci.domain.registry import ArtifactState, Assignment, Holder, fold_registry
-from modelci.errors import ModelCIError
+from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Git, Target
 
 
@@ -24,15 +25,33 @@ def list_deployments(
 ) -> Deployments:
     """Ask each target what it runs, of all artifacts or one, and the remote's tags what it should.
 
-    A target, or a remote, that does not answer is a note.
+    A target, or a remote, that does not answer is a note. Raises UsageError for an artifact that
+    neither knows, where all of them answered.
     """
     notes: list[str] = []
     found = [one for place in places for one in _read(place, artifact, notes)]
     states = _registry(git, artifact, holder, notes)
+    if artifact is not None and not found and not states and not notes:
+        raise _unknown(artifact, places, git)
     stages = {place.name: place.stages for place in places}
     deployed = [_compare(one, stages[one.target], states) for one in found]
     notes += _never_deployed(places, found, states)
     return Deployments(deployed=tuple(deployed), notes=tuple(notes))
+
+
+def _unknown(artifact: str, places: Sequence[Place], git: Git) -> UsageError:
+    deployed = {name for place in places for name in place.target().artifacts()}
+    tagged = {tag.name.artifact for tag in git.tags(remote=git.remote(), messages=False)}
+    known = sorted(deployed | tagged)
+    near = get_close_matches(artifact, known, n=1)
+    listed = f"There are {', '.join(known[:_MOST_NAMED])}." if known else "Nothing was tagged yet."
+    return UsageError(
+        f"No target has run, and no tag speaks of, an artifact {artifact!r}.",
+        hint=f"Did you mean {near[0]!r}?" if near else listed,
+    )
+
+
+_MOST_NAMED = 10
 
 
 def _read(place: Place, artifact: str | None, notes: list[str]) -> Iterator[Deployed]:
@@ -92,7 +111,7 @@ def _withdrawn(running: Running, state: ArtifactState, stages: Sequence[str]) ->
     elif state.deprecated:
         yield f"{state.name} is deprecated"
     elif stages:
-        yield f"nothing holds {', '.join(stages)} any more"
+        yield f"no version holds {' or '.join(stages)}"
 
 
 def _never_deployed(

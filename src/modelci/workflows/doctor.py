@@ -25,6 +25,7 @@ from modelci.domain.wording import counted
 from modelci.errors import ConfigError, ModelCIError
 from modelci.formats import parse_yaml
 from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
+from modelci.workflows.deploy_checks import Surroundings, check_deploy
 from modelci.workflows.forge import choose_forge
 from modelci.workflows.init import GITLAB_INCLUDED, GITLAB_PIPELINE, UNPUBLISHED
 from modelci.workflows.promote import chosen_artifacts
@@ -42,6 +43,7 @@ class _World:
     progress: Progress | None
     templates: Callable[[Config], None] | None
     remotes: Callable[[], Sequence[DataRemote]]
+    around: Callable[[], Surroundings]
 
 
 def examine(
@@ -55,12 +57,13 @@ def examine(
     progress: Progress | None = None,
     templates: Callable[[Config], None] | None = None,
     remotes: Callable[[], Sequence[DataRemote]] = tuple,
+    around: Callable[[], Surroundings] = Surroundings,
 ) -> Examination:
     """Check everything; a check that cannot be made is a problem with its own fix.
 
     With ``tables`` and ``progress`` what the configuration evaluates is tried on the work tree's
     files. ``templates`` renders something with the project's own ones, or raises ConfigError.
-    ``remotes`` are DVC's.
+    ``remotes`` are DVC's, and ``around`` tells what of targets can be seen from here.
     """
     try:
         found = git()
@@ -76,6 +79,7 @@ def examine(
         progress=progress,
         templates=templates,
         remotes=remotes,
+        around=around,
     )
     broken: tuple[Check, ...] = ()
     try:
@@ -224,8 +228,11 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     """Judge what is there against itself: whatever does not hold now blocks every change."""
     gates = config.all_gates()
     if not gates:
+        first = "" if snapshot.metrics else "`modelci run` makes metrics; then "
         yield _warning(
-            "gates", "none: no pull request is ever blocked", "`modelci init` proposes some."
+            "gates",
+            "none: no pull request is ever blocked",
+            f"{first}`modelci init` proposes some.",
         )
         return
     deltas = diff_metrics(snapshot.metrics, snapshot.metrics, config.metrics)
@@ -260,6 +267,21 @@ def _check_templates(world: _World) -> Iterator[Check]:
     if config.report.templates is not None and world.templates is not None:
         world.templates(config)
         yield _ok("report.templates", f"{config.report.templates} renders")
+
+
+def _check_deploy(world: _World) -> Iterator[Check]:
+    config = world.configuration().config
+    if not config.deploy.targets:
+        return
+    git = world.git.with_remote(config.promote.remote) if config.promote.remote else world.git
+    tree = git.work_tree()
+    yield from check_deploy(
+        config,
+        world.reader().read(tree),
+        tree,
+        git.tags(remote=git.remote(), messages=False),
+        world.around(),
+    )
 
 
 def _check_tags(world: _World) -> Iterator[Check]:
@@ -513,6 +535,7 @@ _GROUPS = (
     _Group("pipeline", _check_pipeline),
     _Group("evaluation", _check_evaluation),
     _Group("report.templates", _check_templates),
+    _Group("deploy", _check_deploy),
     _Group("tags", _check_tags),
     _Group("workflows", _check_workflows),
 )

@@ -48,7 +48,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follower:
-    """Follows the remote's tags until the ``bell`` says stop; no error ends it.
+    """Follows the remote's tags until the ``bell`` says stop; no error ends it, once it began.
 
     ``deploy`` brings a wish to the target. ``tell`` hears of each deployment that did something.
     """
@@ -65,8 +65,10 @@ class Follower:
         """Look, deploy what moved, and wait, in turn.
 
         One cheap question is asked of the remote each time. What fails is tried again after longer
-        and longer (an hour at most), or at once when its tags have changed.
+        and longer (an hour at most), or at once when its tags have changed. Raises UsageError
+        where there is no remote to begin with.
         """
+        self._remote()
         failures = 0
         while not self.bell.is_stopped:
             try:
@@ -82,12 +84,16 @@ class Follower:
                 failures = 0
             self.bell.wait(_longer(what.every, failures))
 
-    def _look(self, what: Round) -> None:
+    def _remote(self) -> str:
         remote = self.git.remote()
         if remote is None:
             raise UsageError(
                 "This repository has no remote to follow.", hint="`git remote add origin URL`."
             )
+        return remote
+
+    def _look(self, what: Round) -> None:
+        remote = self._remote()
         artifacts = [what.wanted.artifact] if what.wanted else None
         ids = self.git.tag_ids(artifacts, remote=remote)
         by_artifact = _group(ids)

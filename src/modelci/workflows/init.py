@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from modelci import __version__
-from modelci.config.load import FILE
+from modelci.config.load import FILE, load
 from modelci.config.model import ForgeKind
 from modelci.domain.metrics import Direction, MetricKey, known_direction
 from modelci.domain.snapshot import Snapshot
@@ -29,11 +29,15 @@ class Written:
     """Files that were written, and those that stood there and were left.
 
     ``assumed`` is the default branch that the workflows name where nothing tells which it is.
+    ``gates`` are lines that a ``modelci.yaml`` which has no gates could have by the metrics that
+    are here; ``is_ungated`` says that it has none, and there are no metrics yet to propose any by.
     """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
     assumed: str | None = None
+    gates: tuple[str, ...] = ()
+    is_ungated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +80,13 @@ def initialise(
     tree = git.work_tree()
     settings = tree.read([_DVC_CONFIG]).get(_DVC_CONFIG, b"").decode(errors="replace")
     has_remote = _DEFAULT_REMOTE.search(settings) is not None
-    texts = {FILE: propose_config(reader.read(tree), has_remote=has_remote)}
+    snapshot = reader.read(tree)
+    texts = {FILE: propose_config(snapshot, has_remote=has_remote)}
     if forge is ForgeKind.GITLAB:
         texts |= _gitlab_pipeline(git.root)
     else:
         texts |= _workflows(branch)
-    done = _write(git.root, texts, force=force)
+    done = _with_gates(_write(git.root, texts, force=force), snapshot, git.root)
     names_it = forge is not ForgeKind.GITLAB and any(path != FILE for path in done.written)
     return replace(done, assumed=branch) if found is None and names_it else done
 
@@ -117,12 +122,30 @@ def propose_config(snapshot: Snapshot, *, has_remote: bool) -> str:
     Runs use the DVC remote where there is one: a model that no remote holds cannot be deployed.
     """
     template = files("modelci") / "templates" / "init" / "modelci.yaml"
-    gates = [line for key in _gated(snapshot) for line in _gate(key)]
+    gates = propose_gates(snapshot)
     artifacts = _escape(", ".join(one.name for one in snapshot.artifacts))
     text = template.read_text(encoding="utf-8").replace("@REMOTE@", str(has_remote).lower())
-    return text.replace("@GATES@", "\n".join(["gates:", *gates]) if gates else "gates: []").replace(
+    return text.replace("@GATES@", "\n".join(gates) or "gates: []").replace(
         "@ARTIFACTS@", artifacts or "none yet: add `artifacts:` to dvc.yaml"
     )
+
+
+def propose_gates(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the lines of gates, one on each metric whose direction is known; () for no metrics."""
+    gates = [line for key in _gated(snapshot) for line in _gate(key)]
+    return ("gates:", *gates) if gates else ()
+
+
+def _with_gates(done: Written, snapshot: Snapshot, root: Path) -> Written:
+    """Say which gates a configuration that has none could have by now."""
+    try:
+        config = load((root / FILE).read_bytes()).config
+    except ConfigError:  # `modelci doctor` says what is wrong with it
+        return done
+    if config.all_gates():
+        return done
+    gates = propose_gates(snapshot)
+    return replace(done, gates=gates, is_ungated=not gates)
 
 
 def _gated(snapshot: Snapshot) -> Sequence[MetricKey]:

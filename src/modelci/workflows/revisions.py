@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.events import CIContext, EventKind
@@ -32,12 +33,13 @@ class Names:
     """How names of the registry are understood: which version holds a stage, and whose tags count.
 
     They are this clone's, or the remote's where this clone has none of the artifact; with
-    ``remote`` always the remote's.
+    ``remote`` always the remote's. ``asking_remote`` is how the command at hand is told so.
     """
 
     holder: Holder = Holder.NEWEST
     remote: bool = False
     progress: Progress | None = None
+    asking_remote: str = "--remote reads the remote's tags, not this clone's."
 
     def tags_of(self, git: Git) -> str | None:
         """Return the remote whose tags are read first; None: this clone's own."""
@@ -69,7 +71,6 @@ _ENTRY = re.compile(
     r"(?P<artifact>[^@#]+)(?:@(?P<version>latest|v\d[^!#@]*)|#(?P<stage>[^!#@]+))", re.DOTALL
 )
 _MOST_KNOWN = 5
-_MORE = " --remote reads the remote's tags, not this clone's."
 
 
 def parse_range(
@@ -111,7 +112,7 @@ def named(git: Git, name: str, names: Names = _LOCAL) -> Revision:
     artifact = entry["artifact"]
     source = names.tags_of(git)
     state = _find_state(git, artifact, names, remote=source)
-    more = _MORE if state and source is None and git.remote() else ""
+    more = f" {names.asking_remote}" if state and source is None and git.remote() else ""
     if state is None:
         try:
             return _of_git(git, name)
@@ -153,10 +154,13 @@ def _unknown(git: Git, name: str, artifact: str, names: Names) -> UsageError:
     remote = git.remote()
     where = "this clone" if remote is None else f"this clone or of {remote}"
     flag = " --remote" if remote else ""
+    known = {tag.name.artifact for tag in git.tags(remote=names.tags_of(git), messages=False)}
+    near = get_close_matches(artifact, sorted(known), n=1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
     return UsageError(
         f"{name!r} is no revision, and no tag of {remote if names.remote else where} speaks of an "
         f"artifact {artifact!r}.",
-        hint=f"`modelci registry{flag}` lists the artifacts that there are.",
+        hint=f"{meant}`modelci registry{flag}` lists the artifacts that there are.",
     )
 
 

@@ -3,11 +3,14 @@
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from modelci.config.model import Config, ModelConfig
 from modelci.domain.artifacts import Artifact
+from modelci.domain.provenance import find_tracked
 from modelci.domain.registry import fold_registry
+from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Query
 from modelci.errors import UsageError
 from modelci.ports import FileTree, Git, MissingDataError, SnapshotReader
@@ -62,8 +65,10 @@ def find_servable(
     if name and query and (query.version or query.stage):
         return _find_version(name, query, git=git, reader=reader, bring=bring, config=config)
     tree = git.work_tree()
-    artifacts = reader.read(tree).artifacts
-    chosen = _choose(name, here, artifacts)
+    snapshot = reader.read(tree)
+    chosen = _choose(name, here, snapshot.artifacts)
+    if name is not None and _is_bare(name):
+        _require_known(chosen, snapshot, tree)
     return _bring(chosen, tree, bring=bring, config=config)
 
 
@@ -87,6 +92,24 @@ def _choose(name: str | None, here: str, artifacts: tuple[Artifact, ...]) -> Art
     return (*named_so, *lying_there, plain)[0]
 
 
+def _is_bare(name: str) -> bool:
+    """Whether it looks like an artifact's name and no file's."""
+    return "/" not in name and "." not in name
+
+
+def _require_known(chosen: Artifact, snapshot: Snapshot, tree: FileTree) -> None:
+    known = [one.name for one in snapshot.artifacts]
+    is_file = chosen.path in tree.paths() or find_tracked(snapshot, chosen.path) is not None
+    if chosen.name in known or is_file:
+        return
+    near = get_close_matches(chosen.name, known, n=1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    raise UsageError(
+        f"dvc.yaml declares no artifact {chosen.name!r}, and there is no such file.",
+        hint=f"{meant}There are: {', '.join(known) or 'none'}.",
+    )
+
+
 def _find_version(
     name: str,
     query: Query,
@@ -97,7 +120,8 @@ def _find_version(
     config: Config,
 ) -> Servable:
     holder = config.registry.holder
-    commit = named(git, name, Names(holder=holder)).sha or ""
+    names = Names(holder=holder, asking_remote="`git fetch --tags` brings the remote's.")
+    commit = named(git, name, names).sha or ""
     states = fold_registry(git.tags([query.artifact]), holder=holder)
     version = states[0].version_at(commit) if states else None
     tree = git.tree(commit)

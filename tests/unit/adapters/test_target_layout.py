@@ -1,54 +1,20 @@
 """A target's folder: whole or not at all, whatever is cut short."""
 
-import hashlib
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.releasefolders import make_release, running
 
 from modelci.adapters.targets.layout import Layout
-from modelci.documents import codec
-from modelci.domain.deployment import Release, ReleaseFile, Running, TargetState, Trial
+from modelci.domain.deployment import Release, TargetState, Trial
 from modelci.errors import DeploymentError, TargetBusyError
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     return Layout("prod", tmp_path / "target")
-
-
-def make_release(folder: Path, content: str, *, artifact: str = "credit") -> Release:
-    """Write a release's folder the way the workflow does, and return its document."""
-    data = content.encode()
-    digest = hashlib.sha256(data).hexdigest()
-    release = Release(
-        id=f"v1.0.0-{digest[:12]}",
-        artifact=artifact,
-        version="v1.0.0",
-        commit="c" * 40,
-        model="model/credit.skops",
-        files=(ReleaseFile(path="model/credit.skops", sha256=digest, bytes=len(data)),),
-    )
-    (folder / "model").mkdir(parents=True, exist_ok=True)
-    (folder / "model/credit.skops").write_bytes(data)
-    codec.write(release, folder / "release.json")
-    return release
-
-
-def running(release: Release | str, *, tag: str = "credit#prod#1", **fields: object) -> Running:
-    name = release if isinstance(release, str) else release.id
-    one = Running(
-        release=name,
-        artifact="credit",
-        version="v1.0.0",
-        tag=tag,
-        commit="c" * 40,
-        assigned_seconds=1,
-        since="2026-01-01T00:00:00+00:00",
-    )
-    return replace(one, **fields)  # type: ignore[arg-type]
 
 
 def stage(layout: Layout, tmp_path: Path, content: str) -> Release:
@@ -257,3 +223,14 @@ def test_the_lock_names_who_holds_it_and_dies_with_them(layout: Layout) -> None:
         pass
     with layout.lock():
         pass
+
+
+def test_a_file_in_the_way_of_a_targets_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "srv").write_text("x")
+    for path in (tmp_path / "srv", tmp_path / "srv/models"):
+        with pytest.raises(DeploymentError) as raised, Layout("prod", path).lock():
+            pass
+        assert raised.value.hint == (
+            f"{tmp_path / 'srv'} is a file: move it away, or set deploy.targets.prod.path to "
+            "another folder."
+        )

@@ -119,3 +119,26 @@ def test_the_defaults_make_sense() -> None:
     server = TargetConfig(kind=TargetKind.SERVER)
     assert DeployConfig().manner(server).strategy is Strategy.ALL
     assert not Config().promote.deploys
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("prod: {kind: dirctory}", "modelci.yaml:4: deploy.targets.prod.kind: Invalid enum"),
+        ("prod: {path: y, keep: many}", "modelci.yaml:4: deploy.targets.prod.keep: Expected"),
+        ("prod: {stages: [qa, 3]}", "modelci.yaml:4: deploy.targets.prod.stages[1]: Expected"),
+        ("prod: 3", "modelci.yaml:4: deploy.targets.prod: Expected"),
+        ("a.b: {path: 3}", "modelci.yaml:4: deploy.targets.a.b.path: Expected"),
+    ],
+)
+def test_an_error_in_a_target_names_the_target_and_the_line(line: str, said: str) -> None:
+    text = f"deploy:\n  targets:\n    eu: {{path: x}}\n    {line}\n"
+    with pytest.raises(ConfigError) as caught:
+        load(text.encode())
+    assert str(caught.value).startswith(said)
+
+
+def test_the_first_of_two_errors_is_named_by_its_own_target() -> None:
+    text = "deploy: {targets: {eu: {path: 1}, us: {path: 2}}}"
+    with pytest.raises(ConfigError, match=r"deploy\.targets\.eu\.path"):
+        load(text.encode())

@@ -150,7 +150,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(
         (b"gates:\n- min: 1\n", "modelci.yaml:2: gates[0]: `metric` is missing"),
         (b"gates:\n- metric: a\n  min: 5%\n", "modelci.yaml:3: gates[0].min: Expected `float"),
         (b"gates:\n- metric: a\n  severity: bad\n", "modelci.yaml:3: gates[0].severity: Invalid"),
-        (b"metrics:\n  a: up\n", "modelci.yaml:1: metrics[...]: Invalid enum value 'up'"),
+        (b"metrics:\n  a: up\n", "modelci.yaml:2: metrics.a: Invalid enum value 'up'"),
         (b"a: [\n", "modelci.yaml:2:1 cannot be read"),
         (b"run: {}\nrun: {}\n", "modelci.yaml:2:1 cannot be read: key 'run' stands twice"),
         (b"<<<<<<< HEAD\n", "modelci.yaml:1 holds a merge conflict"),

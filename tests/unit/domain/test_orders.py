@@ -95,7 +95,9 @@ def test_a_stage_that_was_taken_away_deploys_nothing() -> None:
     assert objections == ["m#prod#1 (v1.0.0) is superseded: nothing holds prod since m#prod!#2."]
     with pytest.raises(UsageError, match="Nothing of m holds stage 'prod'") as raised:
         ask("m#prod", tags)
-    assert raised.value.hint == "None of its stages is held."
+    assert raised.value.hint == (
+        "None of its stages is held. `modelci promote m --assign prod` assigns it."
+    )
 
 
 def test_what_a_stage_falls_back_to_was_decided_by_the_tag_that_took_it_away() -> None:
@@ -103,7 +105,7 @@ def test_what_a_stage_falls_back_to_was_decided_by_the_tag_that_took_it_away() -
         order, objections = ask("m#prod", (*TWO, last))
         assert (order.tag, order.version, order.seconds) == ("m#prod#1", "v1.0.0", 9)
         assert objections == []
-        assert list(object_by_age(order, ran("m#prod#2", 4))) == []
+        assert age(order, ran("m#prod#2", 4)) == []
 
 
 def test_the_same_commit_assigned_again_is_one_order() -> None:
@@ -170,6 +172,15 @@ def test_what_there_is_not_is_a_usage_error(text: str, says: str) -> None:
         ask(text)
 
 
+def test_before_the_first_promotion_the_command_is_named() -> None:
+    with pytest.raises(UsageError, match="No tag speaks of an artifact 'm'") as raised:
+        ask("m#dev", [])
+    assert (raised.value.hint or "").startswith("`modelci promote m --assign dev` makes the first")
+    with pytest.raises(UsageError) as raised:
+        ask("m@latest", [])
+    assert (raised.value.hint or "").startswith("`modelci promote m` makes the first")
+
+
 # -- holds and age --------------------------------------------------------------------------------
 
 
@@ -192,7 +203,7 @@ def test_a_version_is_kept_out_of_a_target_whose_stage_is_held() -> None:
     assert list(object_by_holds(order, held, ["dev"])) == []
 
 
-def ran(*runs: str | int) -> TargetState:
+def ran(*runs: str | int, commit: str = A) -> TargetState:
     pairs = list(zip(runs[::2], runs[1::2], strict=True))
     history = tuple(
         Running(
@@ -200,7 +211,7 @@ def ran(*runs: str | int) -> TargetState:
             artifact="m",
             version=None,
             tag=str(name),
-            commit=A,
+            commit=commit,
             assigned_seconds=int(seconds),
             since="2026-01-01T00:00:00Z",
         )
@@ -209,8 +220,8 @@ def ran(*runs: str | int) -> TargetState:
     return TargetState(running=history[0] if history else None, history=history)
 
 
-def age(order: Order, state: TargetState) -> list[Objection]:
-    return list(object_by_age(order, state))
+def age(order: Order, state: TargetState, tags: Sequence[TagRecord] = TWO) -> list[Objection]:
+    return list(object_by_age(order, state, tags))
 
 
 def test_an_older_assignment_never_replaces_a_newer_deployment_of_its_stage() -> None:
@@ -232,7 +243,22 @@ def test_also_what_ran_before_a_deployment_by_hand_counts() -> None:
     assert age(order, ran("m@v9.0.0", 99, "m#prod#1", 2)) == []
     version, _ = ask("m@v1.0.0")
     assert len(age(version, ran("m@v2.0.0", 3))) == 1
-    assert age(version, ran("m#prod#2", 4)) == []
+
+
+def test_an_older_version_never_replaces_a_newer_one_that_a_stage_has_brought() -> None:
+    older, _ = ask("m@v1.0.0")
+    newer, _ = ask("m@v2.0.0")
+    (objection,) = age(older, ran("m#prod#2", 4, commit=B))
+    assert objection.message == (
+        "m@v1.0.0 is older than m@v2.0.0, which m#prod#2 has brought here at 2026-01-01T00:00:00Z."
+    )
+    assert "`modelci rollback m --stage prod" in objection.hint
+    # Assigned later than the newer one was registered, and still of the older version.
+    assert age(newer, ran("m#prod#3", 9, commit=A)) == []
+    assert age(older, ran("m#prod#3", 9, commit=A)) == []
+    withdrawn = (*TWO, tag("m@v2.0.0!", B, 5))
+    assert age(older, ran("m#prod#2", 4, commit=B), withdrawn) == []
+    assert age(older, ran("m#prod#2", 4, commit=C)) == []
 
 
 # -- targets --------------------------------------------------------------------------------------

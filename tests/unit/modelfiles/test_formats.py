@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.fakes.honest_models import fitted
 
 from modelci.domain.modelfiles import Danger, FileFormat, ScanFinding, Trust, advice
 from modelci.modelfiles.files import ModelFile, ModelFileError, read_model
 from modelci.modelfiles.flavours import GROUP
+from modelci.modelfiles.formats import detect
 from modelci.modelfiles.load import load_model
 from modelci.modelfiles.scan import scan_file, scan_path
 
@@ -63,6 +66,81 @@ def test_a_format_is_known_by_its_bytes(data: bytes, kind: FileFormat) -> None:
     assert found.bytes == len(data)
 
 
+SKOPS = skops.io.dumps(["a model"] * 50)
+LOCK = b"schema: '2.0'\nstages:\n  train:\n    cmd: python train.py\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "danger", "detail"),
+    [
+        (b"", Danger.MALFORMED, "it is empty"),
+        (SKOPS[: len(SKOPS) // 2], Danger.MALFORMED, "that is cut short or damaged"),
+        (SKOPS[:40], Danger.MALFORMED, "that is cut short or damaged"),
+        (zipped(data=b"x"), Danger.UNKNOWN_FORMAT, "neither skops's nor numpy's"),
+        (LOCK, Danger.UNKNOWN_FORMAT, "text, and no format"),
+        (b".venv/\n__pycache__/\n", Danger.UNKNOWN_FORMAT, "text, and no format"),
+        (b"customer_id,age\n1,2\n", Danger.UNKNOWN_FORMAT, "text, and no format"),
+        (b"(\nitem one\n(two)\n", Danger.UNKNOWN_FORMAT, "text, and no format"),
+        (b"\xf3\x8b\x00\x17" * 30, Danger.UNKNOWN_FORMAT, "no format of models that is known"),
+    ],
+)
+def test_what_is_no_model_is_told_apart(data: bytes, danger: Danger, detail: str) -> None:
+    found = scan_file(ModelFile(Path("m"), data), trust=Trust(pickle=True))
+    assert found.format is FileFormat.UNKNOWN
+    (one,) = found.findings
+    assert one.danger is danger
+    assert detail in one.detail
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"cos\nsystem\n(S'id'\ntR.",
+        b"(S'id'\nios\nsystem\n.",
+        b"(cos\nsystem\n",
+        b"c__main__\nx\n.",
+        b"N0cos\nsystem\n(S'id'\ntR.",
+        b"(((cos\nsystem\nS'id'\n\x85R.",
+        b"(lp0\n0cposix\nsystem\n.",
+    ],
+)
+def test_text_that_is_a_pickle_is_read_as_one(data: bytes) -> None:
+    found = scan_file(ModelFile(Path("m"), data), trust=Trust(pickle=True))
+    assert found.format is FileFormat.PICKLE
+    assert not found.is_safe
+
+
+STEPS = (
+    *(bytes([one]) for one in b"(N012tlduaesRb.}])"),
+    *(b"cos\nsystem\n", b"ios\nsystem\n", b"\x85", b"I1\n", b"S'a'\n", b"p0\n", b"g0\n", b"K\x01"),
+)
+
+
+@given(data=st.lists(st.sampled_from(STEPS), max_size=12).map(b"".join))
+def test_what_pickle_would_load_is_never_taken_for_something_else(data: bytes) -> None:
+    """Where the machine gets as far as a name, or to the end, so do we."""
+
+    class Named(Exception):  # noqa: N818
+        pass
+
+    class Reader(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            raise Named(module, name)
+
+        def persistent_load(self, _: Any) -> Any:
+            raise Named
+
+    expected = {FileFormat.PICKLE}
+    try:
+        Reader(io.BytesIO(data)).load()
+        expected |= {FileFormat.JSON}  # a plain value, as either has it
+    except Named:
+        pass
+    except Exception:  # noqa: BLE001 - it is no pickle, and may be whatever it looks like
+        return
+    assert detect(data) in expected
+
+
 def test_every_file_of_a_folder_is_scanned(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "a.json").write_text("{}")
@@ -93,7 +171,19 @@ def test_what_was_scanned_is_what_is_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("danger", Danger)
 def test_every_danger_has_its_advice(danger: Danger) -> None:
-    assert advice([ScanFinding(danger=danger, name="x")])
+    finding = [ScanFinding(danger=danger, name="x")]
+    plain, flags = (advice(finding, has_flags=one) for one in (False, True))
+    assert plain.endswith(".")
+    assert "--" not in plain
+    assert "{" not in plain + flags
+
+
+def test_flags_are_advised_where_there_are_any() -> None:
+    for danger, flag in (
+        (Danger.UNTRUSTED_TYPE, "--trust NAME"),
+        (Danger.PICKLE_NOT_ALLOWED, "--allow-pickle"),
+    ):
+        assert flag in advice([ScanFinding(danger=danger, name="x")], has_flags=True)
 
 
 # Flavours.

@@ -27,9 +27,16 @@ from tests.fakes.honest_models import (
 )
 
 from modelci.documents import codec
-from modelci.domain.golden import Environment, Golden, InputColumn, OutputColumn, ValueType
+from modelci.domain.golden import (
+    Environment,
+    Golden,
+    Health,
+    InputColumn,
+    OutputColumn,
+    ValueType,
+)
 from modelci.domain.modelfiles import Trust
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 from modelci.modelfiles.environment import (
     closure,
     describe_environment,
@@ -40,7 +47,7 @@ from modelci.modelfiles.files import ModelFileError
 from modelci.modelfiles.load import load_model
 from modelci.modelfiles.predictor import Columns, Predictor
 from modelci.modelfiles.record import RecordOptions, record_golden
-from modelci.modelfiles.replay import check_health
+from modelci.modelfiles.replay import Stopwatch, check_health
 
 TRUST = Trust()
 
@@ -161,8 +168,12 @@ def test_models_of_every_kind_are_recorded(
 def test_a_pickle_is_recorded_where_it_may_be_loaded(tmp_path: Path) -> None:
     path, frame = tmp_path / "model.joblib", pd.DataFrame(NUMBERS, columns=list("abcd"))
     joblib.dump(fitted("logistic regression")[0], path, compress=3)
-    with pytest.raises(ModelFileError, match="pickle-not-allowed"):
+    with pytest.raises(ModelFileError, match="pickle-not-allowed") as caught:
         record(path, frame)
+    assert "--allow-pickle" in (caught.value.hint or "")
+    with pytest.raises(ModelFileError, match="pickle-not-allowed") as caught:
+        load_model(path, trust=TRUST)
+    assert "--" not in (caught.value.hint or "")
     golden = record_golden(path, frame, trust=Trust(pickle=True), options=RecordOptions())
     assert "skops" not in golden.environment.needs
 
@@ -189,6 +200,18 @@ def test_data_that_do_not_belong_to_the_model_are_refused(
     with pytest.raises(ModelFileError, match=why) as caught:
         record(path, data, **options)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("chanel", "Did you mean 'channel'?"), ("q", "They have ")]
+)
+def test_a_column_that_is_to_be_left_out_must_be_there(
+    name: str, hint: str, saved: Callable[[Any], Path]
+) -> None:
+    path = saved(fitted("a table, one-hot")[0])
+    with pytest.raises(UsageError, match=f"the data have no column '{name}'") as caught:
+        record(path, table(), exclude=(name,))
+    assert hint in (caught.value.hint or "")
 
 
 def test_columns_that_are_not_named_are_counted(saved: Callable[[Any], Path]) -> None:
@@ -268,6 +291,52 @@ def test_a_slow_model_is_not_healthy() -> None:
     health = check_health(lambda: said(slowly), GOLDEN, max_latency_ms=5)
     assert not health.ok
     assert "allowed 5" in health.problems[0]
+
+
+class Machine:
+    """A clock on which each row takes ``row_seconds``; whoever rests lets a neighbour finish."""
+
+    def __init__(self, *, busy_rounds: int, slow: float = 0.05, quick: float = 0.001) -> None:
+        self.seconds, self.busy, self.rests = 0.0, busy_rounds, list[float]()
+        self._slow, self._quick = slow, quick
+        self.watch = Stopwatch(now=lambda: self.seconds, rest=self.rest)
+
+    def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        self.busy -= 1
+
+    def answer(self, rows: list[float]) -> list[float]:
+        self.seconds += self._slow if self.busy > 0 else self._quick
+        return rows
+
+    def check(self, most: float | None) -> Health:
+        return check_health(
+            lambda: said(self.answer), GOLDEN, max_latency_ms=most, watch=self.watch
+        )
+
+
+def test_a_busy_neighbour_does_not_make_a_model_too_slow() -> None:
+    machine = Machine(busy_rounds=3)
+    health = machine.check(most=5)
+    assert health.ok, health.problems
+    assert health.p99_ms == pytest.approx(1)
+    assert len(machine.rests) == 3
+
+
+def test_a_model_that_is_too_slow_is_so_in_each_of_a_few_rounds() -> None:
+    machine = Machine(busy_rounds=99)
+    health = machine.check(most=5)
+    assert health.problems == (
+        "a row takes 50 ms (99th percentile, the best of 5 rounds), allowed 5",
+    )
+    assert len(machine.rests) == 4
+    assert machine.seconds < 5 * 2.5  # two seconds a round, and the answers themselves
+
+
+def test_without_a_budget_one_round_is_enough() -> None:
+    machine = Machine(busy_rounds=99)
+    assert machine.check(most=None).p99_ms == pytest.approx(50)
+    assert machine.rests == []
 
 
 def test_an_environment_that_differs_is_named() -> None:

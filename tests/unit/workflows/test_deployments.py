@@ -9,7 +9,7 @@ from tests.fakes.target import FakeTarget
 from modelci.domain.deployment import Deployed, Deployments, Running, TargetState, Trial
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import Holder
-from modelci.errors import DeploymentError
+from modelci.errors import DeploymentError, UsageError
 from modelci.ports import Target
 from modelci.render.deployments import plain_deployments, render_deployments
 from modelci.workflows.deployments import Place, list_deployments
@@ -96,7 +96,7 @@ def test_what_the_registry_took_away_is_said(world: World) -> None:
     running = place(target(ran("v2.0.0", B)))
     world.tag("m#prod!#3", A, 8)
     world.tag("m#prod!#4", B, 9)
-    assert world.list(running).deployed[0].differs == ("nothing holds prod any more",)
+    assert world.list(running).deployed[0].differs == ("no version holds prod",)
     world.tag("m@v2.0.0!#5", B, 10)
     assert world.list(running).deployed[0].differs == ("v2.0.0 was deregistered",)
 
@@ -124,7 +124,34 @@ def test_what_does_not_answer_is_a_note(world: World) -> None:
 
 
 def test_one_artifact_is_asked_for_alone(world: World) -> None:
+    world.tag("n@v1.0.0", A, 9)
     assert world.list(place(target(ran("v2.0.0", B))), artifact="n").deployed == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("credti", "Did you mean 'credit'?"), ("xyz", "There are credit, m.")]
+)
+def test_a_name_that_nobody_knows_is_an_error_that_says_which_is_near(
+    world: World, name: str, hint: str
+) -> None:
+    world.tag("credit@v1.0.0", A, 9)
+    with pytest.raises(UsageError, match=f"an artifact '{name}'") as raised:
+        world.list(place(target(ran("v2.0.0", B))), artifact=name)
+    assert raised.value.hint == hint
+
+
+def test_a_name_is_no_error_where_the_registry_could_not_be_asked(world: World) -> None:
+    world.remote.away = True
+    assert world.list(place(target(ran("v2.0.0", B))), artifact="n").deployed == ()
+
+
+def test_whether_all_is_current_is_known(world: World) -> None:
+    two = target(ran("v2.0.0", B))
+    assert world.list(place(two)).is_current
+    assert not world.list(place(target(ran("v1.0.0", A)))).is_current
+    assert not world.list(place(two), place(FakeTarget(), name="eu")).is_current
+    (one,) = world.list(place(two)).deployed
+    assert not Deployments(deployed=(replace(one, healthy=False),)).is_current
 
 
 # -- as text ---------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, PipelineError
 from modelci.ports import FileTree, Git
+from modelci.workflows.deploy_checks import Surroundings
 from modelci.workflows.doctor import examine
 
 OK, WARNING, PROBLEM = Health.OK, Health.WARNING, Health.PROBLEM
@@ -54,7 +55,11 @@ class World:
         self.remote.commit({name: data for name, data in files.items() if data is not None})
 
     def examine(
-        self, git: Callable[[], Git] | None = None, *, depth: int | None = None
+        self,
+        git: Callable[[], Git] | None = None,
+        *,
+        depth: int | None = None,
+        around: Surroundings | None = None,
     ) -> Examination:
         made = FakeGit(self.root, self.remote, depth=depth)
 
@@ -69,6 +74,7 @@ class World:
             context=CIContext(),
             tables=FakeTables,
             progress=RecordedProgress(),
+            around=lambda: around or Surroundings(),
         )
 
     def check(self, name: str, git: Callable[[], Git] | None = None) -> Check:
@@ -497,3 +503,96 @@ def test_a_dvc_yaml_that_holds_only_metrics_is_one(world: World) -> None:
     assert (check.health, check.detail) == (OK, "0 stages, 1 metric, 0 tracked files")
     world.commit(**{"dvc.lock": None})
     assert world.check("pipeline").detail == "no dvc.yaml and no .dvc file"
+
+
+# -- deploying -------------------------------------------------------------------------------------
+
+TARGETS = (
+    GATES
+    + b"""
+promote: {stages: [qa, prod]}
+deploy:
+  targets:
+    prod: {kind: directory, path: /srv/models, stages: [%s]}
+"""
+)
+
+
+def of_deploy(
+    world: World,
+    config: bytes,
+    around: Surroundings | None = None,
+    *,
+    golden: str | None = "models/m.golden.json",
+) -> list[Check]:
+    world.commit(**{"modelci.yaml": config}, **({golden: b"{}"} if golden else {}))
+    found = world.examine(around=around or Surroundings()).checks
+    names = ("target ", "deploy.", "golden requests", "promote.sign")
+    return [one for one in found if one.name.startswith(names)]
+
+
+def test_a_target_that_is_well_is_named(world: World) -> None:
+    (one,) = of_deploy(world, TARGETS % b"prod")
+    assert (one.name, one.health) == ("target prod", OK)
+    assert one.detail == "directory, takes prod"
+
+
+def test_a_stage_that_nobody_assigns_names_the_nearest(world: World) -> None:
+    (one,) = of_deploy(world, TARGETS % b"prdo")
+    assert (one.name, one.health) == ("target prod", WARNING)
+    assert "'prdo'" in one.detail
+    assert one.fix == "Did you mean 'prod'? There are prod, qa."
+
+
+def test_a_stage_that_a_tag_has_assigned_is_known(world: World) -> None:
+    commit = next(iter(world.remote.commits))
+    world.remote.tags["m#lab#1"] = PlannedTag(
+        name="m#lab#1", artifact="m", commit=commit, seconds=1, subject="x"
+    )
+    (one,) = of_deploy(world, TARGETS % b"lab")
+    assert one.health is OK
+
+
+def test_what_a_target_says_of_itself_is_shown(world: World) -> None:
+    told = Check(name="target prod", health=PROBLEM, detail="a file", fix="remove it")
+    around = Surroundings(look=lambda name: [told] if name == "prod" else [])
+    assert of_deploy(world, TARGETS % b"prod", around) == [told]
+
+
+def test_two_targets_cannot_share_folder_address_or_stage(world: World) -> None:
+    text = (
+        GATES
+        + b"""
+deploy:
+  targets:
+    a: {kind: server, path: srv, stages: [prod]}
+    b: {kind: server, path: srv, stages: [prod]}
+"""
+    )
+    shared = [one for one in of_deploy(world, text) if one.name == "deploy.targets"]
+    assert [(one.health, one.detail) for one in shared] == [
+        (PROBLEM, "a and b have the same path, srv"),
+        (PROBLEM, "a and b have the same server.listen, 127.0.0.1:8080"),
+        (WARNING, "a and b take stage 'prod': a tag of it does not tell where to"),
+    ]
+
+
+def test_an_artifact_without_golden_requests_is_named(world: World) -> None:
+    (_, one) = of_deploy(world, TARGETS % b"prod", golden=None)
+    assert (one.name, one.health) == ("golden requests of m", WARNING)
+    assert "`modelci golden models/m.skops DATA --out models/m.golden.json`" in (one.fix or "")
+    required = (TARGETS % b"prod") + b"  require_golden: true\n"
+    assert of_deploy(world, required, golden=None)[1].health is PROBLEM
+    elsewhere = (TARGETS % b"prod") + b"models: {m: {golden: gold.json}}\n"
+    assert "no gold.json" in of_deploy(world, elsewhere)[1].detail
+    assert len(of_deploy(world, elsewhere, golden="gold.json")) == 1
+
+
+def test_secrets_that_are_wanted_and_not_set_are_named(world: World) -> None:
+    text = TARGETS.replace(b"qa, prod]", b"qa, prod], sign_models: true") % b"prod"
+    text += b"  require_provenance: true\n"
+    around = Surroundings(forge_token="GITLAB_TOKEN", has_signing_key=False)
+    provenance, signing = of_deploy(world, text, around)[1:]
+    assert provenance.detail.startswith("GITLAB_TOKEN is not set here")
+    assert signing.detail.startswith("MODELCI_SIGNING_KEY_PEM is not set here")
+    assert len(of_deploy(world, text, Surroundings())) == 1

@@ -209,13 +209,15 @@ def test_an_interruption_that_nobody_asked_for_is_passed_on(world: World) -> Non
 
 
 def test_without_a_remote_there_is_nothing_to_follow(tmp_path: Path) -> None:
-    progress, bell = RecordedProgress(), FakeBell([])
-    Follower(
+    bell = FakeBell([])
+    follower = Follower(
         git=FakeGit(tmp_path),
         deploy=lambda _: DONE,
         tell=lambda _: None,
-        progress=progress,
+        progress=RecordedProgress(),
         clock=bell.clock,
         bell=bell,
-    ).follow(EVERY)
-    assert "has no remote to follow" in progress.warnings[0]
+    )
+    with pytest.raises(UsageError, match="has no remote to follow"):
+        follower.follow(EVERY)
+    assert bell.waits == []

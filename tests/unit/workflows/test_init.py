@@ -33,9 +33,12 @@ def snapshot(*names: str, path: str = "metrics.json", artifacts: tuple[str, ...]
     )
 
 
-def initialise_at(root: Path, *, branch: str = "main", force: bool = False) -> Written:
+def initialise_at(
+    root: Path, *, branch: str = "main", force: bool = False, auc: float | None = 0.8
+) -> Written:
     remote = FakeRemote()
-    remote.commit({"metrics.json": metrics(roc_auc=0.8)}, branch=branch)
+    measured = metrics() if auc is None else metrics(roc_auc=auc)
+    remote.commit({"metrics.json": measured}, branch=branch)
     git = FakeGit(root, remote, branch=branch, depth=1)
     return initialise(git=git, reader=FakeSnapshots(), default_branch=branch, force=force)
 
@@ -102,6 +105,22 @@ def test_the_files_are_written_for_the_default_branch(tmp_path: Path, branch: st
         assert all(branches == [branch] for branches in named)
     merge = texts[PATHS.index(".github/workflows/model-merge.yml") - 1]
     assert f"branches: [{branch}]" in merge or f'branches: ["{branch}"]' in merge
+
+
+def test_once_there_are_metrics_gates_are_proposed_for_a_file_without_any(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    first = initialise_at(tmp_path, auc=None)
+    assert (first.gates, first.is_ungated) == ((), True)
+    before = (tmp_path / "modelci.yaml").read_bytes()
+    later = initialise_at(tmp_path)
+    assert later.is_ungated is False
+    assert (tmp_path / "modelci.yaml").read_bytes() == before
+    pasted = before.decode().replace("gates: []", "\n".join(later.gates))
+    (gate,) = load(pasted.encode()).config.all_gates()
+    assert gate.metric == "roc_auc"
+    (tmp_path / "modelci.yaml").write_text(pasted, encoding="utf-8")
+    again = initialise_at(tmp_path)
+    assert (again.gates, again.is_ungated) == ((), False)
 
 
 def test_what_is_there_is_left_unless_forced(tmp_path: Path) -> None:

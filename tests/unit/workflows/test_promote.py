@@ -1,6 +1,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.fakes.forge import FakeForge
@@ -49,6 +50,13 @@ class World:
     def merge(self, model: str | None = "one", *, stale: bool = False, seconds: int = 1000) -> str:
         return self.remote.commit(files(model, stale=stale), seconds=seconds)
 
+    def merged(
+        self, model: str | None = "one", *, stale: bool = False, seconds: int = 1000
+    ) -> FakeGit:
+        """Return a clone in which the model was just merged."""
+        self.merge(model, stale=stale, seconds=seconds)
+        return self.clone()
+
     def clone(self, depth: int | None = None) -> FakeGit:
         return FakeGit(self.folder, self.remote, depth=depth)
 
@@ -76,7 +84,7 @@ class World:
     def promote(
         self,
         git: FakeGit,
-        report: Report | None,
+        report: Report | Literal["its own"] | None = "its own",
         *,
         settings: PromoteConfig | None = None,
         results: Path | None = None,
@@ -94,7 +102,7 @@ class World:
             git=git,
             reader=self.reader,
             settings=settings or PromoteConfig(assign=("prod",)),
-            report=report,
+            report=self.report(git) if isinstance(report, str) else report,
             progress=self.progress,
             results=results,
             branch="main",
@@ -123,7 +131,7 @@ def world(tmp_path: Path) -> World:
 def test_a_judged_merge_becomes_a_version_and_a_stage(world: World) -> None:
     sha = world.merge()
     git = world.clone(depth=1)
-    promotion = world.promote(git, world.report(git))
+    promotion = world.promote(git)
     assert promotion.done
     assert promotion.remote == "origin"
     assert world.tags == ["m@v0.0.1", "m#prod#1"]
@@ -141,9 +149,8 @@ def test_a_judged_merge_becomes_a_version_and_a_stage(world: World) -> None:
 
 
 def test_a_dry_run_says_what_and_does_nothing(world: World) -> None:
-    world.merge()
-    git = world.clone()
-    promotion = world.promote(git, world.report(git), dry_run=True)
+    git = world.merged()
+    promotion = world.promote(git, dry_run=True)
     assert [one.name for one in promotion.tags] == ["m@v0.0.1", "m#prod#1"]
     assert not promotion.done
     assert world.tags == []
@@ -153,17 +160,16 @@ def test_running_it_again_finds_nothing_to_do(world: World) -> None:
     world.merge()
     for _ in range(2):
         git = world.clone(depth=1)
-        promotion = world.promote(git, world.report(git))
+        promotion = world.promote(git)
     assert promotion.tags == ()
     assert promotion.done
     assert len(world.tags) == 2
 
 
 def test_without_a_remote_the_tags_stay_here(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     git.origin = None
-    promotion = world.promote(git, world.report(git))
+    promotion = world.promote(git)
     assert promotion.remote is None
     assert list(git.tag_objects) == ["m@v0.0.1", "m#prod#1"]
     assert world.tags == []
@@ -195,8 +201,7 @@ def test_without_a_remote_the_tags_stay_here(world: World) -> None:
 def test_what_was_not_tested_and_passed_is_not_tagged(
     world: World, fields: Mapping[str, object], message: str
 ) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     with pytest.raises(PromotionError, match=message):
         world.promote(git, world.report(git, **fields))
     assert world.tags == []
@@ -218,18 +223,16 @@ def test_without_a_report_there_is_no_verdict(world: World) -> None:
 
 
 def test_a_lock_that_is_out_of_date_is_not_tagged(world: World) -> None:
-    world.merge(stale=True)
-    git = world.clone()
+    git = world.merged(stale=True)
     with pytest.raises(PromotionError, match=r"out of date for stage train: train.py changed"):
-        world.promote(git, world.report(git))
+        world.promote(git)
 
 
 def test_a_remote_that_refuses_leaves_nothing_tagged(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     world.remote.refuses = "protected"
     with pytest.raises(PromotionError, match="protected"):
-        world.promote(git, world.report(git))
+        world.promote(git)
     assert world.tags == list(git.tag_objects) == []
 
 
@@ -243,35 +246,31 @@ def test_a_remote_that_refuses_leaves_nothing_tagged(world: World) -> None:
 def test_settings_that_name_nothing_are_configuration_errors(
     world: World, settings: PromoteConfig, message: str
 ) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     with pytest.raises(ConfigError, match=message):
-        world.promote(git, world.report(git), settings=settings)
+        world.promote(git, settings=settings)
 
 
 def test_a_stage_that_is_not_listed_is_refused_before_anything_is_tagged(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     settings = PromoteConfig(assign=("Prod",), stages=("dev", "prod"))
     with pytest.raises(UsageError, match="none of the stages") as caught:
-        world.promote(git, world.report(git), settings=settings)
+        world.promote(git, settings=settings)
     assert "Did you mean prod? There are dev, prod" in (caught.value.hint or "")
     assert world.tags == []
 
 
 def test_an_artifact_that_no_tag_can_carry_is_a_configuration_error(world: World) -> None:
     world.reader.artifacts = (Artifact(name="m m", path="models/m.skops"),)
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     with pytest.raises(ConfigError, match="cannot be named by a tag"):
-        world.promote(git, world.report(git))
+        world.promote(git)
 
 
 def test_only_the_artifacts_configured_are_promoted(world: World) -> None:
     world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
-    world.merge()
-    git = world.clone()
-    world.promote(git, world.report(git), settings=PromoteConfig(artifacts=("b",)))
+    git = world.merged()
+    world.promote(git, settings=PromoteConfig(artifacts=("b",)))
     assert world.tags == ["b@v0.0.1"]
 
 
@@ -282,13 +281,12 @@ def test_only_the_artifacts_configured_are_promoted(world: World) -> None:
 def test_only_bytes_that_changed_since_the_last_version_are_one(
     world: World, model: str, made: list[str]
 ) -> None:
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("one")
+    world.promote(git)
     world.merge(model, seconds=2000)
     world.remote.commit({**files(model), "README": b"x"}, seconds=3000)
     git = world.clone(depth=1)
-    promotion = world.promote(git, world.report(git))
+    promotion = world.promote(git)
     assert [one.name for one in promotion.tags] == made
 
 
@@ -304,16 +302,15 @@ def test_a_version_that_gto_made_is_compared_by_its_commits_own_lock(
     world.merge(model, seconds=2000)
     world.remote.commit({**files(model), "README": b"x"}, seconds=3000)
     git = world.clone(depth=1)
-    promotion = world.promote(git, world.report(git))
+    promotion = world.promote(git)
     assert [one.name for one in promotion.tags] == made
     assert {one.seconds for one in promotion.tags} <= {5001}
 
 
 def test_the_previous_version_is_named(world: World) -> None:
     for model, seconds in (("one", 1), ("two", 2)):
-        world.merge(model, seconds=seconds)
-        git = world.clone()
-        world.promote(git, world.report(git))
+        git = world.merged(model, seconds=seconds)
+        world.promote(git)
     assert ("Modelci-Previous", "m@v0.0.1") in world.remote.tags["m@v0.0.2"].trailers
 
 
@@ -399,9 +396,8 @@ def test_a_run_that_wrote_nothing_new_makes_no_commit(world: World) -> None:
 
 
 def test_a_verdict_that_passes_over_the_newest_version_is_none(world: World) -> None:
-    world.merge()
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged()
+    world.promote(git)
     worse = world.merge("worse")  # blocked, let us say
     world.remote.commit({**files("worse"), "README": b"x"})
     git = world.clone()
@@ -411,18 +407,17 @@ def test_a_verdict_that_passes_over_the_newest_version_is_none(world: World) -> 
     assert world.tags == ["m@v0.0.1", "m#prod#1"]
     lifting = world.promote(git, unaware, rules=Rules(allowed="it is known"), dry_run=True)
     assert lifting.allowed_rules == (Liftable.NEWEST_BASE,)
-    assert world.promote(git, world.report(git)).tags[0].name == "m@v0.0.2"
+    assert world.promote(git).tags[0].name == "m@v0.0.2"
 
 
 def test_only_what_is_merged_is_promoted(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     git.files["dvc.lock"] = lock("two")
     git.commit_paths(["dvc.lock"], "on a branch that nobody merged")
     with pytest.raises(PromotionError, match="is not on main"):
-        world.promote(git, world.report(git))
+        world.promote(git)
     assert world.tags == []
-    assert world.promote(git, world.report(git), any_branch=True).done
+    assert world.promote(git, any_branch=True).done
 
 
 # -- the forge -------------------------------------------------------------------------------
@@ -432,7 +427,7 @@ def test_the_forge_hears_of_every_tag(world: World) -> None:
     sha = world.merge()
     git = world.clone()
     forge = FakeForge()
-    world.promote(git, world.report(git), forge=forge)
+    world.promote(git, forge=forge)
     assert {name: commit for name, (commit, _) in forge.tags.items()} == {
         "m@v0.0.1": sha,
         "m#prod#1": sha,
@@ -447,9 +442,8 @@ class Refusing(FakeForge):
 
 
 def test_a_forge_that_refuses_does_not_undo_a_promotion(world: World) -> None:
-    world.merge()
-    git = world.clone()
-    promotion = world.promote(git, world.report(git), forge=Refusing())
+    git = world.merged()
+    promotion = world.promote(git, forge=Refusing())
     assert promotion.done
     assert promotion.notes[0] == "m@v0.0.1 is tagged, but the forge was not told: no"
 
@@ -465,8 +459,7 @@ def test_an_artifact_in_a_tracked_folder_has_the_folders_hash() -> None:
 
 
 def test_a_gate_that_blocks_is_lifted_by_a_reason_that_stays_in_the_tags(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     blocked = world.report(git, gates=judge_all(GATES, ()))
     rules = Rules(allowed="the metric's file is late")
     promotion = world.promote(git, blocked, rules=rules, allowed_by="ada")
@@ -486,20 +479,18 @@ def lifted(promotion: Promotion) -> dict[str, str | None]:
 
 
 def test_a_reason_that_lifts_nothing_makes_the_tags_that_none_would_make(world: World) -> None:
-    world.merge()
-    git = world.clone()
-    plain = world.promote(git, world.report(git), dry_run=True)
-    found = world.promote(git, world.report(git), rules=Rules(allowed="to be sure"), dry_run=True)
+    git = world.merged()
+    plain = world.promote(git, dry_run=True)
+    found = world.promote(git, rules=Rules(allowed="to be sure"), dry_run=True)
     assert found.tags == plain.tags
     assert (found.allowed, found.allowed_rules) == ("to be sure", ())
 
 
 def test_the_tags_say_which_rules_were_lifted_and_no_others(world: World) -> None:
-    world.merge("one")
-    git = world.clone()
+    git = world.merged("one")
     settings = PromoteConfig(assign=("dev", "prod"), stages=("dev", "staging", "prod"))
     rules = Rules(allowed="hotfix")
-    found = world.promote(git, world.report(git), settings=settings, rules=rules, dry_run=True)
+    found = world.promote(git, settings=settings, rules=rules, dry_run=True)
     assert set(lifted(found).values()) == {"stage-order"}
     blocked = world.report(git, gates=judge_all(GATES, ()))
     found = world.promote(git, blocked, settings=settings, rules=rules, dry_run=True)
@@ -520,16 +511,14 @@ def test_the_tags_say_which_rules_were_lifted_and_no_others(world: World) -> Non
 
 def test_an_artifact_says_what_was_lifted_for_it_and_not_for_another(world: World) -> None:
     world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("one")
+    world.promote(git)
     held = world.remote.tags["a#prod#1"]
     world.remote.tags["a#prod#2"] = replace(
         held, name="a#prod#2", seconds=2000, trailers=(("Modelci-Hold", "true"),)
     )
-    world.merge("two", seconds=3000)
-    git = world.clone()
-    found = world.promote(git, world.report(git), rules=Rules(allowed="fixed"))
+    git = world.merged("two", seconds=3000)
+    found = world.promote(git, rules=Rules(allowed="fixed"))
     assert lifted(found) == {
         "a@v0.0.2": "hold",
         "a#prod#3": "hold",
@@ -558,18 +547,16 @@ def test_an_artifact_says_what_was_lifted_for_it_and_not_for_another(world: Worl
 def test_no_reason_lets_anything_be_tagged_that_was_not_tested(
     world: World, fields: Mapping[str, object]
 ) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     with pytest.raises(PromotionError):
         world.promote(git, world.report(git, **fields), rules=Rules(allowed="please"))
     assert world.tags == []
 
 
 def test_an_empty_reason_is_none(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     with pytest.raises(UsageError, match="--allow needs a reason"):
-        world.promote(git, world.report(git), rules=Rules(allowed=""))
+        world.promote(git, rules=Rules(allowed=""))
 
 
 def withdraw(world: World, version: str) -> None:
@@ -578,40 +565,36 @@ def withdraw(world: World, version: str) -> None:
 
 
 def test_withdrawn_bytes_come_back_only_for_a_reason(world: World) -> None:
-    world.merge("bad")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("bad")
+    world.promote(git)
     withdraw(world, "m@v0.0.1")
     world.remote.commit({**files("bad"), "README": b"unrelated"}, seconds=5000)
     git = world.clone()
-    left = world.promote(git, world.report(git))
+    left = world.promote(git)
     assert left.tags == ()
     assert "these bytes were withdrawn as m@v0.0.1" in left.unpromoted[0].reason
-    done = world.promote(git, world.report(git), rules=Rules(allowed="it was the data"))
+    done = world.promote(git, rules=Rules(allowed="it was the data"))
     assert lifted(done) == {"m@v0.0.2": "withdrawn", "m#prod#2": "withdrawn"}
 
 
 def test_a_hold_keeps_a_merge_out_of_the_stage(world: World) -> None:
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("one")
+    world.promote(git)
     held = world.remote.tags["m#prod#1"]
     world.remote.tags["m#prod#2"] = replace(
         held, name="m#prod#2", seconds=2000, trailers=(("Modelci-Hold", "true"),)
     )
-    world.merge("two", seconds=3000)
-    git = world.clone()
-    found = world.promote(git, world.report(git))
+    git = world.merged("two", seconds=3000)
+    found = world.promote(git)
     assert [one.name for one in found.tags] == ["m@v0.0.2"]
     assert any(note.startswith("m#prod is held by m#prod#2") for note in found.notes)
-    again = world.promote(git, world.report(git))
+    again = world.promote(git)
     assert "m#prod is held by m#prod#2" in again.unpromoted[0].reason
 
 
 def test_a_stage_given_to_another_version_is_not_taken_back_by_the_same_job(world: World) -> None:
     for model, seconds in (("one", 1000), ("two", 2000)):
-        world.merge(model, seconds=seconds)
-        git = world.clone()
+        git = world.merged(model, seconds=seconds)
         report = world.report(git)
         world.promote(git, report)
     first = world.remote.tags["m#prod#1"]
@@ -636,11 +619,11 @@ def test_commits_ask_for_a_bump(
 ) -> None:
     world.remote.commit(files("zero"), seconds=1, body="Modelci-Bump: major")
     git = world.clone()
-    world.promote(git, world.report(git))
+    world.promote(git)
     world.remote.commit(files("one"), seconds=2, body=body)
     world.remote.commit(files("two"), seconds=3)
     git = world.clone(depth)
-    promotion = world.promote(git, world.report(git))
+    promotion = world.promote(git)
     assert promotion.tags[0].name == made
     assert [one for one in promotion.notes if "Bump" in one] == (
         [f"{note}: major, minor or patch do."] if note else []
@@ -648,12 +631,11 @@ def test_commits_ask_for_a_bump(
 
 
 def test_a_flag_decides_the_bump(world: World) -> None:
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("one")
+    world.promote(git)
     world.remote.commit(files("two"), seconds=2000, body="Modelci-Bump: major")
     git = world.clone()
-    promotion = world.promote(git, world.report(git), rules=Rules(bump="minor"))
+    promotion = world.promote(git, rules=Rules(bump="minor"))
     assert promotion.tags[0].name == "m@v0.1.0"
 
 
@@ -671,21 +653,19 @@ def test_a_flag_decides_the_bump(world: World) -> None:
 def test_labels_of_the_merge_ask_for_a_bump(
     world: World, labels: tuple[str, ...], body: str, made: str
 ) -> None:
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("one")
+    world.promote(git)
     forge = FakeForge()
     forge.labels[world.remote.commit(files("two"), seconds=2000, body=body)] = labels
     git = world.clone(depth=1)
-    promotion = world.promote(git, world.report(git), labels=forge.labels_of)
+    promotion = world.promote(git, labels=forge.labels_of)
     assert promotion.tags[0].name == made
     assert not any("Labels" in one or "Bump" in one for one in promotion.notes)
 
 
 def test_a_commit_of_results_has_the_labels_of_its_parent(world: World) -> None:
-    world.merge("zero")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("zero")
+    world.promote(git)
     merged = world.merge("one", seconds=2000)
     path, report = run_job(world, {"dvc.lock": lock("two")})
     asked: list[str] = []
@@ -706,28 +686,25 @@ def test_a_flag_a_first_version_and_no_version_ask_for_no_labels(world: World) -
     def labels(sha: str) -> tuple[str, ...]:
         raise AssertionError(sha)
 
-    world.merge("one")
-    git = world.clone()
-    assert world.promote(git, world.report(git), labels=labels).tags[0].name == "m@v0.0.1"
-    assert world.promote(git, world.report(git), labels=labels).tags == ()
+    git = world.merged("one")
+    assert world.promote(git, labels=labels).tags[0].name == "m@v0.0.1"
+    assert world.promote(git, labels=labels).tags == ()
     world.remote.commit({**files("one"), "README": b"1"}, seconds=2000)
     git = world.clone()
-    assert world.promote(git, world.report(git), labels=labels).tags == ()
-    world.merge("two", seconds=3000)
-    git = world.clone()
+    assert world.promote(git, labels=labels).tags == ()
+    git = world.merged("two", seconds=3000)
     rules = Rules(bump="minor")
-    promotion = world.promote(git, world.report(git), rules=rules, labels=labels)
+    promotion = world.promote(git, rules=rules, labels=labels)
     assert promotion.tags[0].name == "m@v0.1.0"
 
 
 def test_a_forge_that_does_not_tell_the_labels_costs_a_note(world: World) -> None:
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git))
+    git = world.merged("one")
+    world.promote(git)
     world.remote.commit(files("two"), seconds=2000, body="Modelci-Bump: minor")
     git = world.clone()
     denied = FakeForge(denied={"labels_of"})
-    promotion = world.promote(git, world.report(git), labels=denied.labels_of)
+    promotion = world.promote(git, labels=denied.labels_of)
     assert promotion.done
     assert promotion.tags[0].name == "m@v0.1.0"
     (note,) = [one for one in promotion.notes if "Labels" in one]
@@ -735,13 +712,12 @@ def test_a_forge_that_does_not_tell_the_labels_costs_a_note(world: World) -> Non
 
 
 def test_bytes_that_the_remote_lacks_are_not_promoted(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     lacking = FakePipeline(lacks=frozenset({"one"}))
     with pytest.raises(PromotionError, match=r"lacks models/m\.skops \(md5 one\)"):
-        world.promote(git, world.report(git), pipeline=lambda: lacking)
+        world.promote(git, pipeline=lambda: lacking)
     assert world.tags == []
-    assert world.promote(git, world.report(git), pipeline=FakePipeline).done
+    assert world.promote(git, pipeline=FakePipeline).done
 
 
 @pytest.mark.parametrize(
@@ -755,26 +731,24 @@ def test_bytes_that_the_remote_lacks_are_not_promoted(world: World) -> None:
 def test_on_github_it_is_said_that_a_jobs_token_starts_nothing(
     world: World, settings: PromoteConfig, notes: int
 ) -> None:
-    world.merge()
-    git = world.clone()
-    promotion = world.promote(git, world.report(git), settings=settings, on_github=True)
+    git = world.merged()
+    promotion = world.promote(git, settings=settings, on_github=True)
     assert len([one for one in promotion.notes if "GITHUB_TOKEN" in one]) == notes
 
 
 def test_run_again_it_says_what_it_starts_again(world: World) -> None:
     settings = PromoteConfig(assign=("dev", "prod"), dispatch="deploy.yml")
-    world.merge()
-    git = world.clone()
-    first = world.promote(git, world.report(git), settings=settings)
+    git = world.merged()
+    first = world.promote(git, settings=settings)
     assert (first.standing, first.notes) == ((), ())
     for dry_run in (True, False):
-        again = world.promote(git, world.report(git), settings=settings, dry_run=dry_run)
+        again = world.promote(git, settings=settings, dry_run=dry_run)
         assert (again.tags, again.standing) == ((), ("m#dev#1", "m#prod#2"))
         assert again.notes == (
             "m#dev#1 was there before: deploy.yml starts for it again, in case it never did.",
             "m#prod#2 was there before: deploy.yml starts for it again, in case it never did.",
         )
-    silent = world.promote(git, world.report(git), settings=PromoteConfig(assign=("prod",)))
+    silent = world.promote(git, settings=PromoteConfig(assign=("prod",)))
     assert (silent.standing, silent.notes) == (("m#prod#2",), ())
 
 
@@ -801,25 +775,23 @@ def test_tags_whose_push_was_not_answered_are_started_once(world: World) -> None
     world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
     world.merge()
     git = Unheard(world.folder, world.remote)
-    done = world.promote(git, world.report(git))
+    done = world.promote(git)
     assert [tag.name for tag in done.tags] == ["a@v0.0.1", "a#prod#1", "b@v0.0.1", "b#prod#1"]
     assert done.standing == ()
 
 
 def test_more_tags_than_github_hears_of_are_still_one_push_and_said(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     settings = PromoteConfig(assign=("a", "b", "c"))
-    promotion = world.promote(git, world.report(git), settings=settings, on_github=True)
+    promotion = world.promote(git, settings=settings, on_github=True)
     assert len(promotion.tags) == 4
     assert any("more than 3 tags: that of m" in one for one in promotion.notes)
 
 
 def test_a_remote_of_another_name_is_a_usage_error(world: World) -> None:
-    world.merge()
-    git = world.clone()
+    git = world.merged()
     with pytest.raises(UsageError, match="no remote 'upstream'"):
-        world.promote(git, world.report(git), settings=PromoteConfig(remote="upstream"))
+        world.promote(git, settings=PromoteConfig(remote="upstream"))
 
 
 class Overtaken(FakeGit):
@@ -852,7 +824,7 @@ def test_the_winner_of_a_race_is_named(world: World, seconds: int, when: str) ->
     git = Overtaken(world.folder, world.remote)
     git.rival, git.seconds = rival, seconds
     with pytest.raises(PromotionError) as raised:
-        world.promote(git, world.report(git))
+        world.promote(git)
     assert f"m@v0.0.1 by Test Author ({when}, on " in str(raised.value)
     assert raised.value.exit_code == 6
     assert world.tags == ["m@v0.0.1"]
@@ -924,7 +896,7 @@ def test_who_may_sign_no_longer_pushes_nothing_when_the_push_is_made_again(world
     git = Revoked(world.folder, world.remote)
     git.signs_tags = True
     with pytest.raises(PromotionError, match=r"refuses m@v0\.0\.1 \(unknown"):
-        world.promote(git, world.report(git))
+        world.promote(git)
     assert git.push_lost
     assert world.tags == []
 
@@ -952,7 +924,7 @@ def test_a_later_artifact_that_is_refused_says_which_was_tagged(world: World) ->
     with pytest.raises(
         PromotionError, match=r"lacks .* But a@v0\.0\.1, a#prod#1 had been tagged\."
     ):
-        world.promote(git, world.report(git), pipeline=lambda: lacking)
+        world.promote(git, pipeline=lambda: lacking)
     assert world.tags == ["a@v0.0.1", "a#prod#1"]
 
 
@@ -961,20 +933,18 @@ def test_a_remote_that_stays_away_is_a_forge_error(world: World) -> None:
     git = Flaky(world.folder, world.remote)
     git.failures = 3
     with pytest.raises(ForgeError, match="The line is dead"):
-        world.promote(git, world.report(git))
+        world.promote(git)
     assert world.tags == []
 
 
 def test_one_of_several_is_promoted_by_the_same_verdict_as_all(world: World) -> None:
     world.reader.artifacts = tuple(Artifact(name=name, path="models/m.skops") for name in "ab")
-    world.merge("one")
-    git = world.clone()
-    world.promote(git, world.report(git), only=("a",))
+    git = world.merged("one")
+    world.promote(git, only=("a",))
     assert world.tags == ["a@v0.0.1", "a#prod#1"]
-    world.merge("two", seconds=2000)
-    git = world.clone()
-    world.promote(git, world.report(git), only=("b",))
+    git = world.merged("two", seconds=2000)
+    world.promote(git, only=("b",))
     assert world.tags[2:] == ["b@v0.0.1", "b#prod#1"]
     with pytest.raises(UsageError, match="No artifact 'c' is promoted here") as raised:
-        world.promote(git, world.report(git), only=("c",))
+        world.promote(git, only=("c",))
     assert "There are a, b" in (raised.value.hint or "")

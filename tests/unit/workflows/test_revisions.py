@@ -200,6 +200,7 @@ def test_a_stage_is_held_by_the_configured_rule(
         ("m@v3", "m has no version v3", "There are v2.0.0-rc.1, v1.10.0, v1.2.0, v1.0.0."),
         ("m#dev", "Nothing of m holds stage 'dev'", "There are m#prod."),
         ("dir:name#dev", "Nothing of dir:name holds", "None of its stages is held."),
+        ("mm@v1", "speaks of an artifact 'mm'", "Did you mean 'm'?"),
         ("other@v1", "of this clone or of origin speaks of an artifact 'other'", "--remote` lists"),
         ("nowhere", "no revision 'nowhere'", ""),
     ],

@@ -65,6 +65,21 @@ def find(
     )
 
 
+def test_a_name_that_is_none_says_which_is_near(git: FakeGit) -> None:
+    fruit = FakeSnapshots(artifacts=(Artifact(name="fruit", path=MODEL),))
+    with pytest.raises(UsageError, match="no artifact 'frit', and there is no such") as caught:
+        find(git, "frit", reader=fruit)
+    assert caught.value.hint == "Did you mean 'fruit'? There are: fruit."
+
+
+def test_a_stage_that_nothing_holds_here_is_no_reason_to_name_a_flag_of_another_command(
+    git: FakeGit,
+) -> None:
+    with pytest.raises(UsageError, match="holds stage 'dev'") as caught:
+        find(git, "m#dev")
+    assert caught.value.hint == "There are m#prod. `git fetch --tags` brings the remote's."
+
+
 @pytest.mark.parametrize("name", [None, "m", MODEL])
 def test_without_a_version_the_checkout_counts(git: FakeGit, name: str | None) -> None:
     found = find(git, name)

@@ -89,6 +89,11 @@ _TOKENS = {
 }
 
 
+def forge_token_names(kind: str) -> tuple[str, ...]:
+    """Return the variables that may hold the token of that kind of forge, the usual one first."""
+    return _TOKENS.get(kind, _TOKENS["github"])
+
+
 def forge_token(environ: Mapping[str, str] = os.environ, *, kind: str = "github") -> str | None:
     """Return the token to talk to that kind of forge with, None where there is none.
 

@@ -10,7 +10,6 @@ import tempfile
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import msgspec
 
 from modelci.adapters.dvc.commands import ProcessGroups, TimedOutError, clean_tail
 from modelci.adapters.targets.settings import TargetSettings
-from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.shelves import ShelvedTarget
 from modelci.documents import codec
-from modelci.domain.deployment import Observation, Release, Running, TargetState, Trial
+from modelci.domain.deployment import Observation, Release, Running, Trial
 from modelci.domain.golden import Environment, Health
 from modelci.domain.pipeline import StageRun, StageStatus
 from modelci.errors import ConfigError, DeploymentError
@@ -50,35 +49,10 @@ class _Said:
         return lines[-1] if lines else "it said nothing"
 
 
-class CommandTarget:
+class CommandTarget(ShelvedTarget):
     """The ``Target`` that a shell command is."""
 
     kind = "command"
-
-    def __init__(self, settings: TargetSettings) -> None:
-        self.name = settings.name
-        self._settings = settings
-        self._shelves = Shelves(settings.name, settings.path)
-
-    def lock(self) -> AbstractContextManager[None]:
-        """Lock the folder that remembers what runs."""
-        return self._shelves.lock()
-
-    def artifacts(self) -> tuple[str, ...]:
-        """Return the artifacts that were deployed."""
-        return self._shelves.artifacts()
-
-    def read(self, artifact: str) -> TargetState:
-        """Return what the command was told to run."""
-        return self._shelves.of(artifact).read(artifact)
-
-    def release(self, artifact: str, release_id: str) -> Release | None:
-        """Return a staged release."""
-        return self._shelves.release(artifact, release_id)
-
-    def answers(self, artifact: str) -> None:
-        """Return None: who asks is not seen here."""
-        del artifact
 
     def environment(self) -> Environment | None:
         """Return None: only the command knows where releases run."""
@@ -86,7 +60,7 @@ class CommandTarget:
 
     def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
         """Keep the folder, and let the command bring it to where it belongs."""
-        self._shelves.of(release.artifact).stage(release, folder, python=python)
+        super().stage(release, folder, python=python)
         self._require("stage", release, {})
 
     def check(self, release: Release, *, latency_ms: float | None) -> Health:
@@ -150,7 +124,7 @@ class CommandTarget:
 
     def prune(self, artifact: str, *, keep: int) -> tuple[str, ...]:
         """Remove the oldest releases, and tell the command of each."""
-        gone = self._shelves.of(artifact).prune(artifact, keep=keep)
+        gone = super().prune(artifact, keep=keep)
         for release_id in gone:
             self._run("prune", {"ARTIFACT": artifact, "RELEASE": release_id})
         return gone

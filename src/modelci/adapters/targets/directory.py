@@ -11,7 +11,7 @@ from pathlib import Path
 
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
-from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.shelves import ShelvedTarget
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.golden import Environment, Health
 from modelci.errors import DeploymentError
@@ -29,16 +29,14 @@ def connect(settings: TargetSettings) -> "DirectoryTarget":
     )
 
 
-class DirectoryTarget:
+class DirectoryTarget(ShelvedTarget):
     """The ``Target`` that switches a link."""
 
     kind = "directory"
 
     def __init__(self, settings: TargetSettings, *, probe: Probe) -> None:
-        self.name = settings.name
-        self._settings = settings
+        super().__init__(settings)
         self._probe = probe
-        self._shelves = Shelves(settings.name, settings.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -50,32 +48,16 @@ class DirectoryTarget:
                     self._link(running)
             yield
 
-    def artifacts(self) -> tuple[str, ...]:
-        """Return the artifacts that have a folder here."""
-        return self._shelves.artifacts()
-
     def read(self, artifact: str) -> TargetState:
         """Return what runs, ran and is staged; a release whose folder is gone runs no more."""
-        state = self._shelves.of(artifact).read(artifact)
+        state = super().read(artifact)
         running = state.running
         is_gone = running is not None and running.release not in state.staged
         return replace(state, running=None) if is_gone else state
 
-    def release(self, artifact: str, release_id: str) -> Release | None:
-        """Return a staged release."""
-        return self._shelves.release(artifact, release_id)
-
-    def answers(self, artifact: str) -> None:
-        """Return None: who asks is not seen here."""
-        del artifact
-
     def environment(self) -> Environment:
         """Return what the target's Python has."""
         return self._probe.environment(self._python)
-
-    def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
-        """Copy the folder beside the others."""
-        self._shelves.of(release.artifact).stage(release, folder, python=python)
 
     def check(self, release: Release, *, latency_ms: float | None) -> Health:
         """Read every byte again, then load the model in the Python that it was staged for."""
@@ -121,12 +103,3 @@ class DirectoryTarget:
         """Return None: who reads the folder is not seen."""
         del release, seconds
         return None
-
-    def prune(self, artifact: str, *, keep: int) -> tuple[str, ...]:
-        """Remove the oldest releases."""
-        return self._shelves.of(artifact).prune(artifact, keep=keep)
-
-    @property
-    def _python(self) -> Path | None:
-        python = self._settings.config.python
-        return Path(python) if python else None

@@ -316,10 +316,19 @@ class Layout:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DeploymentError(
-                f"Target {self.name} cannot have its folder {folder}: {error.strerror}.",
-                hint=f"Make it, or set deploy.targets.{self.name}.path.",
-            ) from error
+            raise no_folder(self.name, folder, error) from error
+
+
+def no_folder(target: str, folder: Path, error: OSError) -> DeploymentError:
+    """Return the error of a target that cannot have a folder, with what is in the way."""
+    other = f"set deploy.targets.{target}.path to another folder"
+    file = next((one for one in (folder, *folder.parents) if one.is_file()), None)
+    return DeploymentError(
+        f"Target {target} cannot have its folder {folder}: {error.strerror}.",
+        hint=f"{file} is a file: move it away, or {other}."
+        if file
+        else f"Make it, so that whoever deploys can write there, or {other}.",
+    )
 
 
 def now() -> str:

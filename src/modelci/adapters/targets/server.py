@@ -14,16 +14,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
 from modelci import __version__
-from modelci.adapters.targets.layout import Layout, replace_file
+from modelci.adapters.targets.examining import NEEDED
+from modelci.adapters.targets.layout import Layout, no_folder, replace_file
 from modelci.adapters.targets.probing import Probe, ProcessProbe
 from modelci.adapters.targets.settings import TargetSettings
-from modelci.adapters.targets.shelves import Shelves
+from modelci.adapters.targets.shelves import ShelvedTarget
 from modelci.adapters.targets.switching import control, processes, supervisor, switches
 from modelci.adapters.targets.switching.control import Message, UnreachableError
 from modelci.adapters.targets.switching.keeping import Condition
@@ -33,13 +33,11 @@ from modelci.domain.deployment import (
     Observation,
     Release,
     Running,
-    TargetState,
     Trial,
 )
 from modelci.domain.golden import Environment, Health
 from modelci.errors import DeploymentError
 
-_NEEDED = ("httptools", "starlette", "uvicorn")
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 5.0
 _ASK_SECONDS = 60.0
@@ -58,7 +56,7 @@ def connect(settings: TargetSettings) -> "ServerTarget":
     )
 
 
-class ServerTarget:
+class ServerTarget(ShelvedTarget):
     """The ``Target`` that serves. ``server`` are Python's arguments that make it a server."""
 
     kind = "server"
@@ -70,34 +68,30 @@ class ServerTarget:
         probe: Probe,
         server: Sequence[str] = ("-m", "modelci.serving"),
     ) -> None:
-        self.name = settings.name
-        self._settings = settings
+        super().__init__(settings)
         self._probe = probe
         self._server = tuple(server)
-        self._shelves = Shelves(settings.name, settings.path)
         self._run = settings.path / supervisor.RUN
 
     # What is known
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the folder, and have everything running that is to run, whoever died before."""
+        """Lock the folder, and have everything running that is to run, whoever died before.
+
+        A supervisor that was started meanwhile for nothing, as a first deployment that fails
+        leaves it, is ended again.
+        """
         with self._shelves.lock():
+            is_kept = processes.find(self._run / supervisor.PID_FILE) is not None
             if self.artifacts():
                 self._have_supervisor()
-            yield
-
-    def artifacts(self) -> tuple[str, ...]:
-        """Return the artifacts that have a folder here."""
-        return self._shelves.artifacts()
-
-    def read(self, artifact: str) -> TargetState:
-        """Return what is to answer, answered before, and is staged."""
-        return self._shelves.of(artifact).read(artifact)
-
-    def release(self, artifact: str, release_id: str) -> Release | None:
-        """Return a staged release."""
-        return self._shelves.release(artifact, release_id)
+            try:
+                yield
+            finally:
+                if not is_kept and not self._has_anything_to_run():
+                    with suppress(DeploymentError):
+                        self._end()
 
     def answers(self, artifact: str) -> bool:
         """Whether the switch takes clients and what runs is ready, with a supervisor or without."""
@@ -129,15 +123,13 @@ class ServerTarget:
 
     # Acting
 
-    def stage(self, release: Release, folder: Path, *, python: Path | None) -> None:
-        """Copy the folder beside the others."""
-        self._shelves.of(release.artifact).stage(release, folder, python=python)
-
     def check(self, release: Release, *, latency_ms: float | None) -> Health:
         """Read every byte again, replay the golden requests, and start the release's process.
 
-        It is ready when it has replayed them, too. Raises DeploymentError where no server can run
-        here, whatever the release.
+        It is ready when it has replayed them, too: twice in all, on purpose. The first time, in a
+        process of its own, finds what is wrong before anything is kept up, within the latency that
+        is allowed; the second is every start's, also years later in other packages. Raises
+        DeploymentError where no server can run here, whatever the release.
         """
         self._have_supervisor()
         layout = self._shelves.of(release.artifact)
@@ -189,7 +181,7 @@ class ServerTarget:
         """Remove the oldest releases, having stopped what still runs of them."""
         with suppress(UnreachableError):
             self._ask({"do": "apply", "artifact": artifact})
-        return self._shelves.of(artifact).prune(artifact, keep=keep)
+        return super().prune(artifact, keep=keep)
 
     # Running without deploying
 
@@ -214,13 +206,36 @@ class ServerTarget:
             return None
 
     def stop(self) -> bool:
-        """End the supervisor and all that it keeps; False where there was none."""
+        """End the supervisor and all that it keeps, and wait for it; False where nothing ran.
+
+        What is asked already is answered. Raises TargetBusyError while somebody deploys here.
+        """
+        if not self._run.is_dir():
+            return False
+        with self._shelves.lock():
+            if self.status() is None and self._has_processes():
+                self._have_supervisor()  # it takes over what another one has left
+            return self._end()
+
+    def _end(self) -> bool:
         found = processes.find(self._run / supervisor.PID_FILE)
         try:
             self._ask({"do": "stop"})
         except UnreachableError:
             return False
-        return found is None or found.wait(self._drain_seconds + _ASK_SECONDS)
+        most = self._drain_seconds + _ASK_SECONDS
+        if found is not None and not found.wait(most):
+            raise DeploymentError(
+                f"The supervisor of {self.name} (process {found.pid}) has not ended in {most:g} s.",
+                hint=f"Its log is {self._run / 'log' / 'supervisor.log'}.",
+            )
+        return True
+
+    def _has_processes(self) -> bool:
+        return any(processes.find(one) is not None for one in self._run.glob("*.pid"))
+
+    def _has_anything_to_run(self) -> bool:
+        return any(self.read(artifact).running is not None for artifact in self.artifacts())
 
     # The supervisor
 
@@ -250,10 +265,7 @@ class ServerTarget:
                 replace_file(path, serving, mode=0o600)
             is_changed = write_settings(self._server_settings(), self._run)
         except OSError as error:
-            raise DeploymentError(
-                f"Target {self.name} cannot have its folder {self._run}: {error.strerror}.",
-                hint=f"Make it, or set deploy.targets.{self.name}.path.",
-            ) from error
+            raise no_folder(self.name, self._run, error) from error
         if is_changed:
             self._warn()
         return is_changed
@@ -267,7 +279,7 @@ class ServerTarget:
 
     def _require_programs(self) -> None:
         wanted = self._settings.config.server
-        missing = [name for name in _NEEDED if find_spec(name) is None]
+        missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
             raise DeploymentError(
                 f"Serving needs packages that are not installed: {', '.join(missing)}.",
@@ -303,11 +315,6 @@ class ServerTarget:
         serving = self._settings.serving
         waits = serving.get("timeout_seconds", 30.0) + serving.get("drain_seconds", 0.5)
         return float(waits + _SPARE_SECONDS)
-
-    @property
-    def _python(self) -> Path | None:
-        python = self._settings.config.python
-        return Path(python) if python else None
 
     @property
     def _supervising(self) -> list[str]:

@@ -17,7 +17,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from modelci.adapters.targets.layout import replace_file
-from modelci.adapters.targets.switching.routes import Route, Routes, by_length, path_prefix
+from modelci.adapters.targets.switching.routes import (
+    INDEX,
+    Route,
+    Routes,
+    by_length,
+    index_of,
+    path_prefix,
+)
 from modelci.adapters.targets.switching.settings import ServerSettings
 from modelci.adapters.targets.switching.traffic import Traffic
 from modelci.domain.deployment import Observation
@@ -367,6 +374,8 @@ def _choice(artifacts: Sequence[str]) -> list[str]:
         f"    http-request return status {said} '{{\"ready\":true}}' if {is_ready}",
         "    http-request deny deny_status 503 if { path /v2/health/ready }",
     ]
+    index = _quote(index_of(artifacts).decode())
+    lines.append(f"    http-request return status {said} {index} if {{ path {INDEX} }}")
     for artifact in by_length(artifacts):
         backend, prefix = backends[artifact], path_prefix(artifact)
         lines += [

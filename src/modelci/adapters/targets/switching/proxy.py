@@ -38,7 +38,15 @@ from modelci.adapters.targets.switching.messages import (
     length_of,
     own_answer,
 )
-from modelci.adapters.targets.switching.routes import ROUTES, Route, Routes, by_length, path_prefix
+from modelci.adapters.targets.switching.routes import (
+    INDEX,
+    ROUTES,
+    Route,
+    Routes,
+    by_length,
+    index_of,
+    path_prefix,
+)
 from modelci.adapters.targets.switching.settings import ProxySettings
 from modelci.domain.deployment import Observation
 
@@ -225,6 +233,8 @@ class Proxy:
             _say_ok(client, request, b'{"live":true}')
         elif request.path == b"/v2/health/ready":
             await self._answer_readiness(request, client)
+        elif request.path == INDEX.encode():
+            _say_ok(client, request, index_of(self._artifacts))
         else:
             names = ", ".join(sorted(self._artifacts))
             _say(

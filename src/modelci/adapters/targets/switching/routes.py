@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from modelci.adapters.targets.layout import Place
 from modelci.domain.deployment import Trial
 
@@ -70,6 +72,15 @@ def routes_of(
 def by_length(artifacts: Iterable[str]) -> list[str]:
     """Return names in the order in which a path is held against them."""
     return sorted(artifacts, key=lambda name: (-len(name), name))
+
+
+INDEX = "/v2/models"
+"""The path at which all models are listed, wherever there are several."""
+
+
+def index_of(artifacts: Iterable[str]) -> bytes:
+    """Return the answer there, as a model's own server gives it: the artifacts' names."""
+    return msgspec.json.encode({"models": sorted(artifacts)})
 
 
 def path_prefix(artifact: str) -> str:

@@ -32,13 +32,17 @@ def make_release(folder: Path, content: str, *, artifact: str = "credit") -> Rel
     return release
 
 
-def running(release: Release, *, tag: str = "credit#prod#1", **fields: Any) -> Running:
+def running(release: Release | str, *, tag: str = "credit#prod#1", **fields: Any) -> Running:
+    """Return what runs: a release, or one of ``credit`` by its id alone."""
+    name, artifact = (
+        (release, "credit") if isinstance(release, str) else (release.id, release.artifact)
+    )
     one = Running(
-        release=release.id,
-        artifact=release.artifact,
-        version=release.version,
+        release=name,
+        artifact=artifact,
+        version="v1.0.0",
         tag=tag,
-        commit=release.commit,
+        commit="c" * 40,
         assigned_seconds=1,
         since="2026-01-01T00:00:00Z",
     )
