@@ -50,8 +50,9 @@ def load(
     data = (parse_yaml(text, source) if text else None) or {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source} must hold keys and values, not a {type(data).__name__}.")
-    if isinstance(data.get("evaluation"), dict):  # one model's is the usual case
-        data["evaluation"] = [data["evaluation"]]
+    for section in ("evaluation", "monitor"):
+        if isinstance(data.get(section), dict):  # one model's is the usual case
+            data[section] = [data[section]]
     for section in ("slices", "baseline"):
         found = data.get(section)
         if isinstance(found, dict) and isinstance(found.get("metrics"), str):

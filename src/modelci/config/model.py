@@ -23,6 +23,7 @@ from modelci.domain.gates import (
     parse_limit,
 )
 from modelci.domain.metrics import Direction
+from modelci.domain.monitoring import ActionKind, Correction, DriftStatistic, TriggerKind
 from modelci.domain.notes import ModelCard
 from modelci.domain.registry import Holder
 
@@ -808,6 +809,114 @@ class DeployConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsConfig:
+    """Where outcomes are: ``path`` (as ``monitor.current``), joined by ``join``.
+
+    ``delay`` is how long they take to be complete, such as 30d: windows younger than that are not
+    judged by them. ``target`` is their column (default: the evaluation's).
+    """
+
+    path: str
+    join: str
+    delay: str = "0d"
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftConfig:
+    """A column drifts where its ``statistic`` reaches ``warn`` or ``fail``, and provably so.
+
+    ``alpha`` is shared by all columns (``correction``).
+    """
+
+    statistic: DriftStatistic = DriftStatistic.PSI
+    warn: float = 0.10
+    fail: float = 0.25
+    alpha: float = 0.01
+    correction: Correction = Correction.HOLM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDriftConfig:
+    """What is different for one column; what is not given stays as it is."""
+
+    statistic: DriftStatistic | None = None
+    warn: float | None = None
+    fail: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceConfig:
+    """How much worse than the reference a measure may be, by evidence; or a bound on its value."""
+
+    max_drop: Limit | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerConfig:
+    """``when`` a gate of that kind fails, do ``action``.
+
+    ``columns`` is how many must have drifted (``">=2"``), ``consecutive`` in how many windows in a
+    row, ``days`` the age of the version (``when: age``).
+    """
+
+    when: TriggerKind
+    action: ActionKind
+    columns: str | None = None
+    consecutive: int = 1
+    days: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainConfig:
+    """What a retraining pull request changes.
+
+    ``cmd`` is run on its branch, and what it wrote is committed, of which DVC is to ``add`` some.
+    It finds the window's name and file in MODELCI_WINDOW and MODELCI_CURRENT. ``run`` lets the
+    monitor's job run the pipeline too; else the pull request's own workflow does.
+    ``branch`` is its branch, one per model; ``auto_merge`` lets the forge merge it once it may.
+    """
+
+    cmd: str | None = None
+    add: tuple[str, ...] = ()
+    run: bool = False
+    branch: str = "modelci/retrain-{model}"
+    auto_merge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorConfig:
+    """One deployed model that is watched.
+
+    ``current`` is the data that it scored, a file, folder or fsspec URL; ``{window}`` in it stands
+    for the window's name, such as 2026-03 (``window`` is its strftime form). ``profile`` is the
+    reference (default: beside the model). ``columns`` overrides ``drift`` by column, or says
+    ``ignore``. ``performance`` names measures with their limits, and ``estimate: cbpe``.
+    ``history`` is the folder of past windows' results.
+    """
+
+    model: str
+    current: str
+    stage: str | None = None
+    window: str = "%Y-%m"
+    profile: str | None = None
+    id: str | None = None
+    score: str = "score"
+    labels: LabelsConfig | None = None
+    min_rows: int = 300
+    drift: DriftConfig = field(default_factory=DriftConfig)
+    columns: Mapping[str, ColumnDriftConfig | str] = field(default_factory=dict)
+    performance: Mapping[str, PerformanceConfig | str] = field(default_factory=dict)
+    max_age_days: float | None = None
+    triggers: tuple[TriggerConfig, ...] = ()
+    cooldown: str = "7d"
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)
+    history: str = "monitor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole of ``modelci.yaml``, after defaults, environment and flags."""
 
@@ -834,6 +943,7 @@ class Config:
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
+    monitor: tuple[MonitorConfig, ...] = ()
     forge: ForgeConfig = field(default_factory=ForgeConfig)
 
     def all_gates(self) -> tuple[Gate, ...]:

@@ -25,7 +25,9 @@ from modelci.domain.golden import Golden, Health
 from modelci.domain.history import History
 from modelci.domain.modelfiles import Scan
 from modelci.domain.modelsignatures import ModelSigning
+from modelci.domain.monitoring import Monitoring
 from modelci.domain.pipeline import Plan, Run
+from modelci.domain.profile import Profile
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
 from modelci.domain.report import Report
@@ -55,8 +57,10 @@ Document = (
     | Release
     | Deployment
     | Deployments
+    | Profile
+    | Monitoring
 )
-T = TypeVar("T", Run, Report, Promotion, Golden, Health, Release)
+T = TypeVar("T", Run, Report, Promotion, Golden, Health, Release, Profile, Monitoring)
 
 SCHEMAS: dict[type, str] = {
     Run: "modelci.run/1",
@@ -80,6 +84,8 @@ SCHEMAS: dict[type, str] = {
     Release: "modelci.release/1",
     Deployment: "modelci.deployment/1",
     Deployments: "modelci.deployments/1",
+    Profile: "modelci.profile/1",
+    Monitoring: "modelci.monitor/1",
 }
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -106,7 +112,7 @@ def pieces(document: Document) -> Iterator[bytes]:
 
 def _members(document: Document) -> Iterator[tuple[str, object]]:
     yield "schema", SCHEMAS[type(document)]
-    if isinstance(document, Report):
+    if isinstance(document, (Report, Monitoring)):
         yield "ok", document.is_ok
         yield "verdict", document.verdict
     if isinstance(document, Verification):

@@ -68,6 +68,10 @@ class Subject(StrEnum):
     DATA = "data"
     BASELINE = "baseline"
     SAFETY = "safety"
+    DRIFT = "drift"
+    SCHEMA = "schema"
+    PERFORMANCE = "performance"
+    AGE = "age"
 
 
 class Outcome(StrEnum):
