@@ -327,7 +327,9 @@ def _rest(checks: int, broken: int, rows: int) -> Iterator[GateResult]:
     holding = checks - broken
     if holding:
         the_other = "the other " if broken else ""
-        reason = f"{the_other}{holding:,} of {counted(checks, 'check')} hold for {rows:,} rows"
+        reason = (
+            f"{the_other}{holding:,} of {counted(checks, 'check')} hold for {counted(rows, 'row')}"
+        )
         yield _result("schema", 0.0, Outcome.PASSED, reason)
 
 
