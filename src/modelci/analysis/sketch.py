@@ -21,6 +21,7 @@ from modelci.domain.profile import (
     ColumnKind,
     ColumnProfile,
     NumberProfile,
+    Profile,
 )
 
 if TYPE_CHECKING:
@@ -300,11 +301,15 @@ class Chosen:
 
 @dataclass(slots=True, kw_only=True)
 class Sketch:
-    """A dataset; ``id`` names its rows, and ``cells`` is how finely its numbers are counted."""
+    """A dataset; ``id`` names its rows, and ``cells`` is how finely its numbers are counted.
+
+    The column ``score`` is profiled apart from the others, those to ``ignore`` not at all.
+    """
 
     id: str | None = None
     score: str | None = None
     threshold: float | None = None
+    ignore: frozenset[str] = frozenset()
     rows: int = 0
     cells: int = CELLS
     columns: dict[str, ColumnSketch] = field(default_factory=dict)
@@ -316,6 +321,8 @@ class Sketch:
         self.rows += batch.num_rows
         self._limit(max(_FEWEST_CELLS, min(CELLS, _ALL_CELLS // max(1, batch.num_columns))))
         for name, array in named(batch):
+            if name in self.ignore:
+                continue
             self._column(name).add(array)
             if name == self.id:
                 self.ids.add(arrow.hashes(array))
@@ -331,12 +338,22 @@ class Sketch:
         self.ids.merge(other.ids)
         self.chosen.merge(other.chosen)
 
-    def profiles(self) -> tuple[ColumnProfile, ...]:
-        """Return the columns' profiles, in the data's order."""
+    def profile(self) -> Profile:
+        """Return the profile, its columns in the data's order."""
         self._limit(self.cells, again=True)
-        return tuple(
-            column.profile(self.rows, is_id=name == self.id)
+        columns = {
+            name: column.profile(self.rows, is_id=name == self.id)
             for name, column in self.columns.items()
+        }
+        scores = columns.pop(self.score, None) if self.score else None
+        return Profile(
+            rows=self.rows,
+            columns=tuple(columns.values()),
+            id=self.id,
+            duplicates=self.ids.duplicates(),
+            scores=scores,
+            threshold=self.threshold,
+            chosen=self.chosen.share,
         )
 
     def _column(self, name: str) -> ColumnSketch:
