@@ -114,13 +114,16 @@ class Numbers:
 
 @dataclass(slots=True)
 class ColumnSketch:
-    """One column, whatever values it turns out to have: each family is counted by itself."""
+    """One column, whatever values it turns out to have: each family is counted by itself.
+
+    Of ids, and of what is nested, it only matters how many are ``present``.
+    """
 
     name: str
     types: set[str] = field(default_factory=set)
     rows: int = 0
     missing: int = 0
-    nested: int = 0
+    present: int = 0
     false: int = 0
     true: int = 0
     numbers: Numbers = field(default_factory=Numbers)
@@ -145,12 +148,19 @@ class ColumnSketch:
                 self.missing += missing
             case _:
                 self.missing += array.null_count
-                self.nested += len(array) - array.null_count
+                self.present += len(array) - array.null_count
+
+    def add_ids(self, array: "Array") -> None:
+        """Count an Arrow array of the column that names rows."""
+        self.types.add(arrow.name_of(array.type))
+        self.rows += len(array)
+        self.missing += array.null_count
+        self.present += len(array) - array.null_count
 
     def merge(self, other: "ColumnSketch") -> None:
         """Add what another has counted of the column."""
         self.types |= other.types
-        for name in ("rows", "missing", "nested", "false", "true"):
+        for name in ("rows", "missing", "present", "false", "true"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.numbers.merge(other.numbers)
         self.times.merge(other.times)
@@ -161,12 +171,10 @@ class ColumnSketch:
         self.numbers.histogram.lower(cells)
         self.times.histogram.lower(cells)
 
-    def profile(self, rows: int, *, is_id: bool = False) -> ColumnProfile:
+    def profile(self, rows: int) -> ColumnProfile:
         """Return the profile; of ``rows`` of the dataset, those without the column miss it."""
         self._read_texts()
         kind, counted = self._kind()
-        if is_id and kind is not ColumnKind.EMPTY:
-            kind, counted = ColumnKind.IDENTIFIER, self._values()
         return ColumnProfile(
             name=self.name,
             kind=kind,
@@ -214,7 +222,7 @@ class ColumnSketch:
                 (ColumnKind.DATETIME, self.times.rows),
                 (texts, self.texts.rows),
                 (ColumnKind.BOOLEAN, self.false + self.true),
-                (ColumnKind.IDENTIFIER, self.nested),
+                (ColumnKind.IDENTIFIER, self.present),
             ),
             key=lambda pair: pair[1],
         )
@@ -323,9 +331,11 @@ class Sketch:
         for name, array in named(batch):
             if name in self.ignore:
                 continue
-            self._column(name).add(array)
             if name == self.id:
+                self._column(name).add_ids(array)
                 self.ids.add(arrow.hashes(array))
+            else:
+                self._column(name).add(array)
             if name == self.score:
                 self.chosen.add(array, self.threshold)
 
@@ -341,10 +351,7 @@ class Sketch:
     def profile(self) -> Profile:
         """Return the profile, its columns in the data's order."""
         self._limit(self.cells, again=True)
-        columns = {
-            name: column.profile(self.rows, is_id=name == self.id)
-            for name, column in self.columns.items()
-        }
+        columns = {name: column.profile(self.rows) for name, column in self.columns.items()}
         scores = columns.pop(self.score, None) if self.score else None
         return Profile(
             rows=self.rows,
@@ -373,5 +380,6 @@ def named(batch: "RecordBatch") -> "list[tuple[str, Array]]":
     """Return a batch's columns by name; of those that share one each has its place behind it."""
     found: dict[str, Array] = {}
     for place, name in enumerate(batch.schema.names):
-        found[name if name not in found else f"{name}.{place}"] = batch.column(place)
+        array = arrow.plain_of(batch.column(place))
+        found[name if name not in found else f"{name}.{place}"] = array
     return list(found.items())

@@ -1,4 +1,4 @@
-"""``modelci profile``: what a model was trained on and what it answered, recorded there and then."""
+"""``modelci profile``: what a model was trained on and what it answered, as a document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
