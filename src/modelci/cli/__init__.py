@@ -26,6 +26,7 @@ _COMMANDS = {
     "history": "Show how a metric went, over commits or versions.",
     "init": "Write modelci.yaml and workflows into this DVC repository.",
     "plan": "Say what a run would do, without running anything.",
+    "profile": "Record what a deployed model's data is compared with.",
     "promote": "Tag the versions and stages that a judged commit brings.",
     "registry": "List models, their versions and what holds each stage.",
     "release-hold": "Let promotions assign a stage again that a rollback holds.",
