@@ -113,6 +113,15 @@ def psi(before: Floats, now: Floats) -> float:
     return float(np.sum((now - before) * np.log(now / before))) if seen.any() else 0.0
 
 
+def psi_by_chance(before: Floats, now: Floats) -> float:
+    """Return the mean PSI of two samples of one distribution: (k - 1)·(1/n + 1/m), about.
+
+    B. Yurdakul, *Statistical properties of the population stability index* (2018).
+    """
+    cells, rows = int(np.count_nonzero(before + now)), (float(before.sum()), float(now.sum()))
+    return (cells - 1) * (1 / rows[0] + 1 / rows[1]) if cells and all(rows) else 0.0
+
+
 def jensen_shannon(before: Floats, now: Floats) -> float:
     """Jensen-Shannon distance of two sets of counts (k,) by base 2, from 0 to 1.
 
@@ -171,8 +180,9 @@ def ks(reference: NumberProfile, current: NumberProfile) -> float:
 def wasserstein(reference: NumberProfile, current: NumberProfile) -> float | None:
     """Wasserstein-1 distance in standard deviations of the reference; None where that is 0.
 
-    Rows are taken to be even within a bin (and beyond the edges, up to the window's extremes).
-    It is never less than the difference of the means, which is known exactly.
+    It is |F - G| integrated. Where one distribution lies right of the other everywhere that is the
+    difference of the means, which is known exactly; what lies on the other side counts twice. For
+    that, rows are taken to be even within a bin and beyond the edges.
     """
     gaps = _gaps(reference, current)
     if gaps is None or not reference.std:
@@ -181,21 +191,21 @@ def wasserstein(reference: NumberProfile, current: NumberProfile) -> float | Non
     lowest = low if current.min is None else min(low, current.min)
     highest = high if current.max is None else max(high, current.max)
     places = np.array([lowest, *reference.edges, highest])
-    distance = _area(places, np.concatenate([[0.0], gaps, [0.0]]))
-    if reference.mean is not None and current.mean is not None:
-        distance = max(distance, abs(current.mean - reference.mean))
-    return distance / reference.std
+    gaps = np.concatenate([[0.0], gaps, [0.0]])
+    right, left = _area(places, gaps), _area(places, -gaps)
+    if reference.mean is None or current.mean is None:
+        return (right + left) / reference.std
+    return (abs(current.mean - reference.mean) + 2 * min(right, left)) / reference.std
 
 
 def _area(places: Floats, gaps: Floats) -> float:
-    """Integrate the absolute value of a line through ``gaps`` at ``places``, both (k,)."""
-    left, right = np.abs(gaps[:-1]), np.abs(gaps[1:])
-    total = left + right
+    """Integrate what is above zero of a line through ``gaps`` at ``places``, both (k,)."""
+    left, right = np.maximum(gaps[:-1], 0), np.maximum(gaps[1:], 0)
+    steps = np.abs(np.diff(gaps))
+    # A line that crosses zero is above it for that part of its way.
     crossing = gaps[:-1] * gaps[1:] < 0
-    # A line that crosses zero makes two triangles.
-    heights = np.where(crossing, left**2 + right**2, total**2)
-    heights = np.divide(heights, total, out=np.zeros_like(total), where=total > 0)
-    return float(np.diff(places) @ heights / 2)
+    parts = np.divide(left + right, steps, out=np.ones_like(steps), where=crossing)
+    return float(np.diff(places) * parts @ (left + right) / 2)
 
 
 def _gaps(reference: NumberProfile, current: NumberProfile) -> Floats | None:
@@ -307,6 +317,7 @@ def _measured(drift: ColumnDrift, before: Floats, now: Floats) -> ColumnDrift:
         jensen_shannon=jensen_shannon(before, now),
         cramers_v=cramers_v(before, now),
         p_value=p_value(before, now),
+        by_chance=psi_by_chance(before, now),
     )
 
 

@@ -41,7 +41,7 @@ class Moments:
 
     def add(self, values: Floats) -> None:
         """Add finite values (n,), n > 0."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
             low, high = float(values.min()), float(values.max())
             if not np.isfinite(mean):
