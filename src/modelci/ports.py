@@ -29,6 +29,7 @@ from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from pyarrow import RecordBatch
 
 
 class Progress(Protocol):
@@ -390,6 +391,46 @@ class Tables(Protocol):
 
         With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a dataset that can be read by itself: a file, or row groups ``start:stop`` of one.
+
+    ``path`` is absolute, or a URL of fsspec.
+    """
+
+    path: str
+    start: int | None = None
+    stop: int | None = None
+
+
+class RowScanner(Protocol):
+    """Reads datasets of any size piece by piece, outside of any revision.
+
+    A location is a file (CSV, TSV, Parquet, JSON Lines, also compressed), a folder of them, a
+    pattern with ``*``, or an fsspec URL of these. Every method raises MissingDataError for what is
+    not there, cannot be read, or lacks a column.
+    """
+
+    def scan(
+        self, location: str, *, columns: Sequence[str] | None = None
+    ) -> Iterator["RecordBatch"]:
+        """Return the rows in batches, files in order of their names.
+
+        Only ``columns`` where given. Batches may differ in columns and types, as their files do.
+        """
+
+    def pieces(self, location: str) -> tuple[Piece, ...]:
+        """Return what ``scan`` reads, in its order."""
+
+    def read(
+        self, piece: Piece, *, columns: Sequence[str] | None = None
+    ) -> Iterator["RecordBatch"]:
+        """Return the batches of one piece: together the pieces' are those of ``scan``."""
+
+    def hashes(self, location: str) -> Mapping[str, str]:
+        """Return the MD5 of each file, as DVC has it, by its path as it was named."""
 
 
 class ModelScanner(Protocol):
