@@ -245,6 +245,26 @@ class Git(Protocol):
         """Fetch a bundle's commit and return its sha."""
 
 
+class Journal(Protocol):
+    """What is remembered of the windows of a watched model: documents by the windows' names."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in messages."""
+
+    def read(self) -> Mapping[str, bytes]:
+        """Return the entries by name, fetched now; of very many the last ones by name.
+
+        Whoever can push may have written them: none is larger than some megabytes.
+        """
+
+    def write(self, name: str, data: bytes, *, message: str, seconds: int) -> bool:
+        """Add an entry, or replace the one of that name; False where it is there as it is.
+
+        What others write at the same time stays. Raises ForgeError where it cannot be kept.
+        """
+
+
 class StageExecutor(Protocol):
     """Machines elsewhere that run stages in clones of their own; asked by several threads."""
 
