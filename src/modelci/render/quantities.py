@@ -99,6 +99,18 @@ def percent(part: float, *, of: float) -> str:
     return _signed(share, f"{_plain_exponent(text)} %")
 
 
+def share(part: float | None) -> str:
+    """Return a share of a whole: ``0.03 %``, ``2.1 %``, ``45 %``."""
+    if part is None or not math.isfinite(part):
+        return ABSENT
+    size = 100 * abs(part)
+    if size and size < 0.01:
+        return "< 0.01 %"
+    decimals = 2 if size < 1 else 1 if size < 99.95 else 0
+    text = f"{100 * part:z,.{decimals}f}"
+    return f"{text.rstrip('0').rstrip('.') if decimals else text} %"
+
+
 def limit(threshold: Threshold) -> str:
     """Return a gate's limit, unrounded."""
     if threshold.relative:
@@ -145,6 +157,15 @@ def instant(seconds: int) -> str:
         return datetime.fromtimestamp(seconds, UTC).date().isoformat()
     except (OverflowError, OSError, ValueError):
         return ABSENT
+
+
+def moment(seconds: float) -> str:
+    """Return a Unix time in UTC, without the time of day where that is midnight."""
+    try:
+        at = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return ABSENT
+    return f"{at:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
 
 
 def _shared_place(base: float, head: float) -> int:

@@ -1,0 +1,118 @@
+"""A window seen through its reader's eyes: the verdict in one sentence, and what comes first."""
+
+from collections.abc import Iterator, Sequence
+
+from modelci.domain.gates import GateResult, Outcome, Subject
+from modelci.domain.monitoring import Monitoring, Watched
+from modelci.domain.wording import counted
+from modelci.render.digest import (
+    Headline,
+    Phrase,
+    Role,
+    Tone,
+    count_outcomes,
+    culprits,
+    sentence,
+    short_sha,
+)
+
+_FOUND = {
+    Subject.PERFORMANCE: "performance fell",
+    Subject.SCHEMA: "the schema is broken",
+    Subject.DRIFT: "drift found",
+    Subject.AGE: "the version is too old",
+}
+"""What a gate that fails has found, the gravest first."""
+
+_UNDECIDED = frozenset({Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.MISSING})
+
+
+def say(monitoring: Monitoring) -> str:
+    """Return the verdict as a sentence of plain text."""
+    return sentence(headline(monitoring))
+
+
+def pull_request_title(monitoring: Monitoring) -> str:
+    """Return the title of a pull request that retrains the model."""
+    return f"Retrain {monitoring.watched.artifact}: {_found(monitoring)} in {monitoring.window}"
+
+
+def issue_title(monitoring: Monitoring) -> str:
+    """Return the title of an issue; it stays the same from window to window."""
+    watched = monitoring.watched
+    stage = f" in {watched.stage}" if watched.stage else ""
+    return f"{watched.artifact}{stage} needs attention"
+
+
+def version_label(watched: Watched) -> str:
+    """Return ``v1.4.0 (prod)``, or what else names the version."""
+    name = watched.version or watched.tag or short_sha(watched.commit or "")
+    stage = f"({watched.stage})" if watched.stage else ""
+    return " ".join(part for part in (name, stage) if part)
+
+
+def headline(monitoring: Monitoring) -> Headline:
+    """Return the verdict in phrases that every renderer sets in its own way."""
+    results = monitoring.gates
+    troubled = [one for one in results if one.outcome is not Outcome.PASSED]
+    blocking = [one for one in troubled if one.blocks]
+    tone, word, rest = (
+        (Tone.BAD, *_blocked(monitoring, blocking))
+        if blocking
+        else (Tone.INFO, "Nothing is judged", ())
+        if not results
+        else _held(results, troubled)
+    )
+    return Headline(tone=tone, phrases=((Role.STRONG, word), *_where(monitoring), *rest))
+
+
+def _where(monitoring: Monitoring) -> Iterator[Phrase]:
+    label = version_label(monitoring.watched)
+    yield Role.PLAIN, " in "
+    yield Role.NAME, monitoring.watched.artifact
+    yield Role.PLAIN, f"{' ' if label else ''}{label}, window "
+    yield Role.NAME, monitoring.window
+
+
+def _blocked(
+    monitoring: Monitoring, blocking: Sequence[GateResult]
+) -> tuple[str, tuple[Phrase, ...]]:
+    failed = [one for one in blocking if one.outcome is Outcome.FAILED]
+    total = counted(len(monitoring.gates), "gate")
+    if failed:
+        start = f": {len(failed):,} of {total} failed"
+        return _capital(_found(monitoring)), ((Role.PLAIN, start), *culprits(failed), _END)
+    start = f": {len(blocking):,} of {total} cannot be decided, and that may not be"
+    return "Unclear", ((Role.PLAIN, start), *culprits(blocking), _END)
+
+
+def _held(
+    results: Sequence[GateResult], troubled: Sequence[GateResult]
+) -> tuple[Tone, str, tuple[Phrase, ...]]:
+    total = len(results)
+    if not troubled:
+        hold = "the only gate holds." if total == 1 else f"all {total:,} gates hold."
+        return Tone.GOOD, "Well", ((Role.PLAIN, f": {hold}"),)
+    if len(troubled) == total and _UNDECIDED.issuperset(one.outcome for one in troubled):
+        reasons = {one.reason for one in troubled}
+        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+        none = "the only gate" if total == 1 else f"none of {total:,} gates"
+        verb = "could not be decided" if total == 1 else "could be decided"
+        return Tone.WARNING, "Undecided", ((Role.PLAIN, f": {none} {verb}{why}."),)
+    held = total - len(troubled)
+    start = f": {held:,} of {counted(total, 'gate')} hold{'s' if held == 1 else ''}, "
+    rest = (Role.PLAIN, f"{start}{count_outcomes(troubled)}"), *culprits(troubled), _END
+    return Tone.WARNING, "Well, with warnings", rest
+
+
+_END: Phrase = (Role.PLAIN, ".")
+
+
+def _found(monitoring: Monitoring) -> str:
+    """Return what failed, by kind: ``performance fell, drift found``."""
+    kinds = {one.subject for one in monitoring.gates if one.blocks}
+    return ", ".join(word for kind, word in _FOUND.items() if kind in kinds) or "a gate failed"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
