@@ -22,6 +22,7 @@ from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.provenance import FileBytes
 from modelci.domain.registry import TagRecord
+from modelci.domain.retraining import Built, RetrainOrder
 from modelci.domain.schedule import Needs
 from modelci.domain.signatures import Signature
 from modelci.domain.snapshot import Snapshot
@@ -235,6 +236,16 @@ class Git(Protocol):
 
     def is_on_branch(self, sha: str, branch: str) -> bool:
         """Whether the remote's ``branch``, fetched now, holds the commit."""
+
+    def remote_branch(self, branch: str) -> str | None:
+        """Return the commit of ``remote()``'s branch, fetched now; None where it has none."""
+
+    def push_branch(self, branch: str, sha: str, *, expected: str | None) -> None:
+        """Let ``remote()``'s branch name a commit, whose history it need not continue.
+
+        ``expected`` is what it names until then (None: there is no such branch); where it does
+        not, BranchMovedError is raised and nothing changed.
+        """
 
     def commit_paths(self, paths: Sequence[str], message: str) -> str:
         """Commit those paths of the work tree on top of HEAD, move HEAD there, return its sha."""
@@ -484,6 +495,17 @@ class Reproducer(Protocol):
         """
 
 
+class Retrainer(Protocol):
+    """Makes the commit of a retraining branch; it runs the project's code, which sees no token."""
+
+    def build(self, order: RetrainOrder, *, progress: Progress) -> Built:
+        """Run the command in a clean clone of ``order.base``, track and push data, commit.
+
+        The commit is in this repository then, on no branch. Raises PipelineError where the command
+        or the pipeline fails, ConfigError where what is to be added is not there.
+        """
+
+
 class Plots(Protocol):
     """Reads what DVC's files define as plots."""
 
@@ -626,6 +648,66 @@ class PostedDeployment:
     creator: str | None = None
 
 
+class ProposalState(StrEnum):
+    """Where a pull request of ours stands; closed is closed without a merge."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A pull request of ours, from ``branch`` of the repository itself to ``base``.
+
+    In its text the ``marker`` line and all below it are ours; what people write above it stays.
+    ``auto_merge`` lets the forge merge it once all that it requires has passed.
+    """
+
+    branch: str
+    base: str
+    title: str
+    body: str
+    marker: str
+    labels: tuple[str, ...] = ()
+    auto_merge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedProposal:
+    """A pull request as the forge has it; ``action`` is created, updated, unchanged or closed.
+
+    ``notes`` say what of it could not be brought about (a label, the merge by itself).
+    """
+
+    number: int
+    url: str
+    state: ProposalState
+    head_sha: str
+    action: str = "unchanged"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """An issue of ours, found again by the ``marker`` line in its text while it is open."""
+
+    title: str
+    body: str
+    marker: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedIssue:
+    """An issue as the forge has it; ``action`` is created, updated, unchanged or closed."""
+
+    number: int
+    url: str
+    action: str
+    notes: tuple[str, ...] = ()
+
+
 _NOBODY = Writer()
 _NO_FILES: Mapping[str, bytes] = {}
 
@@ -724,6 +806,27 @@ class Forge(Protocol):
 
         Raises ForgeError where the forge keeps no list of them.
         """
+
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Return the newest pull request from a branch of the repository itself, however it ended.
+
+        An open one comes before newer ones that are not.
+        """
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Open the pull request of a branch, or bring the open one up to date; never a second.
+
+        Raises ForgeDeniedError with the permission that is missing.
+        """
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the open pull request of a branch, with a comment; None where there is none."""
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Open the issue with that ``marker``, or bring the open one of ours up to date."""
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close our open issue with that ``marker``, with a comment; None where there is none."""
 
 
 class Environments(Protocol):
