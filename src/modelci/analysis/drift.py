@@ -155,7 +155,7 @@ def p_value(before: Floats, now: Floats) -> float:
         found.append(_chi_squared(before[large], now[large]))
     if (total[~large] > 0).any():
         found.append(_binomial(float(now[~large].sum()), float(total[~large].sum()), share))
-    return min(1.0, len(found) * min(found, default=1.0))
+    return min(1.0, len(found) * min(found)) if found else 1.0
 
 
 def ks(reference: NumberProfile, current: NumberProfile) -> float:
@@ -320,10 +320,10 @@ def _adjust(found: Sequence[ColumnDrift], correction: Correction) -> list[Column
 
 def _incomparable(reference: ColumnProfile, current: ColumnProfile | None) -> str | None:
     """Say why two columns are not compared, or None."""
+    if not reference.rows or (current is not None and not current.rows):
+        return f"no rows in the {'window' if reference.rows else 'reference'}"
     if current is None or not current.dtype:
         return "the window has no such column"
-    if not current.rows or not reference.rows:
-        return f"no rows in the {'window' if reference.rows else 'reference'}"
     if reference.kind is ColumnKind.IDENTIFIER:
         return "an identifier: its values are not compared"
     if reference.missing == reference.rows and current.missing < current.rows:

@@ -72,10 +72,16 @@ def judge_drift(
     usual limits. Dates move on by themselves: they are judged where ``rules`` name them.
     """
     if rows < rules.min_rows:
-        return (_too_few(Subject.DRIFT, "drift", rows, rules.min_rows),)
+        reason = _too_few_text(rows, rules.min_rows, "row")
+        gate = _gate("drift", 0.0, fails=True)
+        return (
+            GateResult(
+                gate=gate, outcome=Outcome.INCONCLUSIVE, reason=reason, subject=Subject.DRIFT
+            ),
+        )
     judged = [one for one in found if one.p_value is not None and _is_judged(one, rules)]
     broken = [result for one in judged if (result := _judge_column(one, rules)) is not None]
-    return (*broken, *_rest(Subject.DRIFT, "drift", len(judged), len(broken), "distribution"))
+    return (*broken, *_undrifted(len(judged), len(broken)))
 
 
 def _is_judged(drift: ColumnDrift, rules: DriftRules) -> bool:
@@ -243,26 +249,13 @@ def _marked(result: GateResult, now: Realised | Estimate) -> GateResult:
     return replace(result, reason=f"{result.reason}; {said}")
 
 
-def _rest(subject: Subject, name: str, judged: int, broken: int, noun: str) -> Iterator[GateResult]:
+def _undrifted(judged: int, broken: int) -> Iterator[GateResult]:
     holding = judged - broken
     if holding:
         the_other = "the other " if broken else ""
-        reason = f"{the_other}{holding:,} of {counted(judged, noun)} are as they were"
-        yield GateResult(
-            gate=_gate(name, 0.0, fails=True),
-            outcome=Outcome.PASSED,
-            reason=reason,
-            subject=subject,
-        )
-
-
-def _too_few(subject: Subject, name: str, rows: int, min_rows: int) -> GateResult:
-    return GateResult(
-        gate=_gate(name, 0.0, fails=True),
-        outcome=Outcome.INCONCLUSIVE,
-        reason=_too_few_text(rows, min_rows, "row"),
-        subject=subject,
-    )
+        reason = f"none in {the_other}{holding:,} of {counted(judged, 'distribution')}"
+        gate = _gate("drift", 0.0, fails=True)
+        yield GateResult(gate=gate, outcome=Outcome.PASSED, reason=reason, subject=Subject.DRIFT)
 
 
 def _too_few_text(rows: int, min_rows: int, noun: str) -> str:
