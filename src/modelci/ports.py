@@ -12,7 +12,7 @@ from modelci.domain.changes import FileChange, TrackedFile
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
-from modelci.domain.golden import Environment, Health
+from modelci.domain.golden import Environment, Golden, Health
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.modelsignatures import BytesSignature, Files, TrustedSigner
@@ -453,6 +453,25 @@ class ModelScanner(Protocol):
         """Return what was found of the file at ``path``, or of every file in it.
 
         With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
+class Asker(Protocol):
+    """Asks a model in a process of its own, which sees no credentials."""
+
+    def ask(
+        self,
+        model: Path,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        golden: Golden | None,
+        trust: Trust,
+        flavour: str | None,
+    ) -> Sequence[Mapping[str, object]]:
+        """Return what the model at that path answers to each row, by column of a request log.
+
+        Rows may have more columns than it reads. Raises ConfigError where it is not to be loaded or
+        cannot answer.
         """
 
 

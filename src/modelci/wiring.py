@@ -29,11 +29,18 @@ if TYPE_CHECKING:
     from modelci.adapters.targets.server import ServerTarget
     from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
-    from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
+    from modelci.config.model import (
+        Config,
+        MonitorConfig,
+        RequestLogConfig,
+        RunConfig,
+        ServeConfig,
+    )
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
+    from modelci.domain.monitoring import Action
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
     from modelci.ports import (
         Environments,
         Forge,
+        Journal,
         Progress,
         SignatureReader,
         StageExecutor,
@@ -56,6 +64,8 @@ if TYPE_CHECKING:
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.modelsigning import VersionSigner
+    from modelci.workflows.monitor import Occasion
+    from modelci.workflows.monitor import Tools as MonitorTools
     from modelci.workflows.promote import SignPlanned
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
@@ -777,6 +787,47 @@ class App:
             config=config,
             progress=self.progress,
         )
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def monitoring(self, *, remote: bool, history: bool, act: bool) -> "MonitorTools":
+        """Return what models are watched with."""
+        from modelci.adapters.asking import ProcessAsker
+        from modelci.adapters.ci import bare_environment
+        from modelci.adapters.dvc.bringing import FileBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.adapters.scanning import DatasetScanner
+        from modelci.workflows.monitor import Tools, do_nothing
+        from modelci.workflows.watched import Sources
+
+        locator = Locator(self.git.root, fetch=self._fetch)
+        bring = FileBringer(locator, self.git.root, self.folder / "monitor", pull=True)
+        return Tools(
+            sources=Sources(git=self.git, reader=self.snapshots, bring=bring, remote=remote),
+            rows=DatasetScanner(self.git.root),
+            asker=ProcessAsker(bare_environment()),
+            journal=self._journal if history else lambda _: None,
+            config=self.configuration.config,
+            progress=self.progress,
+            now=self.now,
+            version=self.version,
+            run_url=self.context.run_url,
+            act=self._take_actions if act else do_nothing,
+        )
+
+    def _journal(self, settings: "MonitorConfig") -> "Journal | None":
+        """Return where a model's windows are remembered; None where they are not."""
+        from modelci.adapters.journal import FolderJournal, GitJournal
+        from modelci.workflows.watched import name_of
+
+        if settings.history == "none":
+            return None
+        if settings.history != "git":
+            return FolderJournal(self.git.root / settings.history)
+        return GitJournal(self.git, name_of(settings), remote=self.git.remote())
+
+    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+        return occasion.document.actions
 
     @cached_property
     def progress(self) -> "Progress":

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -27,12 +26,12 @@ class ProcessAsker:
     def ask(
         self,
         model: Path,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[Mapping[str, object]],
         *,
         golden: Golden | None,
         trust: Trust,
         flavour: str | None,
-    ) -> tuple[Mapping[str, Any], ...]:
+    ) -> tuple[Mapping[str, object], ...]:
         """Return what the model answers to each row, by output."""
         question = Question(
             model=str(model.absolute()),
