@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from modelci.config.model import CommentMode
 from modelci.domain.changes import FileChange, TrackedFile
@@ -442,6 +442,26 @@ class RowScanner(Protocol):
 
     def hashes(self, location: str) -> Mapping[str, str]:
         """Return the MD5 of each file, as DVC has it, by its path as it was named."""
+
+
+class Countable(Protocol):
+    """Counts of rows, which add up whatever the order; they can be sent to other processes."""
+
+    def add(self, batch: "RecordBatch", /) -> None:
+        """Count a batch's rows."""
+
+    def merge(self, other: Self, /) -> None:
+        """Add what another, that began alike, has counted."""
+
+
+Counted = TypeVar("Counted", bound=Countable)
+
+
+class RowCounter(Protocol):
+    """Counts the rows of a dataset, here or on several machines."""
+
+    def count(self, location: str, empty: Counted) -> Counted:
+        """Return what ``empty`` becomes by all rows of the dataset; raises as ``RowScanner``."""
 
 
 class ModelScanner(Protocol):

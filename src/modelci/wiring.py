@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from modelci.adapters.git import GitRepository
     from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
+    from modelci.adapters.scanning import DatasetScanner
     from modelci.adapters.tags import TagReader
     from modelci.adapters.targets.server import ServerTarget
     from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
     from modelci.config.model import (
         Config,
+        ExecutorConfig,
         MonitorConfig,
         RequestLogConfig,
         RunConfig,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         Forge,
         Journal,
         Progress,
+        RowCounter,
         SignatureReader,
         StageExecutor,
         Target,
@@ -254,6 +257,29 @@ class App:
         return DatasetReader(self.git.root, fetch=self._fetch)
 
     @cached_property
+    def row_scanner(self) -> "DatasetScanner":
+        """The reader of datasets of any size, named from where the command was started."""
+        from pathlib import Path
+
+        from modelci.adapters.scanning import DatasetScanner
+
+        return DatasetScanner(Path(self._start))
+
+    @contextmanager
+    def row_counter(self) -> "Iterator[RowCounter]":
+        """What counts a dataset's rows; on a cluster only where a flag says so."""
+        if self._flags.get("executor.kind") != "dask":
+            from modelci.adapters.counting import LocalCounter
+
+            yield LocalCounter(self.row_scanner)
+            return
+        from modelci.adapters.executors.counting import ClusterCounter
+        from modelci.adapters.executors.dask import connected
+
+        with connected(self.executor_config) as client:
+            yield ClusterCounter(client, self.row_scanner)
+
+    @cached_property
     def plots(self) -> "DvcPlotsReader":
         """The reader of plots and pictures."""
         from modelci.adapters.dvc.plots import DvcPlotsReader
@@ -317,6 +343,16 @@ class App:
     def below_top(self, path: str) -> str:
         """Return a path that the configuration names from the top of the repository."""
         return os.path.join(self._top or self._start, path)
+
+    @property
+    def executor_config(self) -> "ExecutorConfig":
+        """Where work is sent: of the repository, or, outside of any, of flags alone."""
+        if self._top is not None:
+            return self.configuration.config.executor
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import load
+
+        return load(None, environment=overrides(), flags=self._flags).config.executor
 
     @property
     def serve_config(self) -> "ServeConfig":

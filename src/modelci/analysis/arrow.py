@@ -60,8 +60,12 @@ def family_of(type_: pa.DataType) -> Family:
 
 
 def name_of(type_: pa.DataType) -> str:
-    """Return Arrow's name of a type; of a dictionary, that of its values."""
-    return str(type_.value_type if pa.types.is_dictionary(type_) else type_)
+    """Return Arrow's name of a type; of texts, however they are kept, ``string``."""
+    if pa.types.is_dictionary(type_):
+        return name_of(type_.value_type)
+    if family_of(type_) is Family.TEXT:
+        return "binary" if "binary" in str(type_) else "string"
+    return str(type_)
 
 
 def numbers(array: pa.Array) -> Numbers:
@@ -138,6 +142,8 @@ def hashes(array: pa.Array) -> NDArray[np.uint64]:
     kind = family_of(array.type)
     if kind is Family.NESTED:
         array = pa.array([str(one) for one in array.to_pylist()], pa.string())
+    elif kind is Family.DATETIME:
+        array = _counted(array).cast(pa.string())
     elif kind is not Family.TEXT:
         array = array.cast(pa.string())
     values = array.to_numpy(zero_copy_only=False)
@@ -159,15 +165,31 @@ def _seconds(text: str) -> float:
         return np.nan
 
 
+def plain_of(array: pa.Array) -> pa.Array:
+    """Return an array as one of the types that all of Arrow's functions know."""
+    if isinstance(array, pa.ExtensionArray):  # such as UUIDs
+        array = array.storage
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    for is_view, type_ in _VIEWS:
+        if is_view(array.type):
+            array = array.cast(type_)
+    return array
+
+
 def _plain(array: pa.Array) -> pa.Array:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _whole(array: pa.Array) -> Floats:
     """Return the integers behind times that are not null, as floats."""
-    width = pa.int32() if array.type.bit_width == 32 else pa.int64()
-    values = array.drop_null().view(width).to_numpy(zero_copy_only=False)
+    values = _counted(array.drop_null()).to_numpy(zero_copy_only=False)
     return np.asarray(values, dtype=np.float64)
+
+
+def _counted(array: pa.Array) -> pa.Array:
+    """Return times as the integers that they are kept as."""
+    return array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
 
 
 def _unit(type_: pa.DataType) -> float:
@@ -198,9 +220,11 @@ _FAMILIES = (
     (pa.types.is_date, Family.DATETIME),
     (pa.types.is_string, Family.TEXT),
     (pa.types.is_large_string, Family.TEXT),
-    (pa.types.is_string_view, Family.TEXT),
     (pa.types.is_binary, Family.TEXT),
     (pa.types.is_large_binary, Family.TEXT),
-    (pa.types.is_binary_view, Family.TEXT),
     (pa.types.is_fixed_size_binary, Family.TEXT),
+)
+_VIEWS = (
+    (pa.types.is_string_view, pa.large_string()),
+    (pa.types.is_binary_view, pa.large_binary()),
 )

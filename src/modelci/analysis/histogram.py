@@ -163,6 +163,8 @@ def count_between(edges: Floats, values: Floats) -> Ints:
 
     A bin holds its left edge and not its right one; the last bin holds both.
     """
+    if not len(edges):
+        return np.array([0, len(values)])
     places = np.searchsorted(edges, values, side="right")
     counts = np.bincount(places, minlength=len(edges) + 1)
     last = int(np.count_nonzero(values == edges[-1]))

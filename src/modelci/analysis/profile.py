@@ -20,18 +20,18 @@ def build(
     id: str | None = None,  # noqa: A002 - as in modelci.yaml
     score: str | None = None,
     threshold: float | None = None,
+    ignore: Collection[str] = (),
 ) -> Profile:
     """Return the profile of a dataset, in one pass over its batches.
 
     Memory is bounded whatever the number of rows. ``id`` names rows, and its column is an
     identifier. ``score`` is the column of the model's answers: it is profiled apart from the
-    others, with the share of rows at or above ``threshold``. A column that the data lacks is
-    nothing special: whoever reads it checks that.
+    others, with the share of rows at or above ``threshold``. ``ignore`` leaves columns out.
     """
-    sketch = Sketch(id=id, score=score, threshold=threshold)
+    sketch = Sketch(id=id, score=score, threshold=threshold, ignore=frozenset(ignore))
     for batch in batches:
         sketch.add(batch)
-    return finish(sketch)
+    return sketch.profile()
 
 
 def count(
@@ -52,21 +52,6 @@ def count(
     for batch in batches:
         sketch.add(batch)
     return sketch.profile()
-
-
-def finish(sketch: Sketch) -> Profile:
-    """Return the profile of what was counted."""
-    columns = {one.name: one for one in sketch.profiles()}
-    scores = columns.pop(sketch.score, None) if sketch.score else None
-    return Profile(
-        rows=sketch.rows,
-        columns=tuple(columns.values()),
-        id=sketch.id,
-        duplicates=sketch.ids.duplicates(),
-        scores=scores,
-        threshold=sketch.threshold,
-        chosen=sketch.chosen.share,
-    )
 
 
 def merge(one: Profile, other: Profile) -> Profile:

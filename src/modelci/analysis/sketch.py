@@ -21,6 +21,7 @@ from modelci.domain.profile import (
     ColumnKind,
     ColumnProfile,
     NumberProfile,
+    Profile,
 )
 
 if TYPE_CHECKING:
@@ -113,13 +114,16 @@ class Numbers:
 
 @dataclass(slots=True)
 class ColumnSketch:
-    """One column, whatever values it turns out to have: each family is counted by itself."""
+    """One column, whatever values it turns out to have: each family is counted by itself.
+
+    Of ids, and of what is nested, it only matters how many are ``present``.
+    """
 
     name: str
     types: set[str] = field(default_factory=set)
     rows: int = 0
     missing: int = 0
-    nested: int = 0
+    present: int = 0
     false: int = 0
     true: int = 0
     numbers: Numbers = field(default_factory=Numbers)
@@ -144,12 +148,19 @@ class ColumnSketch:
                 self.missing += missing
             case _:
                 self.missing += array.null_count
-                self.nested += len(array) - array.null_count
+                self.present += len(array) - array.null_count
+
+    def add_ids(self, array: "Array") -> None:
+        """Count an Arrow array of the column that names rows."""
+        self.types.add(arrow.name_of(array.type))
+        self.rows += len(array)
+        self.missing += array.null_count
+        self.present += len(array) - array.null_count
 
     def merge(self, other: "ColumnSketch") -> None:
         """Add what another has counted of the column."""
         self.types |= other.types
-        for name in ("rows", "missing", "nested", "false", "true"):
+        for name in ("rows", "missing", "present", "false", "true"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.numbers.merge(other.numbers)
         self.times.merge(other.times)
@@ -160,12 +171,10 @@ class ColumnSketch:
         self.numbers.histogram.lower(cells)
         self.times.histogram.lower(cells)
 
-    def profile(self, rows: int, *, is_id: bool = False) -> ColumnProfile:
+    def profile(self, rows: int) -> ColumnProfile:
         """Return the profile; of ``rows`` of the dataset, those without the column miss it."""
         self._read_texts()
         kind, counted = self._kind()
-        if is_id and kind is not ColumnKind.EMPTY:
-            kind, counted = ColumnKind.IDENTIFIER, self._values()
         return ColumnProfile(
             name=self.name,
             kind=kind,
@@ -213,7 +222,7 @@ class ColumnSketch:
                 (ColumnKind.DATETIME, self.times.rows),
                 (texts, self.texts.rows),
                 (ColumnKind.BOOLEAN, self.false + self.true),
-                (ColumnKind.IDENTIFIER, self.nested),
+                (ColumnKind.IDENTIFIER, self.present),
             ),
             key=lambda pair: pair[1],
         )
@@ -300,11 +309,15 @@ class Chosen:
 
 @dataclass(slots=True, kw_only=True)
 class Sketch:
-    """A dataset; ``id`` names its rows, and ``cells`` is how finely its numbers are counted."""
+    """A dataset; ``id`` names its rows, and ``cells`` is how finely its numbers are counted.
+
+    The column ``score`` is profiled apart from the others, those to ``ignore`` not at all.
+    """
 
     id: str | None = None
     score: str | None = None
     threshold: float | None = None
+    ignore: frozenset[str] = frozenset()
     rows: int = 0
     cells: int = CELLS
     columns: dict[str, ColumnSketch] = field(default_factory=dict)
@@ -316,9 +329,13 @@ class Sketch:
         self.rows += batch.num_rows
         self._limit(max(_FEWEST_CELLS, min(CELLS, _ALL_CELLS // max(1, batch.num_columns))))
         for name, array in named(batch):
-            self._column(name).add(array)
+            if name in self.ignore:
+                continue
             if name == self.id:
+                self._column(name).add_ids(array)
                 self.ids.add(arrow.hashes(array))
+            else:
+                self._column(name).add(array)
             if name == self.score:
                 self.chosen.add(array, self.threshold)
 
@@ -331,12 +348,19 @@ class Sketch:
         self.ids.merge(other.ids)
         self.chosen.merge(other.chosen)
 
-    def profiles(self) -> tuple[ColumnProfile, ...]:
-        """Return the columns' profiles, in the data's order."""
+    def profile(self) -> Profile:
+        """Return the profile, its columns in the data's order."""
         self._limit(self.cells, again=True)
-        return tuple(
-            column.profile(self.rows, is_id=name == self.id)
-            for name, column in self.columns.items()
+        columns = {name: column.profile(self.rows) for name, column in self.columns.items()}
+        scores = columns.pop(self.score, None) if self.score else None
+        return Profile(
+            rows=self.rows,
+            columns=tuple(columns.values()),
+            id=self.id,
+            duplicates=self.ids.duplicates(),
+            scores=scores,
+            threshold=self.threshold,
+            chosen=self.chosen.share,
         )
 
     def _column(self, name: str) -> ColumnSketch:
@@ -356,5 +380,6 @@ def named(batch: "RecordBatch") -> "list[tuple[str, Array]]":
     """Return a batch's columns by name; of those that share one each has its place behind it."""
     found: dict[str, Array] = {}
     for place, name in enumerate(batch.schema.names):
-        found[name if name not in found else f"{name}.{place}"] = batch.column(place)
+        array = arrow.plain_of(batch.column(place))
+        found[name if name not in found else f"{name}.{place}"] = array
     return list(found.items())

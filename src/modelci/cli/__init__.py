@@ -27,6 +27,7 @@ _COMMANDS = {
     "init": "Write modelci.yaml and workflows into this DVC repository.",
     "monitor": "Hold what a deployed model sees and says now against its training.",
     "plan": "Say what a run would do, without running anything.",
+    "profile": "Record what a deployed model's data is compared with.",
     "promote": "Tag the versions and stages that a judged commit brings.",
     "registry": "List models, their versions and what holds each stage.",
     "release-hold": "Let promotions assign a stage again that a rollback holds.",
