@@ -113,6 +113,15 @@ def psi(before: Floats, now: Floats) -> float:
     return float(np.sum((now - before) * np.log(now / before))) if seen.any() else 0.0
 
 
+def psi_by_chance(before: Floats, now: Floats) -> float:
+    """Return the mean PSI of two samples of one distribution: (k - 1)·(1/n + 1/m), about.
+
+    B. Yurdakul, *Statistical properties of the population stability index* (2018).
+    """
+    cells, rows = int(np.count_nonzero(before + now)), (float(before.sum()), float(now.sum()))
+    return (cells - 1) * (1 / rows[0] + 1 / rows[1]) if cells and all(rows) else 0.0
+
+
 def jensen_shannon(before: Floats, now: Floats) -> float:
     """Jensen-Shannon distance of two sets of counts (k,) by base 2, from 0 to 1.
 
@@ -307,6 +316,7 @@ def _measured(drift: ColumnDrift, before: Floats, now: Floats) -> ColumnDrift:
         jensen_shannon=jensen_shannon(before, now),
         cramers_v=cramers_v(before, now),
         p_value=p_value(before, now),
+        by_chance=psi_by_chance(before, now),
     )
 
 

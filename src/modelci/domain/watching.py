@@ -6,7 +6,7 @@ is there. What holds is summed up in one result, so that thousands of columns st
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import erfc, hypot, sqrt
+from math import erfc, hypot, log, sqrt
 from statistics import NormalDist
 
 from modelci.domain.evaluation import Mode
@@ -93,7 +93,7 @@ def _judge_column(drift: ColumnDrift, rules: DriftRules) -> GateResult | None:
     effect = effect_of(drift, rule.statistic)
     if effect is None:
         rule = DriftRule()
-        effect = drift.psi or 0.0
+        effect = effect_of(drift, rule.statistic) or 0.0
     p_value = 1.0 if drift.p_value is None else drift.p_value
     if effect < min(rule.warn, rule.fail) or p_value >= rules.alpha:
         return None
@@ -108,14 +108,24 @@ def _judge_column(drift: ColumnDrift, rules: DriftRules) -> GateResult | None:
 
 
 def effect_of(drift: ColumnDrift, statistic: DriftStatistic) -> float | None:
-    """Return how far a column is off by a statistic, None where that says nothing of it."""
-    return {
-        DriftStatistic.PSI: drift.psi,
-        DriftStatistic.KS: drift.ks,
-        DriftStatistic.WASSERSTEIN: drift.wasserstein,
-        DriftStatistic.JENSEN_SHANNON: drift.jensen_shannon,
-        DriftStatistic.CRAMERS_V: drift.cramers_v,
-    }[statistic]
+    """Return how far a column is off by a statistic, None where that says nothing of it.
+
+    What chance alone gives on average is taken off where it is known: small windows and columns of
+    many values have a large PSI, Jensen-Shannon distance and Cramér's V where nothing has changed.
+    For small differences the squares of the latter are that part of PSI which is taken here.
+    """
+    chance = drift.by_chance
+    if statistic is DriftStatistic.PSI:
+        return None if drift.psi is None else max(0.0, drift.psi - chance)
+    if statistic is DriftStatistic.JENSEN_SHANNON:
+        return _less(drift.jensen_shannon, chance / (8 * log(2)))
+    if statistic is DriftStatistic.CRAMERS_V:
+        return _less(drift.cramers_v, chance / 4)
+    return drift.ks if statistic is DriftStatistic.KS else drift.wasserstein
+
+
+def _less(distance: float | None, chance: float) -> float | None:
+    return None if distance is None else sqrt(max(0.0, distance**2 - chance))
 
 
 def _categories(drift: ColumnDrift) -> str:
