@@ -19,9 +19,11 @@ from modelci.domain.profile import ColumnProfile, Realised
 from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.digest import urgency
+from modelci.render.escape import web_address
 from modelci.render.monitoring.distributions import text_shapes
 from modelci.render.quantities import ABSENT
 from modelci.render.rows import Mood, gate_mood, metric_of, reason_of
+from modelci.render.sparkline import bars
 
 DECISIONS = "decision rate"
 """The share of rows at or above the threshold, as a row among the columns and a trend."""
@@ -78,9 +80,14 @@ def results_by_name(monitoring: Monitoring) -> Mapping[str, list[GateResult]]:
     found: dict[str, list[GateResult]] = {}
     for result in sorted(monitoring.gates, key=urgency):
         if result.subject in _COLUMN_SUBJECTS:
-            for name in {result.gate.metric, metric_of(result)}:
-                found.setdefault(name, []).append(result)
+            found.setdefault(column_of(result), []).append(result)
     return found
+
+
+def column_of(result: GateResult) -> str:
+    """Return the column that a result speaks of: that of ``psi of income``."""
+    what, of, name = metric_of(result).partition(" of ")
+    return name if of else what
 
 
 def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
@@ -117,10 +124,10 @@ def _state(drift: ColumnDrift, results: Sequence[GateResult]) -> tuple[str, Mood
     return ("not compared", Mood.NEUTRAL) if drift.p_value is None else ("", Mood.NEUTRAL)
 
 
-def _gravity(drift: ColumnDrift, results: Sequence[GateResult]) -> tuple[int, bool, float]:
+def _gravity(drift: ColumnDrift, results: Sequence[GateResult]) -> tuple[int, bool, bool, float]:
     worst = min((_MOODS.index(gate_mood(one)) for one in results), default=len(_MOODS))
     effect = drift.psi if drift.psi is not None and not math.isnan(drift.psi) else -1.0
-    return worst, drift.current is not None, -effect
+    return worst, drift.current is not None, drift.note is not None, -effect
 
 
 _MOODS = (Mood.BAD, Mood.WARNING, Mood.GOOD, Mood.NEUTRAL)
@@ -139,7 +146,9 @@ def _between(before: float, now: float) -> str:
 
 def _shares(values: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
     ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((name, quantities.share(share)) for name, share in ordered)
+    return tuple(
+        (name if name.strip() else '""', quantities.share(share)) for name, share in ordered
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +184,7 @@ def _performance(one: Performance, results: Sequence[GateResult]) -> Performance
         mood=gate_mood(results[0]) if results else Mood.NEUTRAL,
         reference=_measured(one.reference),
         realised=_measured(one.realised),
-        estimated=_measured(one.estimated),
+        estimated=f"≈ {_measured(one.estimated)}" if one.estimated else ABSENT,
         method=one.estimated.method if one.estimated else "",
         change=_change(one),
         why="; ".join(dict.fromkeys([*bad, *_contradiction(one)])),
@@ -194,7 +203,8 @@ def _change(one: Performance) -> str:
     now = one.realised or one.estimated
     if one.reference is None or now is None:
         return ""
-    return quantities.signed_change(one.reference.value, now.value)
+    change = quantities.signed_change(one.reference.value, now.value)
+    return f"≈ {change}" if change and one.realised is None else change
 
 
 def _contradiction(one: Performance) -> Iterator[str]:
@@ -225,7 +235,7 @@ def action_rows(actions: Iterable[Action]) -> list[ActionRow]:
             reason=one.reason,
             state=_action_state(one),
             mood=Mood.GOOD if one.done else Mood.NEUTRAL if one.held_back else Mood.WARNING,
-            url=one.url,
+            url=web_address(one.url),
         )
         for one in actions
     ]
@@ -284,11 +294,20 @@ def _window(one: Monitoring, names: Sequence[str], *, is_this: bool) -> WindowRo
         labelled=f"{one.labelled:,}" if one.labelled else ABSENT,
         state=state,
         mood=mood,
-        found=", ".join(dict.fromkeys(metric_of(gate) for gate in bad)),
+        found=_named([column_of(gate) for gate in bad]),
         measures=tuple(_brief(values.get(name)) for name in names),
         actions=tuple((_ACTIONS[action.kind], action.url) for action in one.actions if action.done),
         is_this=is_this,
     )
+
+
+def _named(names: Iterable[str]) -> str:
+    found = list(dict.fromkeys(names))
+    more = len(found) - _MOST_NAMES
+    return ", ".join(found[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+_MOST_NAMES = 4
 
 
 def window_state(one: Monitoring) -> tuple[str, Mood]:
@@ -311,6 +330,17 @@ def _brief(one: Performance | None) -> str:
         return quantities.number(one.realised.value)
     assert one.estimated is not None  # noqa: S101 - else both are None
     return f"≈ {quantities.number(one.estimated.value)}"
+
+
+def effect_bars(history: MetricHistory, *, most: int) -> str:
+    """Return a bar for each of the last ``most`` effects; noise stays at the foot."""
+    values = [point.value for point in history.points[-most:]]
+    numbers = [value for value in values if isinstance(value, float) and math.isfinite(value)]
+    return bars(values, within=(0.0, max([_LARGE, *numbers])))
+
+
+_LARGE = 0.25
+"""A PSI of which everyone says that it is large; less does not fill a chart."""
 
 
 def trends(windows: Sequence[Monitoring], names: Iterable[str]) -> Mapping[str, MetricHistory]:
@@ -372,13 +402,22 @@ def facts(monitoring: Monitoring) -> list[tuple[str, str, str]]:
     lines = [
         ("Version", watched.tag or watched.version or "", _listed(stage, old)),
         ("Window", monitoring.window, _listed(counted(monitoring.rows, "row"), known)),
-        ("Data", monitoring.current, ""),
+        ("Data", place(monitoring.current), ""),
     ]
     if monitoring.chosen_before is not None and monitoring.chosen_now is not None:
         lines.append(("Decisions", "", f"{decisions(monitoring)} at or above the threshold"))
     if skew is not None:
         lines.append(("Skew", "", skew_text(skew.differing, skew.rows, skew.worst)))
     return [line for line in lines if line[1] or line[2]]
+
+
+def place(location: str) -> str:
+    """Return where data are, without the keys and signatures that an address may hold."""
+    scheme, found, rest = location.partition("://")
+    if not found:
+        return location
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def decisions(monitoring: Monitoring) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from modelci.domain.gates import GateResult
 from modelci.domain.history import MetricHistory
-from modelci.domain.monitoring import ColumnDrift, Monitoring
-from modelci.render import quantities
+from modelci.domain.monitoring import Monitoring
 from modelci.render.digest import urgency
-from modelci.render.escape import PROSE_LIMIT, terminal
+from modelci.render.escape import PROSE_LIMIT, terminal, web_address
 from modelci.render.monitoring.rows import (
     ActionRow,
     ColumnRow,
@@ -19,6 +19,7 @@ from modelci.render.monitoring.rows import (
     action_rows,
     column_rows,
     course,
+    effect_bars,
     facts,
     performance_rows,
     score_row,
@@ -26,9 +27,9 @@ from modelci.render.monitoring.rows import (
     window_rows,
 )
 from modelci.render.monitoring.view import explanation, headline
+from modelci.render.quantities import ABSENT
 from modelci.render.registry import plain_lines
 from modelci.render.rows import gate_row, reason_of
-from modelci.render.sparkline import sparkline
 from modelci.render.tables import (
     MOODS,
     Cell,
@@ -41,7 +42,7 @@ from modelci.render.tables import (
 )
 
 _MOST_WINDOWS = 12
-_MOST_QUIET = 20  # columns of which nothing is to be said
+_MOST_MEASURES = 2
 
 ESTIMATE = (
     "≈ is an estimate from the scores alone: it cannot see that outcomes follow otherwise now."
@@ -69,13 +70,13 @@ def _parts(
     yield Group(*_facts(monitoring))
     titles = ["Outcome", "Gate", "Of", "Reason"]
     yield from section("Gates", sorted(monitoring.gates, key=urgency), titles, _gate_cells)
-    yield from remarks(monitoring.notes)
+    yield from remarks([note for note in monitoring.notes if note.strip()])
     yield from _performance(monitoring)
     yield from _columns(monitoring, windows, wide=wide)
-    yield from _windows(monitoring, windows)
-    titles = ["State", "Action", "Because"]
-    yield from section("Actions", action_rows(monitoring.actions), titles, _action_cells)
-    parts = (monitoring.created, f"modelci {monitoring.version}", monitoring.run_url or "")
+    yield from _windows(monitoring, windows, wide=wide)
+    yield from _actions(action_rows(monitoring.actions))
+    run = web_address(monitoring.run_url) or ""
+    parts = (monitoring.created, f"modelci {monitoring.version}", run)
     yield Text(" · ".join(terminal(part, 200) for part in parts if part), "dim")
 
 
@@ -106,14 +107,13 @@ def _performance(monitoring: Monitoring) -> Iterator[RenderableType]:
 
 def _performance_cells(row: PerformanceRow) -> list[Cell]:
     sign, style = MOODS[row.mood]
-    guess = f"≈ {row.estimated}" if row.method else row.estimated
     return [
         Text(f"{sign} {row.state}", style),
         name_text(row.measure),
         row.reference,
         row.realised,
         row.change,
-        guess,
+        row.estimated,
     ]
 
 
@@ -145,7 +145,7 @@ def _column_cells(
             row.p,
             row.missing,
             *([shapes] if wide else []),
-            *([sparkline(courses[row.name], most=12)] if courses else []),
+            *([effect_bars(courses[row.name], most=_MOST_WINDOWS)] if courses else []),
         ]
 
     return cells
@@ -162,3 +162,76 @@ def _categories(rows: Sequence[ColumnRow]) -> Iterator[RenderableType]:
         ],
         sign="·",
     )
+
+
+def _windows(
+    monitoring: Monitoring, windows: Sequence[Monitoring], *, wide: bool
+) -> Iterator[RenderableType]:
+    if len(windows) < 2:
+        return
+    names = [f"{one.measure}:" for one in monitoring.performance[:_MOST_MEASURES]]
+    titles = ["Window", "Verdict", *(["Version", "Rows:", "Outcomes:"] if wide else [])]
+    titles += [*names, "Found"]
+    rows = window_rows(windows, monitoring)[-_MOST_WINDOWS:]
+    cells = _window_cells(wide=wide)
+    yield from section(f"Windows ({len(windows):,})", rows, titles, cells)
+
+
+def _window_cells(*, wide: bool) -> Callable[[WindowRow], list[Cell]]:
+    def cells(row: WindowRow) -> list[Cell]:
+        sign, style = MOODS[row.mood]
+        name = name_text(row.window)
+        counts: list[Cell] = [plain_text(row.version), row.rows, row.labelled]
+        return [
+            name.append(" ◂") if row.is_this else name,
+            Text(f"{sign} {row.state}", style),
+            *(counts if wide else []),
+            *row.measures[:_MOST_MEASURES],
+            plain_text(row.found),
+        ]
+
+    return cells
+
+
+def _actions(rows: Sequence[ActionRow]) -> Iterator[RenderableType]:
+    lines: list[RenderableType] = []
+    for row in rows:
+        sign, style = MOODS[row.mood]
+        line = Text.assemble((f"{sign} {row.what}: ", style), plain_text(row.state))
+        lines.append(line.append(f" {row.url}" if row.url else ""))
+        lines.append(Padding(Text("because ", "dim").append(plain_text(row.reason)), (0, 0, 0, 2)))
+    if lines:
+        yield Group(Text("Actions", "bold"), *lines)
+
+
+def plain_monitoring(monitoring: Monitoring, history: Sequence[Monitoring] = ()) -> str:
+    """Return a line for each gate, what does not hold first.
+
+    Window, subject, outcome, what was judged, its value, limit, and how the same gate came out in
+    the window before (empty where there was none).
+    """
+    before = _outcomes_before(course(monitoring, history), monitoring)
+    return plain_lines(
+        [
+            monitoring.window,
+            row.subject,
+            row.outcome,
+            row.metric,
+            row.rule,
+            row.limit,
+            row.head if row.head != ABSENT else "",
+            before.get((row.subject, row.metric, row.rule), ""),
+            row.reason,
+        ]
+        for row in map(gate_row, sorted(monitoring.gates, key=urgency))
+    )
+
+
+def _outcomes_before(
+    windows: Sequence[Monitoring], this: Monitoring
+) -> Mapping[tuple[str, str, str], str]:
+    place = next(place for place, one in enumerate(windows) if one is this)
+    if not place:
+        return {}
+    rows = map(gate_row, windows[place - 1].gates)
+    return {(row.subject, row.metric, row.rule): row.outcome for row in rows}

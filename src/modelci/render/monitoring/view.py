@@ -61,7 +61,7 @@ def headline(monitoring: Monitoring) -> Headline:
     tone, word, rest = (
         (Tone.BAD, *_blocked(monitoring, blocking))
         if blocking
-        else (Tone.INFO, "Nothing is judged", ())
+        else (Tone.INFO, "Nothing is judged", (_END,))
         if not results
         else _held(results, troubled)
     )
@@ -134,9 +134,7 @@ def _held(
     if len(troubled) == total and _UNDECIDED.issuperset(one.outcome for one in troubled):
         reasons = {one.reason for one in troubled}
         why = f": {reasons.pop()}" if len(reasons) == 1 else ""
-        none = "the only gate" if total == 1 else f"none of {total:,} gates"
-        verb = "could not be decided" if total == 1 else "could be decided"
-        return Tone.WARNING, "Undecided", ((Role.PLAIN, f": {none} {verb}{why}."),)
+        return Tone.WARNING, "Undecided", ((Role.PLAIN, f": no gate could be decided{why}."),)
     start = f": {count_outcomes(troubled)}"
     return Tone.WARNING, "Well, with warnings", ((Role.PLAIN, start), *culprits(troubled), _END)
 
