@@ -654,3 +654,14 @@ def year() -> tuple[Monitoring, ...]:
 def before(this: Monitoring) -> tuple[Monitoring, ...]:
     """Return the windows of ``year`` that lie before one."""
     return tuple(one for one in year() if one.window < this.window)
+
+
+def renamed(one: Monitoring, names: Mapping[str, str], *, artifact: str) -> Monitoring:
+    """Return a window in which some columns, and the model, are called otherwise."""
+    return replace(
+        one,
+        watched=replace(one.watched, artifact=artifact),
+        columns=tuple(
+            replace(drift, name=names.get(drift.name, drift.name)) for drift in one.columns
+        ),
+    )

@@ -107,7 +107,7 @@ def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
         jensen_shannon=quantities.effect(drift.jensen_shannon),
         cramers_v=quantities.effect(drift.cramers_v),
         p=quantities.probability(drift.p_value),
-        missing=_between(drift.missing_before, drift.missing_now),
+        missing=_between(drift.missing_before, drift.missing_now) if drift.current else ABSENT,
         new=_shares(drift.new),
         lost=_shares(drift.lost),
         before=shapes[0],

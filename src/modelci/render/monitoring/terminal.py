@@ -26,7 +26,7 @@ from modelci.render.monitoring.rows import (
     trends,
     window_rows,
 )
-from modelci.render.monitoring.view import explanation, headline
+from modelci.render.monitoring.view import ESTIMATE, explanation, headline
 from modelci.render.quantities import ABSENT
 from modelci.render.registry import plain_lines
 from modelci.render.rows import gate_row, reason_of
@@ -43,10 +43,6 @@ from modelci.render.tables import (
 
 _MOST_WINDOWS = 12
 _MOST_MEASURES = 2
-
-ESTIMATE = (
-    "≈ is an estimate from the scores alone: it cannot see that outcomes follow otherwise now."
-)
 
 
 def render_monitoring(

@@ -15,6 +15,7 @@ from modelci.render.digest import (
     sentence,
     short_sha,
 )
+from modelci.render.escape import clean
 from modelci.render.rows import metric_of
 
 _FOUND = {
@@ -26,6 +27,10 @@ _FOUND = {
 }
 """What a gate that fails has found, the gravest first."""
 
+ESTIMATE = (
+    "≈ is an estimate from the scores alone: it cannot see that outcomes follow otherwise now."
+)
+
 _UNDECIDED = frozenset({Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.MISSING})
 
 
@@ -36,14 +41,15 @@ def say(monitoring: Monitoring) -> str:
 
 def pull_request_title(monitoring: Monitoring) -> str:
     """Return the title of a pull request that retrains the model."""
-    return f"Retrain {monitoring.watched.artifact}: {_found(monitoring)} in {monitoring.window}"
+    name, window = clean(monitoring.watched.artifact, 60), clean(monitoring.window, 60)
+    return f"Retrain {name}: {_found(monitoring)} in {window}"
 
 
 def issue_title(monitoring: Monitoring) -> str:
     """Return the title of an issue; it stays the same from window to window."""
     watched = monitoring.watched
-    stage = f" in {watched.stage}" if watched.stage else ""
-    return f"{watched.artifact}{stage} needs attention"
+    stage = f" in {clean(watched.stage, 60)}" if watched.stage else ""
+    return f"{clean(watched.artifact, 60)}{stage} needs attention"
 
 
 def version_label(watched: Watched) -> str:
