@@ -8,7 +8,7 @@ import math
 from datetime import UTC, datetime
 
 from modelci.domain.gates import Threshold
-from modelci.domain.metrics import MetricDelta, MetricValue
+from modelci.domain.metrics import MetricDelta, MetricKey, MetricValue
 
 ABSENT = "—"
 _DIGITS = 4  # of a value
@@ -77,6 +77,23 @@ def size_of_change(value: float) -> str:
     if not math.isfinite(value):
         return "∞"
     return _written(abs(value), _leading(value) - _CHANGE_DIGITS + 1, tiny=1e-7)
+
+
+def effect(value: float | None) -> str:
+    """Return an effect size, such as a PSI, with three decimals: ``0.031``, ``< 0.001``."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    if math.isinf(value):
+        return "∞"
+    return "0" if value == 0 else "< 0.001" if 0 < value < 0.001 else f"{value:,.3f}"
+
+
+def signed_change(before: float, now: float) -> str:
+    """Return ``−0.051`` with the digits that tell both apart; nothing where there is no number."""
+    if not math.isfinite(now - before):
+        return ""
+    key = MetricKey(path="", name="")
+    return difference(MetricDelta(key=key, base=before, head=now))
 
 
 def probability(p: float | None) -> str:

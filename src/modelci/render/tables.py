@@ -32,9 +32,7 @@ MOODS = {
     Mood.WARNING: ("!", "yellow"),
     Mood.NEUTRAL: ("·", "dim"),
 }
-_SHORT = frozenset(
-    {"Change", "Date", "Gate", "History", "Kind", "Outcome", "Shape", "State", "Status", "Trend"}
-)
+_SHORT = frozenset("Change Date Gate History Kind Outcome State Status Trend Verdict".split())
 """Titles of columns that hold our own short words: they are not broken."""
 
 Cell = Text | str

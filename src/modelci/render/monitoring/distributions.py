@@ -85,19 +85,23 @@ def text_shapes(drift: ColumnDrift) -> tuple[str, str] | None:
     found = distribution(drift, cells=_TEXT_CELLS)
     if found is None:
         return None
-    heights = [cell.before for cell in found.cells] + [cell.now for cell in found.cells]
-    drawn = bars([0.0, *heights])[1:]  # zero is the scale's foot, whatever the values
-    return drawn[: len(found.cells)], drawn[len(found.cells) :]
+    scale = 0.0, _top(found)
+    sides = [cell.before for cell in found.cells], [cell.now for cell in found.cells]
+    return bars(sides[0], within=scale), bars(sides[1], within=scale)
 
 
 def shape(found: Distribution, name: str) -> Shape:
     """Return what to draw in a row of a table."""
-    top = max(max(cell.before, cell.now) for cell in found.cells)
+    top = _top(found)
     return Shape(
         before=_steps([cell.before for cell in found.cells], top),
         now=_steps([cell.now for cell in found.cells], top),
         title=f"{name}: {_words(found)}",
     )
+
+
+def _top(found: Distribution) -> float:
+    return max(max(cell.before, cell.now) for cell in found.cells)
 
 
 def _words(found: Distribution) -> str:
@@ -245,4 +249,4 @@ def _categories(
 
 
 def _label(name: str) -> str:
-    return clean(name, _LABEL_LIMIT) if name.strip() else f'"{clean(name, _LABEL_LIMIT)}"'
+    return clean(name, _LABEL_LIMIT) if name.strip() else '""'

@@ -15,14 +15,21 @@ from modelci.render.digest import (
     sentence,
     short_sha,
 )
+from modelci.render.escape import clean
+from modelci.render.rows import metric_of
 
 _FOUND = {
     Subject.PERFORMANCE: "performance fell",
     Subject.SCHEMA: "the schema is broken",
+    Subject.SKEW: "answers differ",
     Subject.DRIFT: "drift found",
     Subject.AGE: "the version is too old",
 }
 """What a gate that fails has found, the gravest first."""
+
+ESTIMATE = (
+    "≈ is an estimate from the scores alone: it cannot see that outcomes follow otherwise now."
+)
 
 _UNDECIDED = frozenset({Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.MISSING})
 
@@ -34,14 +41,15 @@ def say(monitoring: Monitoring) -> str:
 
 def pull_request_title(monitoring: Monitoring) -> str:
     """Return the title of a pull request that retrains the model."""
-    return f"Retrain {monitoring.watched.artifact}: {_found(monitoring)} in {monitoring.window}"
+    name, window = clean(monitoring.watched.artifact, 60), clean(monitoring.window, 60)
+    return f"Retrain {name}: {_found(monitoring)} in {window}"
 
 
 def issue_title(monitoring: Monitoring) -> str:
     """Return the title of an issue; it stays the same from window to window."""
     watched = monitoring.watched
-    stage = f" in {watched.stage}" if watched.stage else ""
-    return f"{watched.artifact}{stage} needs attention"
+    stage = f" in {clean(watched.stage, 60)}" if watched.stage else ""
+    return f"{clean(watched.artifact, 60)}{stage} needs attention"
 
 
 def version_label(watched: Watched) -> str:
@@ -59,11 +67,48 @@ def headline(monitoring: Monitoring) -> Headline:
     tone, word, rest = (
         (Tone.BAD, *_blocked(monitoring, blocking))
         if blocking
-        else (Tone.INFO, "Nothing is judged", ())
+        else (Tone.INFO, "Nothing is judged", (_END,))
         if not results
         else _held(results, troubled)
     )
     return Headline(tone=tone, phrases=((Role.STRONG, word), *_where(monitoring), *rest))
+
+
+def explanation(monitoring: Monitoring) -> str:
+    """Return what the findings mean together, where that is more than each alone says."""
+    fell = {
+        one.measure
+        for one in monitoring.performance
+        if one.realised is not None and one.measure in _troubled(monitoring, Subject.PERFORMANCE)
+    }
+    looked = any(one.subject is Subject.DRIFT for one in monitoring.gates)
+    drifted = _troubled(monitoring, Subject.DRIFT)
+    if fell and looked and not drifted:
+        return (
+            "Inputs and scores look as they did, the labels do not: outcomes follow from the "
+            "inputs in another way now (concept drift). No look at the inputs alone can see that."
+        )
+    if drifted and _measured_well(monitoring):
+        return (
+            "The inputs changed, and by its labels the model is as good as before: "
+            "look at the data before you retrain."
+        )
+    return ""
+
+
+def _measured_well(monitoring: Monitoring) -> bool:
+    """Whether labels were there, and all that was judged by them holds."""
+    judged = any(one.subject is Subject.PERFORMANCE for one in monitoring.gates)
+    known = any(one.realised is not None for one in monitoring.performance)
+    return judged and known and not _troubled(monitoring, Subject.PERFORMANCE)
+
+
+def _troubled(monitoring: Monitoring, subject: Subject) -> set[str]:
+    return {
+        metric_of(one)
+        for one in monitoring.gates
+        if one.subject is subject and one.outcome is not Outcome.PASSED
+    }
 
 
 def _where(monitoring: Monitoring) -> Iterator[Phrase]:
@@ -78,11 +123,10 @@ def _blocked(
     monitoring: Monitoring, blocking: Sequence[GateResult]
 ) -> tuple[str, tuple[Phrase, ...]]:
     failed = [one for one in blocking if one.outcome is Outcome.FAILED]
-    total = counted(len(monitoring.gates), "gate")
     if failed:
-        start = f": {len(failed):,} of {total} failed"
+        start = f": {counted(len(failed), 'gate')} failed"
         return _capital(_found(monitoring)), ((Role.PLAIN, start), *culprits(failed), _END)
-    start = f": {len(blocking):,} of {total} cannot be decided, and that may not be"
+    start = f": {counted(len(blocking), 'gate')} cannot be decided"
     return "Unclear", ((Role.PLAIN, start), *culprits(blocking), _END)
 
 
@@ -96,13 +140,9 @@ def _held(
     if len(troubled) == total and _UNDECIDED.issuperset(one.outcome for one in troubled):
         reasons = {one.reason for one in troubled}
         why = f": {reasons.pop()}" if len(reasons) == 1 else ""
-        none = "the only gate" if total == 1 else f"none of {total:,} gates"
-        verb = "could not be decided" if total == 1 else "could be decided"
-        return Tone.WARNING, "Undecided", ((Role.PLAIN, f": {none} {verb}{why}."),)
-    held = total - len(troubled)
-    start = f": {held:,} of {counted(total, 'gate')} hold{'s' if held == 1 else ''}, "
-    rest = (Role.PLAIN, f"{start}{count_outcomes(troubled)}"), *culprits(troubled), _END
-    return Tone.WARNING, "Well, with warnings", rest
+        return Tone.WARNING, "Undecided", ((Role.PLAIN, f": no gate could be decided{why}."),)
+    start = f": {count_outcomes(troubled)}"
+    return Tone.WARNING, "Well, with warnings", ((Role.PLAIN, start), *culprits(troubled), _END)
 
 
 _END: Phrase = (Role.PLAIN, ".")
