@@ -700,11 +700,13 @@ class Proposal:
     """A pull request of ours, from ``branch`` of the repository itself to ``base``.
 
     In its text the ``marker`` line and all below it are ours; what people write above it stays.
-    ``auto_merge`` lets the forge merge it once all that it requires has passed.
+    ``head_sha`` is what the branch names. ``auto_merge`` lets the forge merge that commit once all
+    that it requires has passed.
     """
 
     branch: str
     base: str
+    head_sha: str
     title: str
     body: str
     marker: str
