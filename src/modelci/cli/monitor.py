@@ -95,6 +95,8 @@ def command(
     chosen = choose_monitors(app.configuration.config, models)
     if current is not None and len(chosen) > 1:
         raise click.UsageError("--current is the data of one: name the MODEL#STAGE.")
+    if current is not None and "://" not in current:
+        current = str(app.at(current))
     tools = app.monitoring(remote=remote, history=not no_history, act=not no_act)
     seen: list[Seen] = []
     errors: list[ModelCIError] = []
