@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from modelci.config.model import CommentMode
 from modelci.domain.changes import FileChange, TrackedFile
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
-from modelci.domain.golden import Environment, Health
+from modelci.domain.golden import Environment, Golden, Health
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.modelsignatures import BytesSignature, Files, TrustedSigner
@@ -30,6 +30,7 @@ from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from pyarrow import RecordBatch
 
 
 class Progress(Protocol):
@@ -256,6 +257,26 @@ class Git(Protocol):
         """Fetch a bundle's commit and return its sha."""
 
 
+class Journal(Protocol):
+    """What is remembered of the windows of a watched model: documents by the windows' names."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in messages."""
+
+    def read(self) -> Mapping[str, bytes]:
+        """Return the entries by name, fetched now; of very many the last ones by name.
+
+        Whoever can push may have written them: none is larger than some megabytes.
+        """
+
+    def write(self, name: str, data: bytes, *, message: str, seconds: int) -> bool:
+        """Add an entry, or replace the one of that name; False where it is there as it is.
+
+        What others write at the same time stays. Raises ForgeError where it cannot be kept.
+        """
+
+
 class StageExecutor(Protocol):
     """Machines elsewhere that run stages in clones of their own; asked by several threads."""
 
@@ -383,6 +404,66 @@ class Tables(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a dataset that can be read by itself: a file, or row groups ``start:stop`` of one.
+
+    ``path`` is absolute, or a URL of fsspec.
+    """
+
+    path: str
+    start: int | None = None
+    stop: int | None = None
+
+
+class RowScanner(Protocol):
+    """Reads datasets of any size piece by piece, outside of any revision.
+
+    A location is a file (CSV, TSV, Parquet, JSON Lines, also compressed), a folder of them, a
+    pattern with ``*``, or an fsspec URL of these. Every method raises MissingDataError for what is
+    not there, cannot be read, or lacks a column.
+    """
+
+    def scan(
+        self, location: str, *, columns: Sequence[str] | None = None
+    ) -> Iterator["RecordBatch"]:
+        """Return the rows in batches, files in order of their names.
+
+        Only ``columns`` where given. Batches may differ in columns and types, as their files do.
+        """
+
+    def pieces(self, location: str) -> tuple[Piece, ...]:
+        """Return what ``scan`` reads, in its order."""
+
+    def read(
+        self, piece: Piece, *, columns: Sequence[str] | None = None
+    ) -> Iterator["RecordBatch"]:
+        """Return the batches of one piece: together the pieces' are those of ``scan``."""
+
+    def hashes(self, location: str) -> Mapping[str, str]:
+        """Return the MD5 of each file, as DVC has it, by its path as it was named."""
+
+
+class Countable(Protocol):
+    """Counts of rows, which add up whatever the order; they can be sent to other processes."""
+
+    def add(self, batch: "RecordBatch", /) -> None:
+        """Count a batch's rows."""
+
+    def merge(self, other: Self, /) -> None:
+        """Add what another, that began alike, has counted."""
+
+
+Counted = TypeVar("Counted", bound=Countable)
+
+
+class RowCounter(Protocol):
+    """Counts the rows of a dataset, here or on several machines."""
+
+    def count(self, location: str, empty: Counted) -> Counted:
+        """Return what ``empty`` becomes by all rows of the dataset; raises as ``RowScanner``."""
+
+
 class ModelScanner(Protocol):
     """Scans models of a revision by hash, never by checkout, and without loading them."""
 
@@ -392,6 +473,25 @@ class ModelScanner(Protocol):
         """Return what was found of the file at ``path``, or of every file in it.
 
         With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
+class Asker(Protocol):
+    """Asks a model in a process of its own, which sees no credentials."""
+
+    def ask(
+        self,
+        model: Path,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        golden: Golden | None,
+        trust: Trust,
+        flavour: str | None,
+    ) -> Sequence[Mapping[str, object]]:
+        """Return what the model at that path answers to each row, by column of a request log.
+
+        Rows may have more columns than it reads. Raises ConfigError where it is not to be loaded or
+        cannot answer.
         """
 
 

@@ -32,6 +32,7 @@ class TriggerKind(StrEnum):
     DRIFT = "drift"
     SCHEMA = "schema"
     AGE = "age"
+    SKEW = "skew"
 
 
 class ActionKind(StrEnum):
@@ -46,7 +47,8 @@ class ColumnDrift:
     """How a column differs; a statistic that says nothing of its kind is None.
 
     ``p_value`` is of the two-sample test (chi², of bins and the missing ones), adjusted for all
-    columns judged together. ``new`` and ``lost`` are categories with their share of the rows.
+    columns judged together. ``by_chance`` is the PSI that rows as few as these have on average
+    where nothing has changed. ``new`` and ``lost`` are categories with their share of the rows.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ColumnDrift:
     jensen_shannon: float | None = None
     cramers_v: float | None = None
     p_value: float | None = None
+    by_chance: float = 0.0
     missing_before: float = 0.0
     missing_now: float = 0.0
     new: Mapping[str, float] = field(default_factory=dict)
@@ -88,7 +91,10 @@ class Performance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skew:
-    """Logged answers against those of the tagged model, asked again."""
+    """Logged answers against those of the tagged model, asked again for ``rows`` rows.
+
+    ``differing`` are off by more than the tolerance, ``worst`` is the largest difference.
+    """
 
     rows: int
     differing: int
@@ -97,7 +103,7 @@ class Skew:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """The version that is watched: what holds ``stage``, assigned ``age_days`` ago."""
+    """The version that is watched: what holds ``stage``; it was registered ``age_days`` ago."""
 
     artifact: str
     stage: str | None

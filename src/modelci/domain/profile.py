@@ -29,8 +29,8 @@ class ColumnKind(StrEnum):
 class NumberProfile:
     """Finite numbers: ``counts`` (k,) between ``edges`` (k + 1,); the last bin holds both edges.
 
-    ``below`` and ``above`` lie outside the edges (of a reference: none); ``infinite`` are counted
-    apart. Times are seconds since 1970, UTC.
+    A bin holds its left edge and not its right one. ``below`` and ``above`` lie outside the edges
+    (of a reference: none); ``infinite`` are counted apart. Times are seconds since 1970, UTC.
     """
 
     edges: tuple[float, ...]
@@ -48,7 +48,9 @@ class NumberProfile:
 class CategoryProfile:
     """Values with their counts, the most frequent first; ``other`` rows have another value.
 
-    ``distinct`` is how many values there were, or, where there were too many to count, at least.
+    ``distinct`` is how many values there were, or, where there were too many to count, at least. Of
+    a window the reference's values come first, in its order and if only with 0, and then what it
+    does not name.
     """
 
     values: tuple[str, ...]
@@ -59,13 +61,18 @@ class CategoryProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnProfile:
-    """One column; ``dtype`` is Arrow's name of its type, ``missing`` counts nulls and NaN."""
+    """One column; ``dtype`` is Arrow's name of its type (several: joined by ``|``).
+
+    ``missing`` counts nulls and NaN, and all rows of files without the column. ``mistyped`` counts
+    values that cannot be of its kind, such as text among numbers.
+    """
 
     name: str
     kind: ColumnKind
     dtype: str
     rows: int
     missing: int = 0
+    mistyped: int = 0
     number: NumberProfile | None = None
     category: CategoryProfile | None = None
 
@@ -99,11 +106,14 @@ class Profile:
 
     ``columns`` are those of the data, in its order. ``scores`` is the profile of the score column,
     ``chosen`` the share of rows at or above ``threshold``. ``target_rate`` is the share of
-    positives, of labelled rows. ``hashes`` are what it was made of, by path.
+    positives, of labelled rows. ``id`` is the column that names rows, ``duplicates`` how many rows
+    repeat another's. ``hashes`` are what it was made of, by path.
     """
 
     rows: int
     columns: tuple[ColumnProfile, ...]
+    id: str | None = None
+    duplicates: int = 0
     scores: ColumnProfile | None = None
     threshold: float | None = None
     chosen: float | None = None
