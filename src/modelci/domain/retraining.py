@@ -1,6 +1,9 @@
 """A retraining branch: what it is made of, and what is done with the pull request that it has."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ParamValue = str | int | float | bool
 
 WINDOW, MODEL = "Modelci-Window", "Modelci-Model"
 """Trailers of a retraining commit; by them it is told from what people push to its branch."""
@@ -10,15 +13,17 @@ WINDOW, MODEL = "Modelci-Window", "Modelci-Model"
 class RetrainOrder:
     """What a retraining commit is made of, on top of the commit ``base``.
 
-    ``cmd`` is a shell command, which finds the window's name and its data's place in
-    MODELCI_WINDOW and MODELCI_CURRENT; ``add`` are paths for DVC to track afterwards. With ``run``
-    the pipeline is run too.
+    ``params`` are set first, by ``name`` in params.yaml or by ``file:name``. ``cmd`` is a shell
+    command, which finds the window's name and its data's place in MODELCI_WINDOW and
+    MODELCI_CURRENT; ``add`` are paths for DVC to track afterwards. With ``run`` the pipeline is run
+    too.
     """
 
     base: str
     message: str
     window: str
     current: str
+    params: Mapping[str, ParamValue] = field(default_factory=dict)
     cmd: str | None = None
     add: tuple[str, ...] = ()
     run: bool = False
