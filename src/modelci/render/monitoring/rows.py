@@ -345,7 +345,7 @@ _LARGE = 0.25
 
 def trends(windows: Sequence[Monitoring], names: Iterable[str]) -> Mapping[str, MetricHistory]:
     """Return how the effect (PSI) of columns went; None where a window does not know it."""
-    wanted = set(names)
+    wanted = dict.fromkeys(names)
     effects = [
         {one.name: one.psi for one in _compared(window) if one.name in wanted} for window in windows
     ]
