@@ -25,15 +25,24 @@ if TYPE_CHECKING:
     from modelci.adapters.git import GitRepository
     from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
+    from modelci.adapters.scanning import DatasetScanner
     from modelci.adapters.tags import TagReader
     from modelci.adapters.targets.server import ServerTarget
     from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
-    from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
+    from modelci.config.model import (
+        Config,
+        ExecutorConfig,
+        MonitorConfig,
+        RequestLogConfig,
+        RunConfig,
+        ServeConfig,
+    )
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
+    from modelci.domain.monitoring import Action
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -44,7 +53,9 @@ if TYPE_CHECKING:
     from modelci.ports import (
         Environments,
         Forge,
+        Journal,
         Progress,
+        RowCounter,
         SignatureReader,
         StageExecutor,
         Target,
@@ -56,6 +67,8 @@ if TYPE_CHECKING:
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.modelsigning import VersionSigner
+    from modelci.workflows.monitor import Occasion
+    from modelci.workflows.monitor import Tools as MonitorTools
     from modelci.workflows.promote import SignPlanned
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
@@ -244,6 +257,29 @@ class App:
         return DatasetReader(self.git.root, fetch=self._fetch)
 
     @cached_property
+    def row_scanner(self) -> "DatasetScanner":
+        """The reader of datasets of any size, named from where the command was started."""
+        from pathlib import Path
+
+        from modelci.adapters.scanning import DatasetScanner
+
+        return DatasetScanner(Path(self._start))
+
+    @contextmanager
+    def row_counter(self) -> "Iterator[RowCounter]":
+        """What counts a dataset's rows; on a cluster only where a flag says so."""
+        if self._flags.get("executor.kind") != "dask":
+            from modelci.adapters.counting import LocalCounter
+
+            yield LocalCounter(self.row_scanner)
+            return
+        from modelci.adapters.executors.counting import ClusterCounter
+        from modelci.adapters.executors.dask import connected
+
+        with connected(self.executor_config) as client:
+            yield ClusterCounter(client, self.row_scanner)
+
+    @cached_property
     def plots(self) -> "DvcPlotsReader":
         """The reader of plots and pictures."""
         from modelci.adapters.dvc.plots import DvcPlotsReader
@@ -307,6 +343,16 @@ class App:
     def below_top(self, path: str) -> str:
         """Return a path that the configuration names from the top of the repository."""
         return os.path.join(self._top or self._start, path)
+
+    @property
+    def executor_config(self) -> "ExecutorConfig":
+        """Where work is sent: of the repository, or, outside of any, of flags alone."""
+        if self._top is not None:
+            return self.configuration.config.executor
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import load
+
+        return load(None, environment=overrides(), flags=self._flags).config.executor
 
     @property
     def serve_config(self) -> "ServeConfig":
@@ -777,6 +823,47 @@ class App:
             config=config,
             progress=self.progress,
         )
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def monitoring(self, *, remote: bool, history: bool, act: bool) -> "MonitorTools":
+        """Return what models are watched with."""
+        from modelci.adapters.asking import ProcessAsker
+        from modelci.adapters.ci import bare_environment
+        from modelci.adapters.dvc.bringing import FileBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.adapters.scanning import DatasetScanner
+        from modelci.workflows.monitor import Tools, do_nothing
+        from modelci.workflows.watched import Sources
+
+        locator = Locator(self.git.root, fetch=self._fetch)
+        bring = FileBringer(locator, self.git.root, self.folder / "monitor", pull=True)
+        return Tools(
+            sources=Sources(git=self.git, reader=self.snapshots, bring=bring, remote=remote),
+            rows=DatasetScanner(self.git.root),
+            asker=ProcessAsker(bare_environment()),
+            journal=self._journal if history else lambda _: None,
+            config=self.configuration.config,
+            progress=self.progress,
+            now=self.now,
+            version=self.version,
+            run_url=self.context.run_url,
+            act=self._take_actions if act else do_nothing,
+        )
+
+    def _journal(self, settings: "MonitorConfig") -> "Journal | None":
+        """Return where a model's windows are remembered; None where they are not."""
+        from modelci.adapters.journal import FolderJournal, GitJournal
+        from modelci.workflows.watched import name_of
+
+        if settings.history == "none":
+            return None
+        if settings.history != "git":
+            return FolderJournal(self.git.root / settings.history)
+        return GitJournal(self.git, name_of(settings), remote=self.git.remote())
+
+    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+        return occasion.document.actions
 
     @cached_property
     def progress(self) -> "Progress":

@@ -25,6 +25,7 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.signatures import Signature
 from modelci.errors import (
+    BranchMovedError,
     ConfigError,
     ForgeDeniedError,
     ForgeError,
@@ -583,6 +584,34 @@ class GitRepository:
             return True
         self.deepen(_DEEPER)
         return self._try("merge-base", "--is-ancestor", sha, ref).code == 0
+
+    # -- branches ------------------------------------------------------------------------------
+
+    def remote_branch(self, branch: str) -> str | None:
+        """Return the commit of ``remote()``'s branch, fetched now; None where it has none."""
+        remote, ref = self._need_remote(), f"refs/heads/{branch}"
+        listed = self._try("ls-remote", "--quiet", "--end-of-options", remote, ref)
+        self._check_remote(listed, f"list the branches of {remote}")
+        pairs = (line.partition("\t") for line in _text(listed.out).splitlines())
+        sha = next((oid for oid, _, name in pairs if name == ref), None)
+        if sha is not None and not self.has(sha):
+            depth = 1 if self.is_shallow() else None
+            self.fetch([f"+{ref}:refs/remotes/{remote}/{branch}"], depth=depth)
+        return sha
+
+    def push_branch(self, branch: str, sha: str, *, expected: str | None) -> None:
+        """Let ``remote()``'s branch name a commit, if it still names ``expected``."""
+        remote, ref = self._need_remote(), f"refs/heads/{branch}"
+        exactly = ("--no-follow-tags", "--recurse-submodules=no", "--no-verify")
+        lease = f"--force-with-lease={ref}:{expected or ''}"
+        answer = self._try("push", "--porcelain", *exactly, lease, remote, f"{sha}:{ref}")
+        why = pushes.read_verdicts(answer.out).get(ref, "")
+        if answer.code and pushes.is_first_come(why):
+            raise BranchMovedError(
+                f"{branch} of {remote} is not what it was a moment ago: {why}.",
+                hint="Run this again: what was pushed there is looked at anew.",
+            )
+        self._check_remote(answer, f"push {branch} to {remote}")
 
     # -- results -------------------------------------------------------------------------------
 

@@ -64,6 +64,11 @@ def refused(remote: str, err: str, verdicts: Mapping[str, str], *, reason: str) 
     return PromotionError(message, hint="A hook of the remote decides this: ask who keeps it.")
 
 
+def is_first_come(why: str) -> bool:
+    """Whether a ref was rejected because somebody else had moved it first."""
+    return any(mark in why for mark in _TAKEN)
+
+
 def _said_by_remote(err: str) -> str:
     lines = (line[8:].strip() for line in err.splitlines() if line.startswith("remote: "))
     said = " ".join(line for line in lines if line)

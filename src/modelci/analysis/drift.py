@@ -113,6 +113,15 @@ def psi(before: Floats, now: Floats) -> float:
     return float(np.sum((now - before) * np.log(now / before))) if seen.any() else 0.0
 
 
+def psi_by_chance(before: Floats, now: Floats) -> float:
+    """Return the mean PSI of two samples of one distribution: (k - 1)·(1/n + 1/m), about.
+
+    B. Yurdakul, *Statistical properties of the population stability index* (2018).
+    """
+    cells, rows = int(np.count_nonzero(before + now)), (float(before.sum()), float(now.sum()))
+    return (cells - 1) * (1 / rows[0] + 1 / rows[1]) if cells and all(rows) else 0.0
+
+
 def jensen_shannon(before: Floats, now: Floats) -> float:
     """Jensen-Shannon distance of two sets of counts (k,) by base 2, from 0 to 1.
 
@@ -155,7 +164,7 @@ def p_value(before: Floats, now: Floats) -> float:
         found.append(_chi_squared(before[large], now[large]))
     if (total[~large] > 0).any():
         found.append(_binomial(float(now[~large].sum()), float(total[~large].sum()), share))
-    return min(1.0, len(found) * min(found, default=1.0))
+    return min(1.0, len(found) * min(found)) if found else 1.0
 
 
 def ks(reference: NumberProfile, current: NumberProfile) -> float:
@@ -307,6 +316,7 @@ def _measured(drift: ColumnDrift, before: Floats, now: Floats) -> ColumnDrift:
         jensen_shannon=jensen_shannon(before, now),
         cramers_v=cramers_v(before, now),
         p_value=p_value(before, now),
+        by_chance=psi_by_chance(before, now),
     )
 
 
@@ -320,10 +330,10 @@ def _adjust(found: Sequence[ColumnDrift], correction: Correction) -> list[Column
 
 def _incomparable(reference: ColumnProfile, current: ColumnProfile | None) -> str | None:
     """Say why two columns are not compared, or None."""
+    if not reference.rows or (current is not None and not current.rows):
+        return f"no rows in the {'window' if reference.rows else 'reference'}"
     if current is None or not current.dtype:
         return "the window has no such column"
-    if not current.rows or not reference.rows:
-        return f"no rows in the {'window' if reference.rows else 'reference'}"
     if reference.kind is ColumnKind.IDENTIFIER:
         return "an identifier: its values are not compared"
     if reference.missing == reference.rows and current.missing < current.rows:

@@ -47,7 +47,8 @@ class ColumnDrift:
     """How a column differs; a statistic that says nothing of its kind is None.
 
     ``p_value`` is of the two-sample test (chi², of bins and the missing ones), adjusted for all
-    columns judged together. ``new`` and ``lost`` are categories with their share of the rows.
+    columns judged together. ``by_chance`` is the PSI that rows as few as these have on average
+    where nothing has changed. ``new`` and ``lost`` are categories with their share of the rows.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ColumnDrift:
     jensen_shannon: float | None = None
     cramers_v: float | None = None
     p_value: float | None = None
+    by_chance: float = 0.0
     missing_before: float = 0.0
     missing_now: float = 0.0
     new: Mapping[str, float] = field(default_factory=dict)

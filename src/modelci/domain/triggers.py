@@ -43,7 +43,12 @@ def has_fired(trigger: Trigger, window: Monitoring) -> bool | None:
         return None if age is None else age >= trigger.days
     own = [one for one in window.gates if one.subject.value == trigger.when.value]
     failed = {one.gate.metric for one in own if _fails(one)}
-    needed = 1 if trigger.columns is None else parse_count(trigger.columns)
+    needed = 1
+    if trigger.columns is not None:
+        # Scores and decisions drift too, and are no columns.
+        names = {one.name for one in window.columns}
+        failed = {metric for metric in failed if metric.partition(" of ")[2] in names}
+        needed = parse_count(trigger.columns)
     if len(failed) >= needed:
         return True
     return False if any(one.outcome in _JUDGED for one in own) else None
@@ -81,19 +86,21 @@ def decide_actions(
     current: Monitoring,
     earlier: Sequence[Monitoring],
     *,
+    others: Sequence[Monitoring],
     now: datetime,
     cooldown: timedelta,
 ) -> tuple[Action, ...]:
     """Return what is to be done, one action of a kind; what has to wait says why.
 
-    Windows other than ``current`` in which a retraining was asked for hold the next one back for
-    the ``cooldown``; asked again for the same window, it is the same one. An issue is brought up to
-    date by every window.
+    A retraining that was asked for in any of the ``others`` holds the next one back for the
+    ``cooldown``; asked again for the same window, it is the same one. An issue is brought up to
+    date by every window, and stays while nothing decides its reason anew. ``earlier`` are the
+    windows before ``current``, the oldest first.
     """
     wanted = [one for trigger in triggers if (one := _wish(trigger, current, earlier)) is not None]
     merged = (_merge([one for one in wanted if one.kind is kind]) for kind in ActionKind)
     return tuple(
-        _cool_down(action, current, earlier, now=now, cooldown=cooldown)
+        _cool_down(action, current, others, now=now, cooldown=cooldown)
         for action in merged
         if action is not None
     )
@@ -105,16 +112,31 @@ def _fails(result: GateResult) -> bool:
 
 def _wish(trigger: Trigger, current: Monitoring, earlier: Sequence[Monitoring]) -> Action | None:
     """Return what a trigger asks for; held back, where it did not go off often enough."""
-    count = count_in_a_row(trigger, current, earlier)
+    since = current
+    if trigger.action is ActionKind.ISSUE and has_fired(trigger, current) is None:
+        since = next((one for one in reversed(earlier) if _decides(trigger, one, current)), current)
+        earlier = earlier[: earlier.index(since)] if since is not current else earlier
+    count = count_in_a_row(trigger, since, earlier)
     if not count:
         return None
     waits = count < trigger.consecutive
     return Action(
         kind=trigger.action,
         trigger=trigger.when,
-        reason="; ".join(_reasons(trigger, current, count)),
+        reason="; ".join(_reasons(trigger, since, count)) + _until(since, current),
         held_back=f"in {count} of {trigger.consecutive} windows in a row so far" if waits else None,
     )
+
+
+def _decides(trigger: Trigger, window: Monitoring, current: Monitoring) -> bool:
+    same = window.watched.commit == current.watched.commit
+    return same and has_fired(trigger, window) is not None
+
+
+def _until(since: Monitoring, current: Monitoring) -> str:
+    if since is current:
+        return ""
+    return f" (in {since.window}; {current.window} does not decide it yet)"
 
 
 def _reasons(trigger: Trigger, current: Monitoring, count: int) -> Iterator[str]:
@@ -149,14 +171,14 @@ def _merge(actions: Sequence[Action]) -> Action | None:
 def _cool_down(
     action: Action,
     current: Monitoring,
-    earlier: Sequence[Monitoring],
+    others: Sequence[Monitoring],
     *,
     now: datetime,
     cooldown: timedelta,
 ) -> Action:
     if action.held_back is not None or action.kind is not ActionKind.RETRAIN_PR:
         return action
-    for window in reversed(earlier):
+    for window in reversed(others):
         until = datetime.fromisoformat(window.created) + cooldown
         if window.window != current.window and _has_done(window, action.kind) and now < until:
             why = f"cooling down until {until:%Y-%m-%d %H:%M} UTC: {window.window} asked for one"
