@@ -5,8 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from modelci.domain.monitoring import ColumnDrift, Estimate, Monitoring, Performance
+from modelci.domain.monitoring import (
+    ColumnDrift,
+    DriftStatistic,
+    Estimate,
+    Monitoring,
+    Performance,
+)
 from modelci.domain.profile import Realised
+from modelci.domain.watching import effect_of
 from modelci.render import page, pictures, vega
 from modelci.render.digest import urgency
 from modelci.render.escape import clean, web_address
@@ -100,9 +107,7 @@ def _context(
             (row, intervals(measures[row.measure])) for row in performance_rows(monitoring)
         ],
         "estimate": ESTIMATE if any(one.estimated for one in measures.values()) else "",
-        "method": next(
-            (one.estimated.method for one in monitoring.performance if one.estimated), ""
-        ),
+        "method": next((one.estimated.method for one in measures.values() if one.estimated), ""),
         "columns": columns,
         "drifted": drifted,
         "only_drifted": drifted > 0 and len(seen) > _MANY,
@@ -164,11 +169,11 @@ def _column(drift: ColumnDrift, row: ColumnRow) -> dict[str, Any]:
         "shape": shape(found, clean(row.name)) if found else None,
         "is_bad": row.mood in _BAD,
         "sort": {
-            "psi": _sort_value(drift.psi),
+            "psi": _sort_value(effect_of(drift, DriftStatistic.PSI)),
             "ks": _sort_value(drift.ks),
             "wasserstein": _sort_value(drift.wasserstein),
-            "jensen": _sort_value(drift.jensen_shannon),
-            "cramers": _sort_value(drift.cramers_v),
+            "jensen": _sort_value(effect_of(drift, DriftStatistic.JENSEN_SHANNON)),
+            "cramers": _sort_value(effect_of(drift, DriftStatistic.CRAMERS_V)),
             "p": _sort_value(drift.p_value),
             "missing": _sort_value(drift.missing_now - drift.missing_before),
         },

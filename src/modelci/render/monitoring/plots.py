@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelci.domain.gates import Subject
-from modelci.domain.monitoring import Monitoring, Performance
+from modelci.domain.monitoring import DriftStatistic, Monitoring, Performance
 from modelci.domain.plots import Side
 from modelci.domain.profile import ColumnKind
+from modelci.domain.watching import effect_of
 from modelci.render.escape import clean
 from modelci.render.monitoring.distributions import Cell, Distribution
-from modelci.render.monitoring.rows import DECISIONS, trends
+from modelci.render.monitoring.rows import DECISIONS, is_judged, trends
 from modelci.render.vega import COLOURS, WIDTH, Spec, theme
 
 REFERENCE, WINDOW = "reference", "window"
@@ -314,8 +315,9 @@ def _furthest(windows: Sequence[Monitoring]) -> list[str]:
     reach: dict[str, float] = {}
     for window in windows:
         for one in (*window.columns, *([window.scores] if window.scores else [])):
-            if one.psi is not None and one.note is None:
-                reach[one.name] = max(reach.get(one.name, 0.0), one.psi)
+            psi = effect_of(one, DriftStatistic.PSI)
+            if psi is not None and is_judged(one):
+                reach[one.name] = max(reach.get(one.name, 0.0), psi)
     return sorted(reach, key=lambda name: -reach[name])[:_MOST_LINES]
 
 
