@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from modelci.config.model import (
         Config,
         ExecutorConfig,
+        MonitorConfig,
         RequestLogConfig,
         RunConfig,
         ServeConfig,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
+    from modelci.domain.monitoring import Action
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from modelci.ports import (
         Environments,
         Forge,
+        Journal,
         Progress,
         RowCounter,
         SignatureReader,
@@ -64,6 +67,8 @@ if TYPE_CHECKING:
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.modelsigning import VersionSigner
+    from modelci.workflows.monitor import Occasion
+    from modelci.workflows.monitor import Tools as MonitorTools
     from modelci.workflows.promote import SignPlanned
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
@@ -818,6 +823,53 @@ class App:
             config=config,
             progress=self.progress,
         )
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def monitoring(self, *, remote: bool, history: bool, act: bool) -> "MonitorTools":
+        """Return what models are watched with."""
+        from modelci.adapters.asking import ProcessAsker
+        from modelci.adapters.ci import bare_environment
+        from modelci.adapters.dvc.bringing import FileBringer, NamedBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.adapters.scanning import DatasetScanner
+        from modelci.workflows.monitor import Tools, do_nothing
+        from modelci.workflows.watched import Sources
+
+        locator = Locator(self.git.root, fetch=self._fetch)
+        folder = self.folder / "brought"
+        bring = FileBringer(locator, self.git.root, folder, pull=True)
+        return Tools(
+            sources=Sources(
+                git=self.git,
+                reader=self.snapshots,
+                bring=NamedBringer(bring, folder),
+                remote=remote,
+            ),
+            rows=DatasetScanner(self.git.root),
+            asker=ProcessAsker(bare_environment()),
+            journal=self._journal if history else lambda _: None,
+            config=self.configuration.config,
+            progress=self.progress,
+            now=self.now,
+            version=self.version,
+            run_url=self.context.run_url,
+            act=self._take_actions if act else do_nothing,
+        )
+
+    def _journal(self, settings: "MonitorConfig") -> "Journal | None":
+        """Return where a model's windows are remembered; None where they are not."""
+        from modelci.adapters.journal import FolderJournal, GitJournal
+        from modelci.workflows.watched import name_of
+
+        if settings.history == "none":
+            return None
+        if settings.history != "git":
+            return FolderJournal(self.git.root / settings.history)
+        return GitJournal(self.git, name_of(settings), remote=self.git.remote())
+
+    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+        return occasion.document.actions
 
     @cached_property
     def progress(self) -> "Progress":

@@ -25,6 +25,7 @@ _COMMANDS = {
     "golden": "Record requests and answers that a served model is held to.",
     "history": "Show how a metric went, over commits or versions.",
     "init": "Write modelci.yaml and workflows into this DVC repository.",
+    "monitor": "Hold what a deployed model sees and says now against its training.",
     "plan": "Say what a run would do, without running anything.",
     "profile": "Record what a deployed model's data is compared with.",
     "promote": "Tag the versions and stages that a judged commit brings.",
