@@ -25,7 +25,7 @@ from modelci.domain.profile import (
 JOINED = 10
 """How many bins of a number PSI, Jensen-Shannon, Cramér's V and the test look at."""
 
-LEAST_EXPECTED = 10.0
+LEAST_EXPECTED = 8.0
 """Cells of the test where fewer rows are expected are too small for chi².
 
 Cochran (1954) has 5 for tests at 5 %; a column of twenty is tested at alpha / 20, where that is too
@@ -173,7 +173,8 @@ def p_value(before: Floats, now: Floats) -> float:
     share = float(now.sum()) / rows if rows else 0.0
     if not 0 < share < 1:
         return 1.0
-    large = total * min(share, 1 - share) >= LEAST_EXPECTED
+    # By the reference alone: to look at the window too would choose by what is to be tested.
+    large = before * min(1.0, share / (1 - share)) >= LEAST_EXPECTED
     found = []
     if np.count_nonzero(large) > 1:
         found.append(_chi_squared(before[large], now[large]))
