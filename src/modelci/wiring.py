@@ -830,16 +830,22 @@ class App:
         """Return what models are watched with."""
         from modelci.adapters.asking import ProcessAsker
         from modelci.adapters.ci import bare_environment
-        from modelci.adapters.dvc.bringing import FileBringer
+        from modelci.adapters.dvc.bringing import FileBringer, NamedBringer
         from modelci.adapters.dvc.locate import Locator
         from modelci.adapters.scanning import DatasetScanner
         from modelci.workflows.monitor import Tools, do_nothing
         from modelci.workflows.watched import Sources
 
         locator = Locator(self.git.root, fetch=self._fetch)
-        bring = FileBringer(locator, self.git.root, self.folder / "monitor", pull=True)
+        folder = self.folder / "brought"
+        bring = FileBringer(locator, self.git.root, folder, pull=True)
         return Tools(
-            sources=Sources(git=self.git, reader=self.snapshots, bring=bring, remote=remote),
+            sources=Sources(
+                git=self.git,
+                reader=self.snapshots,
+                bring=NamedBringer(bring, folder),
+                remote=remote,
+            ),
             rows=DatasetScanner(self.git.root),
             asker=ProcessAsker(bare_environment()),
             journal=self._journal if history else lambda _: None,

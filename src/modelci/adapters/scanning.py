@@ -29,21 +29,39 @@ if TYPE_CHECKING:
 
 _Batches = Iterator["RecordBatch"]
 
-# A batch holds about 64 MB, and no more rows than keep a column in the processor's cache.
-_MOST_VALUES = 1 << 23
-_MOST_ROWS = 1 << 17
-_PIECE_ROWS = 1 << 20
-_BLOCK = 1 << 22
-_LINES = 1 << 24
+_BUFFER = 1 << 20
 _MOST_LINE = 1 << 28
 _MOST_FILES = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much is read at a time: ``values`` and ``rows`` of a batch, bytes of text.
+
+    A batch holds about 64 MB, and no more rows than keep a column in the processor's cache. A piece
+    of Parquet has ``piece_rows`` or more.
+    """
+
+    values: int = 1 << 23
+    rows: int = 1 << 17
+    piece_rows: int = 1 << 20
+    csv_bytes: int = 1 << 22
+    json_bytes: int = 1 << 24
+
+    def rows_for(self, columns: int) -> int:
+        """Return how many rows a batch of so many columns has."""
+        return max(1, min(self.rows, self.values // max(1, columns)))
+
+
+USUAL = Sizes()
 
 
 class DatasetScanner:
     """Keeps the promises of ``ports.RowScanner``; local paths are relative to ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sizes: Sizes = USUAL) -> None:
         self._folder = folder
+        self._sizes = sizes
 
     def scan(self, location: str, *, columns: Sequence[str] | None = None) -> _Batches:
         """Return the rows in batches, files in order of their names."""
@@ -59,7 +77,7 @@ class DatasetScanner:
     def read(self, piece: Piece, *, columns: Sequence[str] | None = None) -> _Batches:
         """Return the batches of one piece."""
         wanted = list(dict.fromkeys(columns)) if columns is not None else None
-        file = _File.at(self._places(piece.path))
+        file = self._file(self._places(piece.path))
         with _explained(piece.path):
             yield from file.format(file, piece, wanted)
 
@@ -82,10 +100,13 @@ class DatasetScanner:
             return found
         return fsspec.filesystem("file"), str(self._folder / location)
 
+    def _file(self, place: tuple[Any, str]) -> "_File":
+        return _File.at(place, self._sizes)
+
     def _files(self, location: str) -> "list[_File]":
         system, path = self._places(location)
         if system.isfile(path):
-            return [_File.at((system, path))]
+            return [self._file((system, path))]
         found = _matching(system, path) if "*" in path else _below(system, path)
         if not found:
             what = "holds no dataset" if system.exists(path) else "does not exist"
@@ -93,7 +114,7 @@ class DatasetScanner:
                 f"{location} {what}.",
                 hint=f"Name a file, or a folder of files, that end in {_ENDINGS}.",
             )
-        return [_File.at((system, one)) for one in found]
+        return [self._file((system, one)) for one in found]
 
 
 @contextmanager
@@ -110,7 +131,8 @@ def _explained(location: str) -> Iterator[None]:
 
 
 def _matching(system: Any, pattern: str) -> list[str]:
-    return sorted(one for one in system.glob(pattern) if _is_dataset(one) and system.isfile(one))
+    found = [one for one in system.glob(pattern) if _is_dataset(one) and system.isfile(one)]
+    return sorted(one for one in found if not PurePosixPath(one).name.startswith((".", "_")))
 
 
 def _below(system: Any, folder: str) -> list[str]:
@@ -137,9 +159,10 @@ class _File:
     path: str
     format: "Callable[[_File, Piece, list[str] | None], _Batches]"
     compression: str | None
+    sizes: Sizes
 
     @classmethod
-    def at(cls, place: tuple[Any, str]) -> "_File":
+    def at(cls, place: tuple[Any, str], sizes: Sizes) -> "_File":
         system, path = place
         suffixes = [one.lower() for one in PurePosixPath(path).suffixes]
         compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
@@ -150,7 +173,7 @@ class _File:
                 f"{path} is no dataset that modelci reads in pieces.",
                 hint=f"Datasets end in {_ENDINGS}; text also in {', '.join(_COMPRESSIONS)}.",
             )
-        return cls(system=system, path=path, format=format_, compression=compression)
+        return cls(system=system, path=path, format=format_, compression=compression, sizes=sizes)
 
     @property
     def is_local(self) -> bool:
@@ -171,12 +194,12 @@ class _File:
         """Open its bytes."""
         if self.is_local:
             return Path(self.path).open("rb")
-        return self.system.open(self.path, "rb", block_size=_BLOCK)
+        return self.system.open(self.path, "rb", block_size=self.sizes.csv_bytes)
 
     def md5(self) -> str:
         with self.raw() as raw:
             digest = hashlib.md5(usedforsecurity=False)
-            while block := raw.read(_BLOCK):
+            while block := raw.read(self.sizes.csv_bytes):
                 digest.update(block)
         return digest.hexdigest()
 
@@ -214,7 +237,7 @@ def _divided(file: _File) -> Iterator[Piece]:
     start, held = 0, 0
     for place, count in enumerate(rows, 1):
         held += count
-        if held >= _PIECE_ROWS or place == len(rows):
+        if held >= file.sizes.piece_rows or place == len(rows):
             yield Piece(path=file.url, start=start, stop=place)
             start, held = place, 0
     if not rows:
@@ -230,13 +253,13 @@ def _read_parquet(file: _File, piece: Piece, wanted: list[str] | None) -> _Batch
     with (
         file.raw() as raw,
         pq.ParquetFile(
-            raw, read_dictionary=texts, pre_buffer=not file.is_local, buffer_size=_BLOCK
+            raw, read_dictionary=texts, pre_buffer=not file.is_local, buffer_size=_BUFFER
         ) as parquet,
     ):
         groups = range(parquet.metadata.num_row_groups)[piece.start : piece.stop]
         yield _empty(parquet.schema_arrow, wanted)
         yield from parquet.iter_batches(
-            batch_size=_rows_for(len(names)), row_groups=list(groups), columns=wanted
+            batch_size=file.sizes.rows_for(len(names)), row_groups=list(groups), columns=wanted
         )
 
 
@@ -246,10 +269,6 @@ def _unique(schema: Any) -> bool:
 
 def _is_text(type_: Any) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
-
-
-def _rows_for(columns: int) -> int:
-    return max(1, min(_MOST_ROWS, _MOST_VALUES // max(1, columns)))
 
 
 def _empty(schema: Any, wanted: list[str] | None) -> Any:
@@ -298,7 +317,9 @@ def _csv_batches(
         file.open() as stream,
         pa_csv.open_csv(
             stream,
-            read_options=pa_csv.ReadOptions(block_size=_BLOCK, skip_rows_after_names=done),
+            read_options=pa_csv.ReadOptions(
+                block_size=file.sizes.csv_bytes, skip_rows_after_names=done
+            ),
             parse_options=_csv_options(separator),
             convert_options=pa_csv.ConvertOptions(
                 column_types=types, include_columns=chosen, strings_can_be_null=True
@@ -318,7 +339,7 @@ def _csv_names(file: _File, separator: str) -> list[str] | None:
         file.open() as stream,
         pa_csv.open_csv(
             stream,
-            read_options=pa_csv.ReadOptions(block_size=_BLOCK),
+            read_options=pa_csv.ReadOptions(block_size=file.sizes.csv_bytes),
             parse_options=_csv_options(separator),
         ) as reader,
     ):
@@ -359,7 +380,7 @@ def _read_json_lines(file: _File, piece: Piece, wanted: list[str] | None) -> _Ba
         table = _parsed(lines)
         seen |= dict.fromkeys(table.schema.names)
         kept = table if wanted is None else _with_columns(table, wanted)
-        yield from kept.to_batches(max_chunksize=_rows_for(kept.num_columns))
+        yield from kept.to_batches(max_chunksize=file.sizes.rows_for(kept.num_columns))
     file.chosen(list(seen), wanted if seen else None)
 
 
@@ -367,7 +388,7 @@ def _whole_lines(file: _File) -> Iterator[bytes]:
     """Return the file's lines, many at a time."""
     rest = b""
     with file.open() as stream:
-        while block := stream.read(_LINES):
+        while block := stream.read(file.sizes.json_bytes):
             head, found, tail = block.rpartition(b"\n")
             if not found:
                 rest += tail

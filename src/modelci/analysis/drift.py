@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtr, bdtrc, chdtrc
 
+from modelci.analysis.histogram import Floats, Ints
 from modelci.analysis.holm import adjust
-from modelci.analysis.predictions import Floats, Ints
 from modelci.domain.monitoring import ColumnDrift, Correction
 from modelci.domain.profile import (
     CategoryProfile,
@@ -180,8 +180,9 @@ def ks(reference: NumberProfile, current: NumberProfile) -> float:
 def wasserstein(reference: NumberProfile, current: NumberProfile) -> float | None:
     """Wasserstein-1 distance in standard deviations of the reference; None where that is 0.
 
-    Rows are taken to be even within a bin (and beyond the edges, up to the window's extremes).
-    It is never less than the difference of the means, which is known exactly.
+    It is |F - G| integrated. Where one distribution lies right of the other everywhere that is the
+    difference of the means, which is known exactly; what lies on the other side counts twice. For
+    that, rows are taken to be even within a bin and beyond the edges.
     """
     gaps = _gaps(reference, current)
     if gaps is None or not reference.std:
@@ -190,21 +191,21 @@ def wasserstein(reference: NumberProfile, current: NumberProfile) -> float | Non
     lowest = low if current.min is None else min(low, current.min)
     highest = high if current.max is None else max(high, current.max)
     places = np.array([lowest, *reference.edges, highest])
-    distance = _area(places, np.concatenate([[0.0], gaps, [0.0]]))
-    if reference.mean is not None and current.mean is not None:
-        distance = max(distance, abs(current.mean - reference.mean))
-    return distance / reference.std
+    gaps = np.concatenate([[0.0], gaps, [0.0]])
+    right, left = _area(places, gaps), _area(places, -gaps)
+    if reference.mean is None or current.mean is None:
+        return (right + left) / reference.std
+    return (abs(current.mean - reference.mean) + 2 * min(right, left)) / reference.std
 
 
 def _area(places: Floats, gaps: Floats) -> float:
-    """Integrate the absolute value of a line through ``gaps`` at ``places``, both (k,)."""
-    left, right = np.abs(gaps[:-1]), np.abs(gaps[1:])
-    total = left + right
+    """Integrate what is above zero of a line through ``gaps`` at ``places``, both (k,)."""
+    left, right = np.maximum(gaps[:-1], 0), np.maximum(gaps[1:], 0)
+    steps = np.abs(np.diff(gaps))
+    # A line that crosses zero is above it for that part of its way.
     crossing = gaps[:-1] * gaps[1:] < 0
-    # A line that crosses zero makes two triangles.
-    heights = np.where(crossing, left**2 + right**2, total**2)
-    heights = np.divide(heights, total, out=np.zeros_like(total), where=total > 0)
-    return float(np.diff(places) @ heights / 2)
+    parts = np.divide(left + right, steps, out=np.ones_like(steps), where=crossing)
+    return float(np.diff(places) * parts @ (left + right) / 2)
 
 
 def _gaps(reference: NumberProfile, current: NumberProfile) -> Floats | None:

@@ -105,14 +105,14 @@ def _context(report: Report) -> dict[str, Any]:
         "shows_files": view.shows_files,
         "from_fork": FROM_FORK if report.from_fork else "",
         "outlook": outlook(report),
-        "gates": _listing(view.troubled + view.passed, lambda one: (gate_row(one), whisker(one))),
+        "gates": listing(view.troubled + view.passed, lambda one: (gate_row(one), whisker(one))),
         "level": _level(report.gates),
         "waiver_changes": [waiver_edit(one) for one in report.waiver_changes[:_MOST_ROWS]],
         "heat": heat(view.slices),
         "bad_slices": len(view.bad_slices),
         "most_slices": _MOST_SLICES,
-        "fairness": _listing(report.fairness, fairness_row),
-        "evaluations": _listing(report.evaluations, evaluation_row),
+        "fairness": listing(report.fairness, fairness_row),
+        "evaluations": listing(report.evaluations, evaluation_row),
         "plots": report.plots,
         "pictures": [_picture(one) for one in report.pictures],
         "has_history": bool(view.trends),
@@ -122,11 +122,11 @@ def _context(report: Report) -> dict[str, Any]:
         "notes": [note for note in report.notes[:_MOST_ROWS] if note.strip()],
         "metrics": _metrics(report.metrics, view.trends),
         "changed": len(view.changed),
-        "texts": _listing(report.texts, lambda one: (one.key, one.kind, value_pair(one))),
-        "params": _listing(report.params, lambda one: (one.key, one.kind, value_pair(one))),
-        "data": _listing(report.data, data_row),
-        "stages": _listing(report.stages, lambda one: (one.name, one.kind, stage_fields(one))),
-        "files": _listing(report.files, lambda one: (one.path, one.kind, line_counts(one))),
+        "texts": listing(report.texts, lambda one: (one.key, one.kind, value_pair(one))),
+        "params": listing(report.params, lambda one: (one.key, one.kind, value_pair(one))),
+        "data": listing(report.data, data_row),
+        "stages": listing(report.stages, lambda one: (one.name, one.kind, stage_fields(one))),
+        "files": listing(report.files, lambda one: (one.path, one.kind, line_counts(one))),
         "run": _run(report.run) if report.run else None,
         "logs": [(one.name, "\n".join(log_lines(one.log_tail))) for one in view.failed[:20]],
         "provenance": list(_provenance(report)),
@@ -233,7 +233,7 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         "counts": run_counts(run),
         "time": quantities.duration(run.seconds),
-        "stages": _listing(run.stages, row),
+        "stages": listing(run.stages, row),
         "chart": chart(run),
     }
 
@@ -253,5 +253,6 @@ def _revision(revision: Revision) -> tuple[str, str]:
     return sha, f"{revision_label(revision)}{chosen}"
 
 
-def _listing(items: Sequence[T], row: Callable[[T], Any]) -> Listing[Any]:
+def listing(items: Sequence[T], row: Callable[[T], Any]) -> Listing[Any]:
+    """Return the rows of the first 2,000 items."""
     return Listing([row(item) for item in items[:_MOST_ROWS]], len(items))

@@ -57,7 +57,7 @@ def frame(rows: int) -> pd.DataFrame:
             "id": [f"row-{place}" for place in range(rows)],
             "income": np.where(RANDOM.random(rows) < 0.1, np.nan, RANDOM.lognormal(8, 1, rows)),
             "term": RANDOM.integers(1, 40, rows),
-            "purpose": RANDOM.choice(["car", "home", None], rows),
+            "purpose": RANDOM.choice(np.array(["car", "home", None]), rows),
             "since": pd.date_range("2024-01-01", periods=rows, freq="h", tz="Europe/Berlin"),
             "is_new": RANDOM.random(rows) < 0.3,
             "score": RANDOM.random(rows),

@@ -11,11 +11,11 @@ from datetime import datetime
 
 from modelci.domain.gates import Outcome, Subject
 from modelci.domain.monitoring import ColumnDrift, DriftStatistic, Monitoring, TriggerKind
+from modelci.domain.watching import effect_of
 from modelci.render.monitoring.rows import column_of, course, place
 
 Labels = Mapping[str, str]
 
-_STATISTICS = tuple(str(one) for one in DriftStatistic)
 _MOST_COLUMNS = 5_000
 
 
@@ -72,11 +72,12 @@ def _window(one: Monitoring) -> Iterator[_Family]:
 def _found(one: Monitoring) -> Iterator[_Family]:
     columns = [*one.columns[:_MOST_COLUMNS], *([one.scores] if one.scores else [])]
     effects = [
-        ({"column": column.name, "statistic": name}, getattr(column, name))
+        ({"column": column.name, "statistic": str(one)}, effect_of(column, one))
         for column in columns
-        for name in _STATISTICS
+        for one in DriftStatistic
     ]
-    yield _family("drift", "How far a column is from the reference, by each statistic.", effects)
+    about = "How far a column is from the reference, without what chance alone gives."
+    yield _family("drift", about, effects)
     p_values = [(_column(column), column.p_value) for column in columns]
     yield _family("drift_p_value", "Adjusted p-value that a column is as it was.", p_values)
     failing = {column_of(gate) for gate in one.gates if _is_drift(gate.subject) and gate.blocks}

@@ -11,11 +11,13 @@ from modelci.domain.monitoring import (
     Action,
     ActionKind,
     ColumnDrift,
+    DriftStatistic,
     Estimate,
     Monitoring,
     Performance,
 )
-from modelci.domain.profile import ColumnProfile, Realised
+from modelci.domain.profile import ColumnKind, ColumnProfile, Realised
+from modelci.domain.watching import effect_of
 from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.digest import urgency
@@ -35,6 +37,7 @@ _COLUMN_SUBJECTS = frozenset({Subject.DRIFT, Subject.SCHEMA})
 class ColumnRow:
     """A column (or the scores) of the window against the reference.
 
+    PSI, Jensen-Shannon and Cramér's V are without what chance alone gives, as they are judged.
     ``state`` and ``mood`` are of the gravest gate that speaks of it, ``why`` of all that do not
     hold. ``new`` and ``lost`` are categories with their shares; ``before`` and ``now`` bars of text
     on one scale, empty where there is nothing to draw.
@@ -85,9 +88,13 @@ def results_by_name(monitoring: Monitoring) -> Mapping[str, list[GateResult]]:
 
 
 def column_of(result: GateResult) -> str:
-    """Return the column that a result speaks of: that of ``psi of income``."""
-    what, of, name = metric_of(result).partition(" of ")
-    return name if of else what
+    """Return what a result speaks of: the column of ``psi of income`` or ``income: type``."""
+    metric = metric_of(result)
+    if result.subject is Subject.SCHEMA:
+        return metric.rpartition(": ")[0] or metric
+    if result.subject is Subject.DRIFT:
+        return metric.partition(" of ")[2] or metric
+    return metric
 
 
 def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
@@ -101,13 +108,13 @@ def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
         type=_type(drift.reference, drift.current),
         state=state,
         mood=mood,
-        psi=quantities.effect(drift.psi),
+        psi=quantities.effect(effect_of(drift, DriftStatistic.PSI)),
         ks=quantities.effect(drift.ks),
         wasserstein=quantities.effect(drift.wasserstein),
-        jensen_shannon=quantities.effect(drift.jensen_shannon),
-        cramers_v=quantities.effect(drift.cramers_v),
+        jensen_shannon=quantities.effect(effect_of(drift, DriftStatistic.JENSEN_SHANNON)),
+        cramers_v=quantities.effect(effect_of(drift, DriftStatistic.CRAMERS_V)),
         p=quantities.probability(drift.p_value),
-        missing=_between(drift.missing_before, drift.missing_now) if drift.current else ABSENT,
+        missing=ABSENT if is_gone(drift) else _between(drift.missing_before, drift.missing_now),
         new=_shares(drift.new),
         lost=_shares(drift.lost),
         before=shapes[0],
@@ -119,22 +126,35 @@ def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
 def _state(drift: ColumnDrift, results: Sequence[GateResult]) -> tuple[str, Mood]:
     if results:
         return str(results[0].outcome), gate_mood(results[0])
-    if drift.current is None:
+    if is_gone(drift):
         return "missing", Mood.WARNING
-    return ("not compared", Mood.NEUTRAL) if drift.p_value is None else ("", Mood.NEUTRAL)
+    if drift.p_value is None:
+        return "not compared", Mood.NEUTRAL
+    return ("", Mood.NEUTRAL) if is_judged(drift) else ("not judged", Mood.NEUTRAL)
+
+
+def is_gone(drift: ColumnDrift) -> bool:
+    """Whether the window has no such column."""
+    return drift.current is None or not drift.current.dtype
+
+
+def is_judged(drift: ColumnDrift) -> bool:
+    """Whether a column is judged without being named: dates move on by themselves."""
+    return drift.note is None and drift.reference.kind is not ColumnKind.DATETIME
 
 
 def _gravity(drift: ColumnDrift, results: Sequence[GateResult]) -> tuple[int, bool, bool, float]:
     worst = min((_MOODS.index(gate_mood(one)) for one in results), default=len(_MOODS))
-    effect = drift.psi if drift.psi is not None and not math.isnan(drift.psi) else -1.0
-    return worst, drift.current is not None, drift.note is not None, -effect
+    psi = effect_of(drift, DriftStatistic.PSI)
+    effect = psi if psi is not None and not math.isnan(psi) else -1.0
+    return worst, not is_gone(drift), not is_judged(drift), -effect
 
 
 _MOODS = (Mood.BAD, Mood.WARNING, Mood.GOOD, Mood.NEUTRAL)
 
 
 def _type(before: ColumnProfile, now: ColumnProfile | None) -> str:
-    if now is None or now.dtype == before.dtype:
+    if now is None or now.dtype in {before.dtype, ""}:
         return before.dtype
     return f"{before.dtype} → {now.dtype}"
 
@@ -345,9 +365,14 @@ _LARGE = 0.25
 
 def trends(windows: Sequence[Monitoring], names: Iterable[str]) -> Mapping[str, MetricHistory]:
     """Return how the effect (PSI) of columns went; None where a window does not know it."""
-    wanted = set(names)
+    wanted = dict.fromkeys(names)
     effects = [
-        {one.name: one.psi for one in _compared(window) if one.name in wanted} for window in windows
+        {
+            one.name: effect_of(one, DriftStatistic.PSI)
+            for one in _compared(window)
+            if one.name in wanted
+        }
+        for window in windows
     ]
     return {
         name: _series(name, windows, [one.get(name) for one in effects], Direction.LOWER)
