@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
-    from modelci.domain.monitoring import Action
+    from modelci.domain.monitoring import Action, Monitoring
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from modelci.workflows.monitor import Occasion
     from modelci.workflows.monitor import Tools as MonitorTools
     from modelci.workflows.promote import SignPlanned
+    from modelci.workflows.retrain import Tools as RetrainTools
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
     from modelci.workflows.verify import AboutSignature
@@ -869,7 +870,58 @@ class App:
         return GitJournal(self.git, name_of(settings), remote=self.git.remote())
 
     def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
-        return occasion.document.actions
+        """Open or update the issue, then the pull request that retrains, where they are due."""
+        from dataclasses import replace
+
+        from modelci.render.monitoring.markdown import render_issue
+        from modelci.render.monitoring.view import issue_title
+        from modelci.workflows import alert, retrain
+
+        document, settings = occasion.document, occasion.settings
+        told = alert.act(
+            document,
+            settings,
+            forge=self.forge,
+            describe=lambda one, marker: retrain.Text(
+                title=issue_title(one), body=render_issue(one, occasion.history, marker=marker)
+            ),
+            progress=self.progress,
+        )
+        return retrain.act(
+            replace(document, actions=told),
+            settings,
+            current=occasion.current,
+            tools=self.retraining(occasion.history),
+        )
+
+    def retraining(self, history: "Sequence[Monitoring]" = ()) -> "RetrainTools":
+        """Return what a pull request that retrains is made with."""
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.retraining import DvcRetrainer
+        from modelci.render.monitoring.markdown import render_pull_request
+        from modelci.render.monitoring.view import pull_request_title
+        from modelci.workflows.retrain import Text, Tools
+        from modelci.workflows.run import run_options
+
+        settings = self.run_settings
+        return Tools(
+            git=self.git,
+            forge=self.forge,
+            retrainer=DvcRetrainer(
+                self.git.root,
+                environment=stage_environment(),
+                remote=settings.remote,
+                options=run_options(settings),
+            ),
+            describe=lambda one, made, marker: Text(
+                title=pull_request_title(one),
+                body=render_pull_request(
+                    one, history, changed=made.changed, stages=made.stages, marker=marker
+                ),
+            ),
+            progress=self.progress,
+            default_branch=self._config_of_job.default_branch,
+        )
 
     @cached_property
     def progress(self) -> "Progress":
