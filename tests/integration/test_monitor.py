@@ -102,6 +102,22 @@ def test_a_window_watched_again_is_the_same_window(site: Site) -> None:
     assert len(site.remembered()) == 1
 
 
+def test_what_is_told_of_a_window_does_not_change_by_looking_again(site: Site) -> None:
+    told = list[Monitoring]()
+
+    def tell(occasion: Occasion) -> tuple[Action, ...]:
+        told.append(occasion.document)
+        return opened(occasion)
+
+    settings = replace(SETTINGS, triggers=(DRIFT,))
+    site.score("2026-02", applications(seed=2, shift=1.0))
+    for now in ("2026-03-01T06:00:00Z", "2026-03-01T06:30:00Z"):
+        site.now = now
+        site.watch(settings, "2026-02", act=tell)
+    first, second = (replace(one, watched=replace(one.watched, age_days=0)) for one in told)
+    assert first == second
+
+
 def test_a_retraining_holds_back_that_of_the_next_window(site: Site) -> None:
     settings = replace(SETTINGS, triggers=(DRIFT,))
     for month in (2, 3):

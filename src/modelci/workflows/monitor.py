@@ -21,7 +21,7 @@ from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Asker, Journal, MissingDataError, Progress, RowScanner
 from modelci.workflows.watched import Reference, Sources, find_reference, name_of
 from modelci.workflows.window_facts import WINDOW, Desk, Facts, read_facts
-from modelci.workflows.windows_kept import keep, read_kept, unlabelled
+from modelci.workflows.windows_kept import as_first_said, keep, read_kept, unlabelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ class _Watcher:
             ),
         )
         occasion = Occasion(
-            document=document,
+            document=as_first_said(document, self._kept),
             history=earlier,
             settings=settings,
             current=self._absolute(current),
