@@ -80,6 +80,22 @@ def test_what_has_shifted_is_found(site: Site) -> None:
     assert seen.document.chosen_now > seen.document.chosen_before + 0.2
 
 
+def test_what_breaks_the_schema_fails_whatever_has_drifted(site: Site) -> None:
+    broken = applications(seed=3).rename(columns={"x": "the_x"})
+    site.score("2026-03", broken)
+    # The model could not be asked about rows without its column.
+    (seen,) = site.watch(replace(SETTINGS, skew=replace(SETTINGS.skew, rows=0)))
+    found = {
+        one.gate.metric: one.outcome for one in seen.document.gates if one.subject is Subject.SCHEMA
+    }
+    assert found == {
+        "x: column": Outcome.FAILED,
+        "the_x: column": Outcome.WARNED,
+        "schema": Outcome.PASSED,
+    }
+    assert not seen.document.is_ok
+
+
 def test_breaches_in_a_row_are_counted_from_clone_to_clone(site: Site) -> None:
     settings = replace(SETTINGS, triggers=(replace(DRIFT, consecutive=2),))
     for month in (1, 2):

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from modelci.config.model import ColumnDriftConfig, Config, MonitorConfig, PerformanceConfig
 from modelci.domain.gates import GateResult, parse_limit
+from modelci.domain.invariants import judge_schema
 from modelci.domain.monitoring import Action, Monitoring, TriggerKind
 from modelci.domain.staleness import judge_age, judge_skew
 from modelci.domain.triggers import count_kinds, decide_actions
@@ -272,6 +273,7 @@ def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
+    yield from judge_schema(desk.reference.profile, facts.current, ignore=desk.ignored)
     if settings.performance and rows:
         rules = performance_rules(settings)
         yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)
