@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
+    from modelci.workflows.acting import Tools as ActingTools
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
@@ -827,8 +828,10 @@ class App:
 
     # -- watching --------------------------------------------------------------------------------
 
-    def monitoring(self, *, remote: bool, history: bool, act: bool) -> "MonitorTools":
-        """Return what models are watched with."""
+    def monitoring(
+        self, *, remote: bool, history: bool, act: bool, write: bool = True
+    ) -> "MonitorTools":
+        """Return what models are watched with; without ``write`` nothing of it is remembered."""
         from modelci.adapters.asking import ProcessAsker
         from modelci.adapters.ci import bare_environment
         from modelci.adapters.dvc.bringing import FileBringer, NamedBringer
@@ -849,13 +852,13 @@ class App:
             ),
             rows=DatasetScanner(self.git.root),
             asker=ProcessAsker(bare_environment()),
-            journal=self._journal if history else lambda _: None,
+            journal=(self._journal if write else self._read_journal) if history else lambda _: None,
             config=self.configuration.config,
             progress=self.progress,
             now=self.now,
             version=self.version,
             run_url=self.context.run_url,
-            act=self._take_actions if act else do_nothing,
+            act=self._take_actions if act and write else do_nothing,
         )
 
     def _journal(self, settings: "MonitorConfig") -> "Journal | None":
@@ -869,33 +872,37 @@ class App:
             return FolderJournal(self.git.root / settings.history)
         return GitJournal(self.git, name_of(settings), remote=self.git.remote())
 
-    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
-        """Open or update the issue, then the pull request that retrains, where they are due."""
-        from dataclasses import replace
+    def _read_journal(self, settings: "MonitorConfig") -> "Journal | None":
+        from modelci.adapters.journal import ReadOnlyJournal
 
+        journal = self._journal(settings)
+        return None if journal is None else ReadOnlyJournal(journal)
+
+    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+        from modelci.workflows.acting import take_actions
+
+        return take_actions(occasion, self.acting)
+
+    @property
+    def acting(self) -> "ActingTools":
+        """What it takes to do what watched windows ask for."""
         from modelci.render.monitoring.markdown import render_issue
         from modelci.render.monitoring.view import issue_title
-        from modelci.workflows import alert, retrain
+        from modelci.workflows.acting import Tools
+        from modelci.workflows.retrain import Text
 
-        document, settings = occasion.document, occasion.settings
-        told = alert.act(
-            document,
-            settings,
+        return Tools(
+            config=self.configuration.config,
+            retrain=self._retraining,
             forge=self.forge,
-            describe=lambda one, marker: retrain.Text(
-                title=issue_title(one), body=render_issue(one, occasion.history, marker=marker)
+            alarm=lambda found, history, marker: Text(
+                title=issue_title(found), body=render_issue(found, history, marker=marker)
             ),
+            journal=self._journal,
             progress=self.progress,
         )
-        return retrain.act(
-            replace(document, actions=told),
-            settings,
-            current=occasion.current,
-            tools=self.retraining(occasion.history),
-        )
 
-    def retraining(self, history: "Sequence[Monitoring]" = ()) -> "RetrainTools":
-        """Return what a pull request that retrains is made with."""
+    def _retraining(self, history: "Sequence[Monitoring]") -> "RetrainTools":
         from modelci.adapters.ci import stage_environment
         from modelci.adapters.dvc.retraining import DvcRetrainer
         from modelci.render.monitoring.markdown import render_pull_request
@@ -903,20 +910,19 @@ class App:
         from modelci.workflows.retrain import Text, Tools
         from modelci.workflows.run import run_options
 
-        settings = self.run_settings
         return Tools(
             git=self.git,
             forge=self.forge,
             retrainer=DvcRetrainer(
                 self.git.root,
                 environment=stage_environment(),
-                remote=settings.remote,
-                options=run_options(settings),
+                remote=self.run_settings.remote,
+                options=run_options(self.run_settings),
             ),
-            describe=lambda one, made, marker: Text(
-                title=pull_request_title(one),
+            describe=lambda found, done, marker: Text(
+                title=pull_request_title(found),
                 body=render_pull_request(
-                    one, history, changed=made.changed, stages=made.stages, marker=marker
+                    found, history, changed=done.changed, stages=done.stages, marker=marker
                 ),
             ),
             progress=self.progress,
