@@ -47,8 +47,8 @@ def run(command: Sequence[str], folder: Path) -> Took:
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - start
     if process.returncode:
-        said = (folder / "err").read_text(encoding="utf-8")[-2000:]
-        raise BenchError(f"{' '.join(command)} ended with {process.returncode}: {said}")
+        why = (folder / "err").read_text(encoding="utf-8")[-2000:]
+        raise BenchError(f"{' '.join(command)} ended with {process.returncode}: {why}")
     said = (folder / "out").read_text(encoding="utf-8").splitlines()
     return Took(
         cpu=used.ru_utime + used.ru_stime,
