@@ -12,7 +12,7 @@ from modelci.domain.changes import FileChange, TrackedFile
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
-from modelci.domain.golden import Environment, Health
+from modelci.domain.golden import Environment, Golden, Health
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.modelsignatures import BytesSignature, Files, TrustedSigner
@@ -22,6 +22,7 @@ from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.provenance import FileBytes
 from modelci.domain.registry import TagRecord
+from modelci.domain.retraining import Built, RetrainOrder
 from modelci.domain.schedule import Needs
 from modelci.domain.signatures import Signature
 from modelci.domain.snapshot import Snapshot
@@ -195,8 +196,8 @@ class Git(Protocol):
     def tagger(self) -> str:
         """Return who tags here, as ``Name <address>``."""
 
-    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
-        """Return the values of a trailer in the commits after ``since`` up to ``until``.
+    def trailers(self, key: str, *, since: str | None, until: str) -> tuple[str, ...]:
+        """Return the values of a trailer in the commits after ``since`` (or all) up to ``until``.
 
         Of a shallow clone those that are here.
         """
@@ -236,6 +237,16 @@ class Git(Protocol):
     def is_on_branch(self, sha: str, branch: str) -> bool:
         """Whether the remote's ``branch``, fetched now, holds the commit."""
 
+    def remote_branch(self, branch: str) -> str | None:
+        """Return the commit of ``remote()``'s branch, fetched now; None where it has none."""
+
+    def push_branch(self, branch: str, sha: str, *, expected: str | None) -> None:
+        """Let ``remote()``'s branch name a commit, whose history it need not continue.
+
+        ``expected`` is what it names until then (None: there is no such branch); where it does
+        not, BranchMovedError is raised and nothing changed.
+        """
+
     def commit_paths(self, paths: Sequence[str], message: str) -> str:
         """Commit those paths of the work tree on top of HEAD, move HEAD there, return its sha."""
 
@@ -244,6 +255,26 @@ class Git(Protocol):
 
     def unbundle(self, path: Path) -> str:
         """Fetch a bundle's commit and return its sha."""
+
+
+class Journal(Protocol):
+    """What is remembered of the windows of a watched model: documents by the windows' names."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in messages."""
+
+    def read(self) -> Mapping[str, bytes]:
+        """Return the entries by name, fetched now; of very many the last ones by name.
+
+        Whoever can push may have written them: none is larger than some megabytes.
+        """
+
+    def write(self, name: str, data: bytes, *, message: str, seconds: int) -> bool:
+        """Add an entry, or replace the one of that name; False where it is there as it is.
+
+        What others write at the same time stays. Raises ForgeError where it cannot be kept.
+        """
 
 
 class StageExecutor(Protocol):
@@ -445,6 +476,25 @@ class ModelScanner(Protocol):
         """
 
 
+class Asker(Protocol):
+    """Asks a model in a process of its own, which sees no credentials."""
+
+    def ask(
+        self,
+        model: Path,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        golden: Golden | None,
+        trust: Trust,
+        flavour: str | None,
+    ) -> Sequence[Mapping[str, object]]:
+        """Return what the model at that path answers to each row, by column of a request log.
+
+        Rows may have more columns than it reads. Raises ConfigError where it is not to be loaded or
+        cannot answer.
+        """
+
+
 class StoredBytes(Protocol):
     """Hashes the bytes behind what DVC tracks."""
 
@@ -481,6 +531,17 @@ class Reproducer(Protocol):
         """Return what all its stages write, from nothing but the commit and its ``inputs``.
 
         Raises PipelineError where a stage fails or the inputs cannot be had.
+        """
+
+
+class Retrainer(Protocol):
+    """Makes the commit of a retraining branch; it runs the project's code, which sees no token."""
+
+    def build(self, order: RetrainOrder, *, progress: Progress) -> Built:
+        """Run the command in a clean clone of ``order.base``, track and push data, commit.
+
+        The commit is in this repository then, on no branch. Raises PipelineError where the command
+        or the pipeline fails, ConfigError where what is to be added is not there.
         """
 
 
@@ -626,6 +687,68 @@ class PostedDeployment:
     creator: str | None = None
 
 
+class ProposalState(StrEnum):
+    """Where a pull request of ours stands; closed is closed without a merge."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A pull request of ours, from ``branch`` of the repository itself to ``base``.
+
+    In its text the ``marker`` line and all below it are ours; what people write above it stays.
+    ``head_sha`` is what the branch names. ``auto_merge`` lets the forge merge that commit once all
+    that it requires has passed.
+    """
+
+    branch: str
+    base: str
+    head_sha: str
+    title: str
+    body: str
+    marker: str
+    labels: tuple[str, ...] = ()
+    auto_merge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedProposal:
+    """A pull request as the forge has it; ``action`` is created, updated, unchanged or closed.
+
+    ``notes`` say what of it could not be brought about (a label, the merge by itself).
+    """
+
+    number: int
+    url: str
+    state: ProposalState
+    head_sha: str
+    action: str = "unchanged"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """An issue of ours, found again by the ``marker`` line in its text while it is open."""
+
+    title: str
+    body: str
+    marker: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedIssue:
+    """An issue as the forge has it; ``action`` is created, updated, unchanged or closed."""
+
+    number: int
+    url: str
+    action: str
+    notes: tuple[str, ...] = ()
+
+
 _NOBODY = Writer()
 _NO_FILES: Mapping[str, bytes] = {}
 
@@ -724,6 +847,27 @@ class Forge(Protocol):
 
         Raises ForgeError where the forge keeps no list of them.
         """
+
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Return the newest pull request from a branch of the repository itself, however it ended.
+
+        An open one comes before newer ones that are not.
+        """
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Open the pull request of a branch, or bring the open one up to date; never a second.
+
+        Raises ForgeDeniedError with the permission that is missing.
+        """
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the open pull request of a branch, with a comment; None where there is none."""
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Open the issue with that ``marker``, or bring the open one of ours up to date."""
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close our open issue with that ``marker``, with a comment; None where there is none."""
 
 
 class Environments(Protocol):

@@ -23,6 +23,7 @@ from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
 from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
 from modelci.domain.metrics import Direction
+from modelci.domain.monitoring import ActionKind, Correction, DriftStatistic, TriggerKind
 from modelci.domain.registry import Holder
 from modelci.errors import ConfigError
 from modelci.formats import locate_yaml, parse_yaml
@@ -233,6 +234,10 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "metric": FairnessMetric,
     "type": ColumnType,
     "switch": SwitchKind,
+    "when": TriggerKind,
+    "action": ActionKind,
+    "statistic": DriftStatistic,
+    "correction": Correction,
 }
 
 

@@ -23,9 +23,10 @@ from modelci.domain.gates import (
     parse_limit,
 )
 from modelci.domain.metrics import Direction
-from modelci.domain.monitoring import ActionKind, Correction, DriftStatistic, TriggerKind
+from modelci.domain.monitoring import Correction, DriftStatistic
 from modelci.domain.notes import ModelCard
 from modelci.domain.registry import Holder
+from modelci.domain.triggers import Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -855,34 +856,36 @@ class PerformanceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerConfig:
-    """``when`` a gate of that kind fails, do ``action``.
+class SkewConfig:
+    """Whether logged answers are those of the tagged model, asked again for up to ``rows`` rows.
 
-    ``columns`` is how many must have drifted (``">=2"``), ``consecutive`` in how many windows in a
-    row, ``days`` the age of the version (``when: age``).
+    A number may differ by ``tolerance`` (default: that of the golden requests, else 1e-6), and a
+    share of ``max_share`` of the rows by more. ``rows: 0`` asks nothing.
     """
 
-    when: TriggerKind
-    action: ActionKind
-    columns: str | None = None
-    consecutive: int = 1
-    days: float | None = None
+    rows: int = 200
+    tolerance: float | None = None
+    max_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainConfig:
     """What a retraining pull request changes.
 
-    ``cmd`` is run on its branch, and what it wrote is committed, of which DVC is to ``add`` some.
-    It finds the window's name and file in MODELCI_WINDOW and MODELCI_CURRENT. ``run`` lets the
-    monitor's job run the pipeline too; else the pull request's own workflow does.
-    ``branch`` is its branch, one per model; ``auto_merge`` lets the forge merge it once it may.
+    On its branch ``params`` are set (``train.until``, or ``FILE:NAME``), ``cmd`` is run, and what
+    it wrote is committed, of which DVC is to ``add`` some. ``{window}`` in ``params`` and ``add``
+    stands for the window's name; ``cmd`` finds that and the window's file in MODELCI_WINDOW and
+    MODELCI_CURRENT. ``run`` lets the monitor's job run the pipeline too; else the pull request's
+    own workflow does. ``branch`` is its branch, one per model (``{model}``); ``labels`` are the
+    pull request's. ``auto_merge`` lets the forge merge it once all that it requires has passed.
     """
 
+    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     cmd: str | None = None
     add: tuple[str, ...] = ()
     run: bool = False
     branch: str = "modelci/retrain-{model}"
+    labels: tuple[str, ...] = ("modelci",)
     auto_merge: bool = False
 
 
@@ -891,16 +894,18 @@ class MonitorConfig:
     """One deployed model that is watched.
 
     ``current`` is the data that it scored, a file, folder or fsspec URL; ``{window}`` in it stands
-    for the window's name, such as 2026-03 (``window`` is its strftime form). ``profile`` is the
-    reference (default: beside the model). ``columns`` overrides ``drift`` by column, or says
-    ``ignore``. ``performance`` names measures with their limits, and ``estimate: cbpe``.
-    ``history`` is the folder of past windows' results.
+    for the window's name, such as 2026-03 (``window`` is its strftime form). With ``time``, a
+    column, only the window's rows of it count. ``profile`` is the reference (default: beside the
+    model). ``columns`` overrides ``drift`` by column, or says ``ignore``. ``performance`` names
+    measures with their limits, and ``estimate: cbpe``. ``history`` is where past windows' results
+    are kept: ``git`` (a ref of its own, on the remote), ``none``, or a folder.
     """
 
     model: str
     current: str
     stage: str | None = None
     window: str = "%Y-%m"
+    time: str | None = None
     profile: str | None = None
     id: str | None = None
     score: str = "score"
@@ -910,10 +915,11 @@ class MonitorConfig:
     columns: Mapping[str, ColumnDriftConfig | str] = field(default_factory=dict)
     performance: Mapping[str, PerformanceConfig | str] = field(default_factory=dict)
     max_age_days: float | None = None
-    triggers: tuple[TriggerConfig, ...] = ()
+    skew: SkewConfig = field(default_factory=SkewConfig)
+    triggers: tuple[Trigger, ...] = ()
     cooldown: str = "7d"
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
-    history: str = "monitor"
+    history: str = "git"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

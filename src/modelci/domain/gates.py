@@ -72,6 +72,7 @@ class Subject(StrEnum):
     SCHEMA = "schema"
     PERFORMANCE = "performance"
     AGE = "age"
+    SKEW = "skew"
 
 
 class Outcome(StrEnum):

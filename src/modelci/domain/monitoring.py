@@ -32,6 +32,7 @@ class TriggerKind(StrEnum):
     DRIFT = "drift"
     SCHEMA = "schema"
     AGE = "age"
+    SKEW = "skew"
 
 
 class ActionKind(StrEnum):
@@ -90,7 +91,10 @@ class Performance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skew:
-    """Logged answers against those of the tagged model, asked again."""
+    """Logged answers against those of the tagged model, asked again for ``rows`` rows.
+
+    ``differing`` are off by more than the tolerance, ``worst`` is the largest difference.
+    """
 
     rows: int
     differing: int
@@ -99,7 +103,7 @@ class Skew:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """The version that is watched: what holds ``stage``, assigned ``age_days`` ago."""
+    """The version that is watched: what holds ``stage``; it was registered ``age_days`` ago."""
 
     artifact: str
     stage: str | None
