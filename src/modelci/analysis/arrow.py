@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from modelci.errors import ConfigError
@@ -146,6 +145,8 @@ def hashes(array: pa.Array) -> NDArray[np.uint64]:
         array = _counted(array).cast(pa.string())
     elif kind is not Family.TEXT:
         array = array.cast(pa.string())
+    import pandas as pd  # noqa: PLC0415 - it takes a second, which not every window needs
+
     values = array.to_numpy(zero_copy_only=False)
     return np.asarray(pd.util.hash_array(values, categorize=False))
 
@@ -158,6 +159,8 @@ def _number(text: str) -> float:
 
 
 def _seconds(text: str) -> float:
+    import pandas as pd  # noqa: PLC0415 - as above
+
     try:
         time = pd.Timestamp(text)
         return float((time.tz_localize("UTC") if time.tz is None else time).timestamp())

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtr, bdtrc, chdtrc
 
+from modelci.analysis.histogram import Floats, Ints
 from modelci.analysis.holm import adjust
-from modelci.analysis.predictions import Floats, Ints
 from modelci.domain.monitoring import ColumnDrift, Correction
 from modelci.domain.profile import (
     CategoryProfile,

@@ -26,7 +26,7 @@ _MAGNITUDE = np.int64((1 << 63) - 1)
 # Every finite float is a whole multiple of 2^-1074.
 _SCALE = 1074
 # Up to this range of keys it is quicker to count into an array than to sort.
-_DENSE = 1 << 20
+_DENSE = 1 << 18
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Moments:
 
     def add(self, values: Floats) -> None:
         """Add finite values (n,), n > 0."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
             low, high = float(values.min()), float(values.max())
             if not np.isfinite(mean):
@@ -165,12 +165,11 @@ def count_between(edges: Floats, values: Floats) -> Ints:
     """
     if not len(edges):
         return np.array([0, len(values)])
-    places = np.searchsorted(edges, values, side="right")
-    counts = np.bincount(places, minlength=len(edges) + 1)
-    last = int(np.count_nonzero(values == edges[-1]))
-    counts[-1] -= last
-    counts[-2] += last
-    return counts
+    # To sort the values is several times quicker than to look each up among the edges.
+    ordered = np.sort(values)
+    passed = np.searchsorted(ordered, edges, side="left")
+    passed[-1] = np.searchsorted(ordered, edges[-1], side="right")
+    return np.diff(passed, prepend=0, append=len(values))
 
 
 def _nearest(passed: Ints, total: int, bins: int) -> Ints:

@@ -139,7 +139,7 @@ class WatchedNumber(Watched):
 
     def _parts(self) -> Mapping[str, Any]:
         edges = self._edges()
-        counts = self.counts if len(self.counts) else np.zeros(len(edges) + 1, np.int64)
+        counts = self.counts if len(self.counts) else np.zeros(max(2, len(edges) + 1), np.int64)
         below, *between, above = counts.tolist() or (0, 0)
         return {
             "number": NumberProfile(

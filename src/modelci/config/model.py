@@ -872,16 +872,20 @@ class SkewConfig:
 class RetrainConfig:
     """What a retraining pull request changes.
 
-    ``cmd`` is run on its branch, and what it wrote is committed, of which DVC is to ``add`` some.
-    It finds the window's name and file in MODELCI_WINDOW and MODELCI_CURRENT. ``run`` lets the
-    monitor's job run the pipeline too; else the pull request's own workflow does.
-    ``branch`` is its branch, one per model; ``auto_merge`` lets the forge merge it once it may.
+    On its branch ``params`` are set (``train.until``, or ``FILE:NAME``), ``cmd`` is run, and what
+    it wrote is committed, of which DVC is to ``add`` some. ``{window}`` in ``params`` and ``add``
+    stands for the window's name; ``cmd`` finds that and the window's file in MODELCI_WINDOW and
+    MODELCI_CURRENT. ``run`` lets the monitor's job run the pipeline too; else the pull request's
+    own workflow does. ``branch`` is its branch, one per model (``{model}``); ``labels`` are the
+    pull request's. ``auto_merge`` lets the forge merge it once all that it requires has passed.
     """
 
+    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     cmd: str | None = None
     add: tuple[str, ...] = ()
     run: bool = False
     branch: str = "modelci/retrain-{model}"
+    labels: tuple[str, ...] = ("modelci",)
     auto_merge: bool = False
 
 

@@ -255,6 +255,17 @@ def _check_evaluation(world: _World) -> Iterator[Check]:
     )
 
 
+def _check_monitors(world: _World) -> Iterator[Check]:
+    config = world.configuration().config
+    if not config.monitor:
+        return
+    from modelci.workflows.watch_checks import check_monitors  # noqa: PLC0415 - it loads pandas
+
+    tree = world.git.work_tree()
+    snapshot = world.reader().read(tree)
+    yield from check_monitors(config, snapshot, tree, git=world.git, reader=world.reader())
+
+
 def _check_templates(world: _World) -> Iterator[Check]:
     config = world.configuration().config
     if config.report.templates is not None and world.templates is not None:
@@ -512,6 +523,7 @@ _GROUPS = (
     _Group("dvc remotes", _check_trust),
     _Group("pipeline", _check_pipeline),
     _Group("evaluation", _check_evaluation),
+    _Group("monitor", _check_monitors),
     _Group("report.templates", _check_templates),
     _Group("tags", _check_tags),
     _Group("workflows", _check_workflows),
