@@ -428,11 +428,13 @@ def facts(monitoring: Monitoring) -> list[tuple[str, str, str]]:
     watched = monitoring.watched
     age = watched.age_days
     skew = monitoring.skew
-    stage = f"holds {watched.stage}" if watched.stage else ""
+    version = watched.version or watched.tag or (watched.commit or "")[:7]
+    tag = f" ({watched.tag})" if watched.tag and watched.tag != version else ""
+    stage = f"holds {watched.stage}{tag}" if watched.stage else ""
     old = "" if age is None else f"{age:,.0f} days old"
     known = f"{counted(monitoring.labelled, 'outcome')} known" if monitoring.labelled else ""
     lines = [
-        ("Version", watched.tag or watched.version or "", _listed(stage, old)),
+        ("Version", version, _listed(stage, old)),
         ("Window", monitoring.window, _listed(counted(monitoring.rows, "row"), known)),
         ("Data", place(monitoring.current), ""),
     ]
