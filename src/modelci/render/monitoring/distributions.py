@@ -6,7 +6,7 @@ as a shape they are laid on cells of equal width, each bin spread evenly over it
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,18 +33,26 @@ Segment = tuple[float, float, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A stretch of numbers from ``low`` to ``high``, or (both None) a category.
+    """A stretch of numbers from ``low`` to ``high``, or (both None) a category by its ``name``.
 
     ``before`` and ``now`` are shares of the rows that have a value; ``is_new`` says that the
-    reference does not know the category.
+    reference does not know the category. ``write`` puts both ends into words.
     """
 
-    label: str
     before: float
     now: float
+    name: str = ""
+    is_new: bool = False
     low: float | None = None
     high: float | None = None
-    is_new: bool = False
+    write: Callable[[float, float], str] | None = None
+
+    @property
+    def label(self) -> str:
+        """What to call the cell; it takes time, and most are never called by it."""
+        if self.write is None or self.low is None or self.high is None:
+            return self.name
+        return self.write(self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +146,12 @@ def _numbers(
     if len(edges) < 2:
         return None
     heights = [_spread(side, edges, total) for side, total in zip(sides, totals, strict=True)]
-    labels = _labels(column, edges)
+    write = _writer(column)
     return Distribution(
         kind=column.kind,
         cells=tuple(
-            Cell(label=label, low=edges[at], high=edges[at + 1], before=one, now=other)
-            for at, (label, one, other) in enumerate(zip(labels, *heights, strict=True))
+            Cell(before=one, now=other, low=low, high=high, write=write)
+            for (low, high), one, other in zip(pairwise(edges), *heights, strict=True)
         ),
         beyond_before=max(0.0, 1 - sum(heights[0])),
         beyond_now=max(0.0, 1 - sum(heights[1])),
@@ -222,16 +230,26 @@ def _spread(segments: Sequence[Segment], edges: Sequence[float], total: int) -> 
     return found
 
 
-def _labels(column: ColumnProfile, edges: Sequence[float]) -> Iterable[str]:
-    for low, high in pairwise(edges):
-        if "int" in column.dtype and math.ceil(high) - math.ceil(low) == 1:
-            yield f"{math.ceil(low):,}"
-            continue
-        if column.kind is ColumnKind.DATETIME:
-            texts = quantities.moment(low), quantities.moment(high)
-        else:
-            texts = quantities.pair(low, high)
-        yield texts[0] if low == high else f"{texts[0]} to {texts[1]}"
+def _writer(column: ColumnProfile) -> Callable[[float, float], str]:
+    if column.kind is ColumnKind.DATETIME:
+        return _write_moments
+    return _write_whole if "int" in column.dtype else _write_numbers
+
+
+def _write_moments(low: float, high: float) -> str:
+    texts = quantities.moment(low), quantities.moment(high)
+    return texts[0] if low == high else f"{texts[0]} to {texts[1]}"
+
+
+def _write_numbers(low: float, high: float) -> str:
+    texts = quantities.pair(low, high)
+    return texts[0] if low == high else f"{texts[0]} to {texts[1]}"
+
+
+def _write_whole(low: float, high: float) -> str:
+    """Name the only whole number of a cell."""
+    only = math.ceil(low)
+    return f"{only:,}" if math.ceil(high) - only == 1 else _write_numbers(low, high)
 
 
 # -- categories --------------------------------------------------------------------------------
@@ -254,7 +272,7 @@ def _categories(
     shown = set(sorted(names, key=lambda name: -max(shares[name]))[:_MOST_CATEGORIES])
     cells = [
         Cell(
-            label=_label(name),
+            name=_label(name),
             before=shares[name][0],
             now=shares[name][1],
             is_new=name not in sides[0] and not before.other,
@@ -264,7 +282,7 @@ def _categories(
     ]
     rest = [1 - sum(shares[name][side] for name in shown) for side in (0, 1)]
     if before.other or now.other or len(names) > len(shown):
-        cells.append(Cell(label="all others", before=max(0.0, rest[0]), now=max(0.0, rest[1])))
+        cells.append(Cell(name="all others", before=max(0.0, rest[0]), now=max(0.0, rest[1])))
     return Distribution(kind=kind, cells=tuple(cells))
 
 
