@@ -33,9 +33,11 @@ History = Sequence[Monitoring]
 class Tools:
     """What acting takes; the windows before one are there to be shown with it.
 
+    ``root`` is the top of the repository, from which places of data count.
     ``describe`` makes a pull request's text, ``alarm`` an issue's, each with its marker line.
     """
 
+    root: Path
     config: Config
     retrain: Callable[[History], retrain.Tools]
     forge: Callable[[], Forge]
@@ -57,29 +59,26 @@ def take_actions(occasion: Occasion, tools: Tools) -> tuple[Action, ...]:
     document, settings = occasion.document, occasion.settings
     if retrain.is_due(document.actions):
         tools.forge()  # before the project's command has run for an hour
+    current = _place(occasion.current, tools.root)
     actions = retrain.act(
-        document, settings, current=occasion.current, tools=tools.retrain(occasion.history)
+        document, settings, current=current, tools=tools.retrain(occasion.history)
     )
     return _see_to_issue(replace(document, actions=actions), settings, occasion.history, tools)
 
 
 def prepare_all(
-    folder: Path, tools: Tools, *, root: Path, models: Sequence[str] = ()
+    folder: Path, tools: Tools, *, models: Sequence[str] = ()
 ) -> tuple[Retraining, ...]:
     """Prepare what the windows in a folder ask for, one retraining a model: the newest window's.
 
-    Each is left in the folder, its commit in a bundle beside it. ``root`` is the top of the
-    repository, from which places of data count.
+    Each is left in the folder, its commit in a bundle beside it.
     """
     due = {
         document.watched.artifact: (document, settings)
         for document, settings in _read_windows(folder, tools.config)
         if retrain.is_due(document.actions) and (not models or document.watched.artifact in models)
     }
-    return tuple(
-        _prepare(document, settings, folder, tools.retrain(()), root=root)
-        for document, settings in due.values()
-    )
+    return tuple(_prepare(document, settings, folder, tools) for document, settings in due.values())
 
 
 def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
@@ -122,22 +121,23 @@ def _start(document: Monitoring, settings: MonitorConfig) -> datetime:
 
 
 def _prepare(
-    document: Monitoring,
-    settings: MonitorConfig,
-    folder: Path,
-    tools: retrain.Tools,
-    *,
-    root: Path,
+    document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools
 ) -> Retraining:
-    place = document.current
-    current = place if "://" in place else str(root / place)
-    done = retrain.prepare(document, settings, current=current, tools=tools)
+    ours = tools.retrain(())
+    done = retrain.prepare(
+        document, settings, current=_place(document.current, tools.root), tools=ours
+    )
     path, bundle = _paths(folder, settings)
     bundle.unlink(missing_ok=True)
     if done.commit is not None and not done.is_known:
-        tools.git.bundle(bundle, sha=done.commit, since=done.base_sha)
+        ours.git.bundle(bundle, sha=done.commit, since=done.base_sha)
     codec.write(done, path)
     return done
+
+
+def _place(current: str, root: Path) -> str:
+    """Return where data are for a command that runs in another folder."""
+    return current if "://" in current else str(root / current)
 
 
 def _act_on(document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools) -> Acted:

@@ -227,6 +227,7 @@ def _check_origin(
         )
     if retraining.commit is None:
         return
+    git.remote_branch(branch)  # where it is, if nothing was bundled
     parents = git.resolve(retraining.commit).parents
     base = git.default_branch(tools.default_branch)
     on_base = base is not None and retraining.base == base[0]
