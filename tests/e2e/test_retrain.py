@@ -168,7 +168,9 @@ def test_the_job_that_runs_the_projects_code_writes_nothing(shop: Shop) -> None:
     shop.run(again, "monitor", "--window", "2026-03", "--remote", "--no-write", code=1)
     assert "is there already" in shop.run(again, "retrain")
     assert not shop.seen.exists()
-    assert "retrain-pr unchanged" in shop.run(shop.runner(), "act", "--from", f"{again}/.modelci")
+    said = shop.run(shop.runner(), "act", "--from", f"{again}/.modelci")
+    assert "retrain-pr updated" in said  # it says when the window was looked at last
+    assert (list(shop.pulls()), shop.tip()) == ([1], tip)
 
 
 @pytest.mark.timeout(300)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
@@ -19,9 +20,11 @@ from modelci.domain.windows import parse_window
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Forge, Journal, Progress
 from modelci.workflows import alert, retrain
-from modelci.workflows.monitor import Occasion
 from modelci.workflows.retrain import Text
 from modelci.workflows.windows_kept import keep, read_kept
+
+if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
+    from modelci.workflows.monitor import Occasion
 
 WINDOWS, RETRAININGS = "monitor", "retraining"
 """Folders below ``.modelci/`` that one job leaves to the other."""
@@ -54,7 +57,7 @@ class Acted:
     failure: ModelCIError | None = None
 
 
-def take_actions(occasion: Occasion, tools: Tools) -> tuple[Action, ...]:
+def take_actions(occasion: "Occasion", tools: Tools) -> tuple[Action, ...]:
     """Retrain, and see to the issue; one job does it all."""
     document, settings = occasion.document, occasion.settings
     if retrain.is_due(document.actions):
