@@ -149,6 +149,11 @@ def _prepare(
     return done
 
 
+def _place(current: str, root: Path) -> str:
+    """Return where data are for a command that runs in another folder."""
+    return current if "://" in current else str(root / current)
+
+
 def _act_on(
     document: Monitoring,
     settings: MonitorConfig,
@@ -158,24 +163,18 @@ def _act_on(
     is_late: bool,
 ) -> Acted:
     """Do what one window asks for; that a late one is well is no news of the model."""
-def _place(current: str, root: Path) -> str:
-    """Return where data are for a command that runs in another folder."""
-    return current if "://" in current else str(root / current)
-
-
-def _act_on(document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools) -> Acted:
     journal = tools.journal(settings)
     kept = read_kept(journal, settings.window)
     history = kept.before(parse_window(document.window, settings.window), settings.window)
     failure = None
-    document = as_first_said(document, kept)
+    said = as_first_said(document, kept)
     try:
-        document = _propose(document, settings, folder, tools.retrain(history))
-        if not is_late or any(one.held_back is None for one in document.actions):
-            actions = _see_to_issue(document, settings, history, tools)
-            document = replace(document, actions=actions)
+        said = _propose(said, settings, folder, tools.retrain(history))
+        if not is_late or any(one.held_back is None for one in said.actions):
+            said = replace(said, actions=_see_to_issue(said, settings, history, tools))
     except ModelCIError as error:
         failure = error
+    document = replace(document, actions=said.actions)
     if keep(journal, document, kept) and journal is not None:
         tools.progress.note(f"Remembered at {journal.place}")
     return Acted(document=document, failure=failure)
