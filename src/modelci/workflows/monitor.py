@@ -273,7 +273,7 @@ def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
-    yield from judge_schema(desk.reference.profile, facts.current, ignore=desk.ignored)
+    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
     if settings.performance and rows:
         rules = performance_rules(settings)
         yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)
