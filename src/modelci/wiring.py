@@ -892,6 +892,7 @@ class App:
         from modelci.workflows.retrain import Text
 
         return Tools(
+            root=self.git.root,
             config=self.configuration.config,
             retrain=self._retraining,
             forge=self.forge,

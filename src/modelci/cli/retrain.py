@@ -37,7 +37,7 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
     from modelci.workflows.acting import prepare_all
 
     with ending_signals_interrupt():
-        done = prepare_all(folder or app.folder, app.acting, root=app.git.root, models=models)
+        done = prepare_all(folder or app.folder, app.acting, models=models)
     for one in done:
         click.echo(_describe(one))
     if not done:

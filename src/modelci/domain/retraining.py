@@ -8,6 +8,9 @@ from modelci.domain.notes import LoggedCommit
 
 ParamValue = str | int | float | bool
 
+PLACEHOLDER = "{window}"
+"""Stands for the window's name, in parameters and paths."""
+
 TRAILER = "Modelci-Retrained"
 """Names model and window in a retraining commit, which is told by it from what people push."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
@@ -19,10 +20,12 @@ from modelci.domain.windows import parse_window
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Forge, Journal, Progress
 from modelci.workflows import alert, retrain
-from modelci.workflows.monitor import Occasion
 from modelci.workflows.retrain import Text
 from modelci.workflows.watched import name_of
 from modelci.workflows.windows_kept import as_first_said, keep, read_kept
+
+if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
+    from modelci.workflows.monitor import Occasion
 
 WINDOWS, RETRAININGS = "monitor", "retraining"
 """Folders below ``.modelci/`` that one job leaves to the other."""
@@ -34,9 +37,11 @@ History = Sequence[Monitoring]
 class Tools:
     """What acting takes; the windows before one are there to be shown with it.
 
+    ``root`` is the top of the repository, from which places of data count.
     ``describe`` makes a pull request's text, ``alarm`` an issue's, each with its marker line.
     """
 
+    root: Path
     config: Config
     retrain: Callable[[History], retrain.Tools]
     forge: Callable[[], Forge]
@@ -53,34 +58,31 @@ class Acted:
     failure: ModelCIError | None = None
 
 
-def take_actions(occasion: Occasion, tools: Tools) -> tuple[Action, ...]:
+def take_actions(occasion: "Occasion", tools: Tools) -> tuple[Action, ...]:
     """Retrain, and see to the issue; one job does it all."""
     document, settings = occasion.document, occasion.settings
     if retrain.is_due(document.actions):
         tools.forge()  # before the project's command has run for an hour
+    current = _place(occasion.current, tools.root)
     actions = retrain.act(
-        document, settings, current=occasion.current, tools=tools.retrain(occasion.history)
+        document, settings, current=current, tools=tools.retrain(occasion.history)
     )
     return _see_to_issue(replace(document, actions=actions), settings, occasion.history, tools)
 
 
 def prepare_all(
-    folder: Path, tools: Tools, *, root: Path, models: Sequence[str] = ()
+    folder: Path, tools: Tools, *, models: Sequence[str] = ()
 ) -> tuple[Retraining, ...]:
     """Prepare what the windows in a folder ask for, one retraining a model: the newest window's.
 
-    Each is left in the folder, its commit in a bundle beside it. ``root`` is the top of the
-    repository, from which places of data count.
+    Each is left in the folder, its commit in a bundle beside it.
     """
     due = {
         document.watched.artifact: (document, settings)
         for document, settings in _read_windows(folder, tools.config)
         if retrain.is_due(document.actions) and (not models or document.watched.artifact in models)
     }
-    return tuple(
-        _prepare(document, settings, folder, tools.retrain(()), root=root)
-        for document, settings in due.values()
-    )
+    return tuple(_prepare(document, settings, folder, tools) for document, settings in due.values())
 
 
 def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
@@ -133,22 +135,23 @@ def _start(document: Monitoring, settings: MonitorConfig) -> datetime:
 
 
 def _prepare(
-    document: Monitoring,
-    settings: MonitorConfig,
-    folder: Path,
-    tools: retrain.Tools,
-    *,
-    root: Path,
+    document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools
 ) -> Retraining:
-    place = document.current
-    current = place if "://" in place else str(root / place)
-    done = retrain.prepare(document, settings, current=current, tools=tools)
+    ours = tools.retrain(())
+    done = retrain.prepare(
+        document, settings, current=_place(document.current, tools.root), tools=ours
+    )
     path, bundle = _paths(folder, settings)
     bundle.unlink(missing_ok=True)
     if done.commit is not None and not done.is_known:
-        tools.git.bundle(bundle, sha=done.commit, since=done.base_sha)
+        ours.git.bundle(bundle, sha=done.commit, since=done.base_sha)
     codec.write(done, path)
     return done
+
+
+def _place(current: str, root: Path) -> str:
+    """Return where data are for a command that runs in another folder."""
+    return current if "://" in current else str(root / current)
 
 
 def _act_on(
@@ -164,14 +167,14 @@ def _act_on(
     kept = read_kept(journal, settings.window)
     history = kept.before(parse_window(document.window, settings.window), settings.window)
     failure = None
-    document = as_first_said(document, kept)
+    said = as_first_said(document, kept)
     try:
-        document = _propose(document, settings, folder, tools.retrain(history))
-        if not is_late or any(one.held_back is None for one in document.actions):
-            actions = _see_to_issue(document, settings, history, tools)
-            document = replace(document, actions=actions)
+        said = _propose(said, settings, folder, tools.retrain(history))
+        if not is_late or any(one.held_back is None for one in said.actions):
+            said = replace(said, actions=_see_to_issue(said, settings, history, tools))
     except ModelCIError as error:
         failure = error
+    document = replace(document, actions=said.actions)
     if keep(journal, document, kept) and journal is not None:
         tools.progress.note(f"Remembered at {journal.place}")
     return Acted(document=document, failure=failure)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from modelci.config.model import MonitorConfig
 from modelci.domain.monitoring import Action, ActionKind, Monitoring
 from modelci.domain.retraining import (
+    PLACEHOLDER,
     TRAILER,
     Built,
     ParamValue,
@@ -32,7 +33,6 @@ from modelci.ports import (
     ProposalState,
     Retrainer,
 )
-from modelci.workflows.window_facts import WINDOW
 
 _SEEN = 50  # commits of the branch that are looked at
 
@@ -180,13 +180,13 @@ def _order(plan: Retraining, settings: MonitorConfig, *, current: str) -> Retrai
         current=current,
         params={key: _fill(value, plan.window) for key, value in ours.params.items()},
         cmd=ours.cmd,
-        add=tuple(path.replace(WINDOW, plan.window) for path in ours.add),
+        add=tuple(path.replace(PLACEHOLDER, plan.window) for path in ours.add),
         run=ours.run,
     )
 
 
 def _fill(value: ParamValue, window: str) -> ParamValue:
-    return value.replace(WINDOW, window) if isinstance(value, str) else value
+    return value.replace(PLACEHOLDER, window) if isinstance(value, str) else value
 
 
 def _with(plan: Retraining, built: Built) -> Retraining:
@@ -227,6 +227,7 @@ def _check_origin(
         )
     if retraining.commit is None:
         return
+    git.remote_branch(branch)  # where it is, if nothing was bundled
     parents = git.resolve(retraining.commit).parents
     base = git.default_branch(tools.default_branch)
     on_base = base is not None and retraining.base == base[0]

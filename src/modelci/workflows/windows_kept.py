@@ -121,7 +121,7 @@ def _bare(column: ColumnProfile) -> ColumnProfile:
 def _says(document: Monitoring) -> Mapping[str, object]:
     """Return what a run of the same window again says too, whenever and wherever that is."""
     # What an action came to differs (created, then unchanged); that it was done does not.
-    done = [(one.kind, one.done is not None, one.url) for one in document.actions]
+    done = [(one.kind, one.done is not None) for one in document.actions]
     return {**_finds(document), "actions": done}
 
 
