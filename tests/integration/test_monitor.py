@@ -80,6 +80,22 @@ def test_what_has_shifted_is_found(site: Site) -> None:
     assert seen.document.chosen_now > seen.document.chosen_before + 0.2
 
 
+def test_what_breaks_the_schema_fails_whatever_has_drifted(site: Site) -> None:
+    broken = applications(seed=3).rename(columns={"x": "the_x"})
+    site.score("2026-03", broken)
+    # The model could not be asked about rows without its column.
+    (seen,) = site.watch(replace(SETTINGS, skew=replace(SETTINGS.skew, rows=0)))
+    found = {
+        one.gate.metric: one.outcome for one in seen.document.gates if one.subject is Subject.SCHEMA
+    }
+    assert found == {
+        "x: column": Outcome.FAILED,
+        "the_x: column": Outcome.WARNED,
+        "schema": Outcome.PASSED,
+    }
+    assert not seen.document.is_ok
+
+
 def test_breaches_in_a_row_are_counted_from_clone_to_clone(site: Site) -> None:
     settings = replace(SETTINGS, triggers=(replace(DRIFT, consecutive=2),))
     for month in (1, 2):
@@ -100,6 +116,22 @@ def test_a_window_watched_again_is_the_same_window(site: Site) -> None:
     assert (again.document.consecutive["drift"], again.history) == (1, ())
     assert again.document.actions[0].held_back is None
     assert len(site.remembered()) == 1
+
+
+def test_what_is_told_of_a_window_does_not_change_by_looking_again(site: Site) -> None:
+    told = list[Monitoring]()
+
+    def tell(occasion: Occasion) -> tuple[Action, ...]:
+        told.append(occasion.document)
+        return opened(occasion)
+
+    settings = replace(SETTINGS, triggers=(DRIFT,))
+    site.score("2026-02", applications(seed=2, shift=1.0))
+    for now in ("2026-03-01T06:00:00Z", "2026-03-01T06:30:00Z"):
+        site.now = now
+        site.watch(settings, "2026-02", act=tell)
+    first, second = (replace(one, watched=replace(one.watched, age_days=0)) for one in told)
+    assert first == second
 
 
 def test_a_retraining_holds_back_that_of_the_next_window(site: Site) -> None:

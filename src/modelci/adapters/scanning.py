@@ -274,7 +274,8 @@ def _is_text(type_: Any) -> bool:
 def _empty(schema: Any, wanted: list[str] | None) -> Any:
     """Return no rows: a file without any has columns all the same."""
     kept = schema if wanted is None else pa.schema([schema.field(name) for name in wanted])
-    return pa.RecordBatch.from_arrays([pa.array([], one.type) for one in kept], schema=kept)
+    # Not by `pa.array`: it would load pandas, which takes a second.
+    return pa.RecordBatch.from_arrays([pa.nulls(0, one.type) for one in kept], schema=kept)
 
 
 # -- CSV ---------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from modelci.domain.profile import (
 from modelci.domain.wording import counted
 
 _MOST_TEXT = 40
+_MOST_ADDED = 50  # where all columns are new, none is a renamed one
 _NO_VALUES = CategoryProfile(values=(), counts=())
 
 
@@ -294,7 +295,7 @@ def _is_probability(number: NumberProfile) -> bool:
 
 
 def _lost_text(column: ColumnProfile, added: Sequence[ColumnProfile]) -> str:
-    alike = [one.name for one in added if _is_alike(column, one)]
+    alike = [one.name for one in added[:_MOST_ADDED] if _is_alike(column, one)]
     hint = f"; {alike[0]!r} looks like it, renamed" if len(alike) == 1 else ""
     return f"the window has no such column{hint}"
 

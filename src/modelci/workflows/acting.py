@@ -21,7 +21,8 @@ from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Forge, Journal, Progress
 from modelci.workflows import alert, retrain
 from modelci.workflows.retrain import Text
-from modelci.workflows.windows_kept import keep, read_kept
+from modelci.workflows.watched import name_of
+from modelci.workflows.windows_kept import as_first_said, keep, read_kept
 
 if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
     from modelci.workflows.monitor import Occasion
@@ -95,7 +96,17 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
             f"{folder / WINDOWS} has no watched window.",
             hint="`modelci monitor --no-write` leaves them there; --from names another folder.",
         )
-    return tuple(_act_on(document, settings, folder, tools) for document, settings in windows)
+    newest = {name_of(settings): document.window for document, settings in windows}
+    return tuple(
+        _act_on(
+            document,
+            settings,
+            folder,
+            tools,
+            is_late=document.window != newest[name_of(settings)],
+        )
+        for document, settings in windows
+    )
 
 
 def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, MonitorConfig], ...]:
@@ -143,17 +154,27 @@ def _place(current: str, root: Path) -> str:
     return current if "://" in current else str(root / current)
 
 
-def _act_on(document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools) -> Acted:
+def _act_on(
+    document: Monitoring,
+    settings: MonitorConfig,
+    folder: Path,
+    tools: Tools,
+    *,
+    is_late: bool,
+) -> Acted:
+    """Do what one window asks for; that a late one is well is no news of the model."""
     journal = tools.journal(settings)
     kept = read_kept(journal, settings.window)
     history = kept.before(parse_window(document.window, settings.window), settings.window)
     failure = None
+    said = as_first_said(document, kept)
     try:
-        document = _propose(document, settings, folder, tools.retrain(history))
-        actions = _see_to_issue(document, settings, history, tools)
-        document = replace(document, actions=actions)
+        said = _propose(said, settings, folder, tools.retrain(history))
+        if not is_late or any(one.held_back is None for one in said.actions):
+            said = replace(said, actions=_see_to_issue(said, settings, history, tools))
     except ModelCIError as error:
         failure = error
+    document = replace(document, actions=said.actions)
     if keep(journal, document, kept) and journal is not None:
         tools.progress.note(f"Remembered at {journal.place}")
     return Acted(document=document, failure=failure)

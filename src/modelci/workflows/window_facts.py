@@ -15,7 +15,7 @@ from modelci.analysis import outcomes
 from modelci.analysis.drift import Drift, compare
 from modelci.analysis.predictions import read_sample
 from modelci.analysis.profile import count
-from modelci.analysis.reading import LOGGED, RowRules, WindowRows
+from modelci.analysis.reading import LOGGED, RowRules, WindowRows, of_ids
 from modelci.config.model import Config, LabelsConfig, MonitorConfig
 from modelci.domain.evaluation import Evaluation, Task
 from modelci.domain.monitoring import Estimate, Performance, Skew
@@ -149,6 +149,8 @@ def _about_rows(rows: WindowRows, current: str) -> Iterator[str]:
     if rows.others:
         named = ", ".join(f"{name or 'none'} ({count:,})" for name, count in rows.others.items())
         yield f"Rows that other versions answered are left out: {named}."
+    if not rows.has_all and len(rows.scores):
+        yield f"Performance is of {len(rows.scores):,} rows, drawn at random."
 
 
 # How well it did.
@@ -191,7 +193,7 @@ def _read_outcomes(
     target = desk.evaluation.target
     place = labels.path.replace(WINDOW, window.name)
     try:
-        outcomes_read = _read_columns(desk.rows, place, labels, target)
+        outcomes_read = _read_columns(desk.rows, place, labels, target, rows)
     except MissingDataError as error:
         notes.append(f"Outcomes are not to be had: {error}")
         return None
@@ -207,10 +209,14 @@ def _read_outcomes(
 
 
 def _read_columns(
-    scanner: RowScanner, place: str, labels: LabelsConfig, target: str
+    scanner: RowScanner, place: str, labels: LabelsConfig, target: str, rows: WindowRows
 ) -> pd.DataFrame:
+    """Return the outcomes; where not all rows are kept, those of the kept ones."""
     columns = list(dict.fromkeys([labels.join, target]))
-    parts = [batch.to_pandas() for batch in scanner.scan(place, columns=columns)]
+    batches = scanner.scan(place, columns=columns)
+    if not rows.has_all:
+        batches = of_ids(batches, labels.join, rows.ids)
+    parts = [batch.to_pandas() for batch in batches if batch.num_rows]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from modelci.domain.monitoring import (
@@ -52,7 +53,7 @@ def render_page(monitoring: Monitoring, history: Sequence[Monitoring] = (), *, t
     windows = course(monitoring, history)
     seen = _seen(monitoring)
     trends = trend_plots(windows, monitoring)
-    drawn = list(_drawn(seen))[:_MOST_PLOTS]
+    drawn = list(islice(_drawn(seen), _MOST_PLOTS))
     specs = [*(one.spec for one in trends), *(distribution_spec(one) for _, one in drawn)]
     script, bundle = page.asset("report.js"), pictures.bundle_if_any(specs)
     sheets = "".join(map(page.asset, ("base.css", "report.css", "monitoring.css")))
@@ -79,7 +80,7 @@ def _seen(monitoring: Monitoring) -> list[Seen]:
     """Return the scores and the columns with their rows: what does not hold first."""
     scores = score_row(monitoring)
     own = [(monitoring.scores, scores)] if monitoring.scores and scores else []
-    return [*own, *column_rows(monitoring)]
+    return [*own, *column_rows(monitoring, shapes=False)]
 
 
 def _drawn(seen: Sequence[Seen]) -> Iterator[tuple[ColumnRow, Distribution]]:

@@ -62,12 +62,17 @@ class ColumnRow:
     why: str
 
 
-def column_rows(monitoring: Monitoring) -> list[tuple[ColumnDrift, ColumnRow]]:
-    """Return the columns with their rows: what does not hold first, then by effect."""
+def column_rows(
+    monitoring: Monitoring, *, shapes: bool = True
+) -> list[tuple[ColumnDrift, ColumnRow]]:
+    """Return the columns with their rows: what does not hold first, then by effect.
+
+    Without ``shapes`` there are no bars of text, which take the most time.
+    """
     found = results_by_name(monitoring)
-    rows = [(one, column_row(one, found.get(one.name, ()))) for one in monitoring.columns]
-    order = {id(one): _gravity(one, found.get(one.name, ())) for one, _ in rows}
-    return sorted(rows, key=lambda pair: order[id(pair[0])])
+    known = [(one, found.get(one.name, ())) for one in monitoring.columns]
+    ordered = sorted(known, key=lambda pair: _gravity(*pair))
+    return [(one, column_row(one, results, shapes=shapes)) for one, results in ordered]
 
 
 def score_row(monitoring: Monitoring) -> ColumnRow | None:
@@ -97,10 +102,12 @@ def column_of(result: GateResult) -> str:
     return metric
 
 
-def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
+def column_row(
+    drift: ColumnDrift, results: Sequence[GateResult], *, shapes: bool = True
+) -> ColumnRow:
     """Return a column with what its gates say."""
     state, mood = _state(drift, results)
-    shapes = text_shapes(drift) or ("", "")
+    texts = (text_shapes(drift) if shapes else None) or ("", "")
     bad = [reason_of(one) for one in results if one.outcome is not Outcome.PASSED]
     return ColumnRow(
         name=drift.name,
@@ -117,8 +124,8 @@ def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
         missing=ABSENT if is_gone(drift) else _between(drift.missing_before, drift.missing_now),
         new=_shares(drift.new),
         lost=_shares(drift.lost),
-        before=shapes[0],
-        now=shapes[1],
+        before=texts[0],
+        now=texts[1],
         why="; ".join(dict.fromkeys([*bad, *([drift.note] if drift.note else [])])),
     )
 
@@ -421,11 +428,13 @@ def facts(monitoring: Monitoring) -> list[tuple[str, str, str]]:
     watched = monitoring.watched
     age = watched.age_days
     skew = monitoring.skew
-    stage = f"holds {watched.stage}" if watched.stage else ""
+    version = watched.version or watched.tag or (watched.commit or "")[:7]
+    tag = f" ({watched.tag})" if watched.tag and watched.tag != version else ""
+    stage = f"holds {watched.stage}{tag}" if watched.stage else ""
     old = "" if age is None else f"{age:,.0f} days old"
     known = f"{counted(monitoring.labelled, 'outcome')} known" if monitoring.labelled else ""
     lines = [
-        ("Version", watched.tag or watched.version or "", _listed(stage, old)),
+        ("Version", version, _listed(stage, old)),
         ("Window", monitoring.window, _listed(counted(monitoring.rows, "row"), known)),
         ("Data", place(monitoring.current), ""),
     ]

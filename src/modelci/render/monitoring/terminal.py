@@ -43,6 +43,7 @@ from modelci.render.tables import (
 
 _MOST_WINDOWS = 12
 _MOST_MEASURES = 2
+_MOST_CATEGORIES = 5
 
 
 def render_monitoring(
@@ -151,13 +152,15 @@ def _categories(rows: Sequence[ColumnRow]) -> Iterator[RenderableType]:
     """Yield a line for each column that has new or lost categories."""
     found = [(row, kind, getattr(row, kind)) for row in rows for kind in ("new", "lost")]
     yield from remarks(
-        [
-            f"{kind} in {row.name}: {', '.join(f'{name} ({share})' for name, share in values[:5])}"
-            for row, kind, values in found
-            if values
-        ],
+        [f"{kind} in {row.name}: {_listed(values)}" for row, kind, values in found if values],
         sign="·",
     )
+
+
+def _listed(values: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{name} ({share})" for name, share in values[:_MOST_CATEGORIES])
+    more = len(values) - _MOST_CATEGORIES
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _windows(
@@ -203,12 +206,14 @@ def _actions(rows: Sequence[ActionRow]) -> Iterator[RenderableType]:
 def plain_monitoring(monitoring: Monitoring, history: Sequence[Monitoring] = ()) -> str:
     """Return a line for each gate, what does not hold first.
 
-    Window, subject, outcome, what was judged, its value, limit, and how the same gate came out in
-    the window before (empty where there was none).
+    Model, stage, window, subject, outcome, what was judged, rule, limit, the value (where it is one
+    number), how the same gate came out in the window before (if it did), and why.
     """
     before = _outcomes_before(course(monitoring, history), monitoring)
     return plain_lines(
         [
+            monitoring.watched.artifact,
+            monitoring.watched.stage or "",
             monitoring.window,
             row.subject,
             row.outcome,
