@@ -140,6 +140,11 @@ def _look(monitoring: Monitoring, settings: MonitorConfig, tools: Tools) -> Retr
             held_back=f"there is no {lacking}",
         )
     base, ref = found
+    if branch == base:
+        raise ConfigError(
+            f"monitor.retrain.branch is {base}, the default branch: nothing is pushed there.",
+            hint="`branch: modelci/retrain-{model}` is the usual one.",
+        )
     plan = Retraining(
         model=model,
         window=monitoring.window,

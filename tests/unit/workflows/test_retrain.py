@@ -270,6 +270,14 @@ def test_what_is_to_change_must_be_said(place: World) -> None:
         place.act(settings=replace(SETTINGS, retrain=RetrainConfig()))
 
 
+def test_nothing_is_ever_pushed_to_the_default_branch(place: World) -> None:
+    before = place.remote.branches["main"]
+    ours = replace(SETTINGS.retrain, branch="main")
+    with pytest.raises(ConfigError, match="the default branch: nothing is pushed there"):
+        place.act(settings=replace(SETTINGS, retrain=ours))
+    assert place.remote.branches == {"main": before}
+
+
 @pytest.mark.parametrize(
     "path",
     [
