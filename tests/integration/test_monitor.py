@@ -196,6 +196,16 @@ def test_a_window_is_judged_by_its_outcomes_once_they_are_complete(site: Site) -
     assert len(site.watch(settings)) == 1, "it is judged by them once"
 
 
+def test_a_window_without_outcomes_is_not_read_again(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    site.watch()
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    progress = RecordedProgress()
+    assert [one.document.window for one in site.watch(progress=progress)] == ["2026-04"]
+    assert not any("2026-03" in note for note in (*progress.notes, *progress.warnings))
+
+
 def test_a_window_of_another_version_is_not_judged_late(site: Site, profile: Profile) -> None:
     march = applications(seed=3)
     site.score("2026-03", march)
