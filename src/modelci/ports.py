@@ -196,8 +196,8 @@ class Git(Protocol):
     def tagger(self) -> str:
         """Return who tags here, as ``Name <address>``."""
 
-    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
-        """Return the values of a trailer in the commits after ``since`` up to ``until``.
+    def trailers(self, key: str, *, since: str | None, until: str) -> tuple[str, ...]:
+        """Return the values of a trailer in the commits after ``since`` (or all) up to ``until``.
 
         Of a shallow clone those that are here.
         """

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
-    from modelci.domain.monitoring import Action
+    from modelci.domain.monitoring import Action, Monitoring
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
+    from modelci.workflows.acting import Tools as ActingTools
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from modelci.workflows.monitor import Occasion
     from modelci.workflows.monitor import Tools as MonitorTools
     from modelci.workflows.promote import SignPlanned
+    from modelci.workflows.retrain import Tools as RetrainTools
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
     from modelci.workflows.verify import AboutSignature
@@ -826,8 +828,10 @@ class App:
 
     # -- watching --------------------------------------------------------------------------------
 
-    def monitoring(self, *, remote: bool, history: bool, act: bool) -> "MonitorTools":
-        """Return what models are watched with."""
+    def monitoring(
+        self, *, remote: bool, history: bool, act: bool, write: bool = True
+    ) -> "MonitorTools":
+        """Return what models are watched with; without ``write`` nothing of it is remembered."""
         from modelci.adapters.asking import ProcessAsker
         from modelci.adapters.ci import bare_environment
         from modelci.adapters.dvc.bringing import FileBringer, NamedBringer
@@ -848,13 +852,13 @@ class App:
             ),
             rows=DatasetScanner(self.git.root),
             asker=ProcessAsker(bare_environment()),
-            journal=self._journal if history else lambda _: None,
+            journal=(self._journal if write else self._read_journal) if history else lambda _: None,
             config=self.configuration.config,
             progress=self.progress,
             now=self.now,
             version=self.version,
             run_url=self.context.run_url,
-            act=self._take_actions if act else do_nothing,
+            act=self._take_actions if act and write else do_nothing,
         )
 
     def _journal(self, settings: "MonitorConfig") -> "Journal | None":
@@ -868,8 +872,63 @@ class App:
             return FolderJournal(self.git.root / settings.history)
         return GitJournal(self.git, name_of(settings), remote=self.git.remote())
 
+    def _read_journal(self, settings: "MonitorConfig") -> "Journal | None":
+        from modelci.adapters.journal import ReadOnlyJournal
+
+        journal = self._journal(settings)
+        return None if journal is None else ReadOnlyJournal(journal)
+
     def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
-        return occasion.document.actions
+        from modelci.workflows.acting import take_actions
+
+        return take_actions(occasion, self.acting)
+
+    @property
+    def acting(self) -> "ActingTools":
+        """What it takes to do what watched windows ask for."""
+        from modelci.render.monitoring.markdown import render_issue
+        from modelci.render.monitoring.view import issue_title
+        from modelci.workflows.acting import Tools
+        from modelci.workflows.retrain import Text
+
+        return Tools(
+            root=self.git.root,
+            config=self.configuration.config,
+            retrain=self._retraining,
+            forge=self.forge,
+            alarm=lambda found, history, marker: Text(
+                title=issue_title(found), body=render_issue(found, history, marker=marker)
+            ),
+            journal=self._journal,
+            progress=self.progress,
+        )
+
+    def _retraining(self, history: "Sequence[Monitoring]") -> "RetrainTools":
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.retraining import DvcRetrainer
+        from modelci.render.monitoring.markdown import render_pull_request
+        from modelci.render.monitoring.view import pull_request_title
+        from modelci.workflows.retrain import Text, Tools
+        from modelci.workflows.run import run_options
+
+        return Tools(
+            git=self.git,
+            forge=self.forge,
+            retrainer=DvcRetrainer(
+                self.git.root,
+                environment=stage_environment(),
+                remote=self.run_settings.remote,
+                options=run_options(self.run_settings),
+            ),
+            describe=lambda found, done, marker: Text(
+                title=pull_request_title(found),
+                body=render_pull_request(
+                    found, history, changed=done.changed, stages=done.stages, marker=marker
+                ),
+            ),
+            progress=self.progress,
+            default_branch=self._config_of_job.default_branch,
+        )
 
     @cached_property
     def progress(self) -> "Progress":

@@ -43,7 +43,7 @@ WATCHED = Watched(
     artifact="credit",
     stage="prod",
     version="v1.4.0",
-    tag="credit@v1.4.0",
+    tag="credit#prod#7",
     commit=COMMIT,
     age_days=41.2,
 )

@@ -118,6 +118,22 @@ def test_a_window_watched_again_is_the_same_window(site: Site) -> None:
     assert len(site.remembered()) == 1
 
 
+def test_what_is_told_of_a_window_does_not_change_by_looking_again(site: Site) -> None:
+    told = list[Monitoring]()
+
+    def tell(occasion: Occasion) -> tuple[Action, ...]:
+        told.append(occasion.document)
+        return opened(occasion)
+
+    settings = replace(SETTINGS, triggers=(DRIFT,))
+    site.score("2026-02", applications(seed=2, shift=1.0))
+    for now in ("2026-03-01T06:00:00Z", "2026-03-01T06:30:00Z"):
+        site.now = now
+        site.watch(settings, "2026-02", act=tell)
+    first, second = (replace(one, watched=replace(one.watched, age_days=0)) for one in told)
+    assert first == second
+
+
 def test_a_retraining_holds_back_that_of_the_next_window(site: Site) -> None:
     settings = replace(SETTINGS, triggers=(DRIFT,))
     for month in (2, 3):
@@ -178,6 +194,16 @@ def test_a_window_is_judged_by_its_outcomes_once_they_are_complete(site: Site) -
     assert [one.window for one in newest.history] == ["2026-03"]
     assert newest.history[0].labelled == 1_500
     assert len(site.watch(settings)) == 1, "it is judged by them once"
+
+
+def test_a_window_without_outcomes_is_not_read_again(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    site.watch()
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    progress = RecordedProgress()
+    assert [one.document.window for one in site.watch(progress=progress)] == ["2026-04"]
+    assert not any("2026-03" in note for note in (*progress.notes, *progress.warnings))
 
 
 def test_a_window_of_another_version_is_not_judged_late(site: Site, profile: Profile) -> None:
@@ -253,14 +279,25 @@ def test_of_a_request_log_the_watched_versions_rows_of_the_window_count(
     folder.mkdir()
     log[:450].to_json(folder / "requests-1.jsonl", orient="records", lines=True)
     log[450:].to_json(folder / "requests-2.jsonl", orient="records", lines=True)
-    settings = replace(
-        SETTINGS, id="id", time="time", current=str(folder), columns={"key": "ignore"}, labels=None
-    )
+    settings = replace(SETTINGS, id="id", time="time", current=str(folder), labels=None)
     (seen,) = site.watch(settings)
     assert seen.document.rows == 300
     assert seen.document.notes[1:] == (
         "Rows that other versions answered are left out: v1.0.0 (300).",
     )
+    assert [one.name for one in seen.document.columns] == ["x", "kind"]
+
+
+def test_rows_are_named_by_what_names_them_in_the_window(site: Site) -> None:
+    rows = applications(seed=3).rename(columns={"key": "request"})
+    rows["request"] = ["3-0", *rows["request"][:-1]]
+    site.score("2026-03", rows)
+    (seen,) = site.watch(replace(SETTINGS, id="request", labels=None))
+    broken = [one for one in seen.document.gates if one.outcome is not Outcome.PASSED]
+    assert [(one.subject, one.gate.metric) for one in broken] == [
+        (Subject.SCHEMA, "request: repeated")
+    ]
+    assert broken[0].reason.startswith("1 of 1,500 rows repeat an earlier id")
     assert [one.name for one in seen.document.columns] == ["x", "kind"]
 
 

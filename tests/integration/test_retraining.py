@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import stat
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,9 @@ def project(tmp_path: Path) -> Project:
     )
     project.add("data/train.csv")
     # As people write it: counted from the file.
-    project.put(".dvc/config", "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n")
+    project.put(
+        ".dvc/config", "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
+    )
     project.run()
     project.commit()
     project.push()
@@ -181,7 +182,10 @@ def test_the_remotes_credentials_are_not_committed(project: Project) -> None:
     local.write_text(secret, encoding="utf-8")
     project.remove(".dvc/.gitignore")
     git(project.root, "commit", "--quiet", "--all", "--message", "no .gitignore")
-    built = build(project, cmd=f"{APPEND} && ls -l .dvc/config.local > mode.txt && grep -c secret .dvc/config.local")
+    built = build(
+        project,
+        cmd=f"{APPEND} && ls -l .dvc/config.local > mode.txt && grep -c secret .dvc/config.local",
+    )
     tree = GitRepository.discover(project.root).tree(built.commit or "")
     assert ".dvc/config.local" not in tree.paths()
     assert tree.read(["mode.txt"])["mode.txt"].startswith(b"-rw-------")
@@ -230,4 +234,3 @@ def test_json_parameters_can_be_set(project: Project) -> None:
     built = build(project, cmd=None, add=(), params={"conf/train.json:until": "2026-03"})
     tree = GitRepository.discover(project.root).tree(built.commit or "")
     assert json.loads(tree.read(["conf/train.json"])["conf/train.json"]) == {"until": "2026-03"}
-    assert stat.S_ISDIR(os.stat(project.root).st_mode)

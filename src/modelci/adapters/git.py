@@ -538,10 +538,11 @@ class GitRepository:
         """Return who tags here, as ``Name <address>``."""
         return self._tagger
 
-    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
-        """Return the values of a trailer in the commits after ``since`` up to ``until``."""
+    def trailers(self, key: str, *, since: str | None, until: str) -> tuple[str, ...]:
+        """Return a trailer's values in the commits after ``since`` (None: all) up to ``until``."""
         form = f"--format=%(trailers:key={key},valueonly,unfold,separator=%x00)"
-        out = self._run("log", "-z", form, until, f"^{since}", "--")
+        after = [f"^{since}"] if since else []
+        out = self._run("log", "-z", form, until, *after, "--")
         return tuple(one for part in _split(out) if (one := part.strip()))
 
     @cached_property

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from modelci.adapters.git import GitRepository
 from modelci.errors import ConfigError, ForgeError
+from modelci.ports import Journal
 
 REFS = "refs/modelci/monitor/"
 MAX_ENTRY_BYTES = 8 * 1024**2
@@ -128,3 +129,24 @@ class FolderJournal:
                 hint="`monitor.history` names the folder; `history: none` keeps nothing.",
             ) from error
         return True
+
+
+class ReadOnlyJournal:
+    """A journal that is read and not written: the job that follows remembers what is new."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    @property
+    def place(self) -> str:
+        """The journal's."""
+        return self._journal.place
+
+    def read(self) -> Mapping[str, bytes]:
+        """Return its entries."""
+        return self._journal.read()
+
+    def write(self, name: str, data: bytes, *, message: str, seconds: int) -> bool:
+        """Write nothing."""
+        del name, data, message, seconds
+        return False

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +73,8 @@ def numbers(array: pa.Array) -> Numbers:
     array = _plain(array)
     if pa.types.is_time(array.type) or pa.types.is_duration(array.type):
         return _sorted_out(_whole(array), array.null_count, _unit(array.type))
-    if pa.types.is_decimal(array.type) or pa.types.is_float16(array.type):
-        array = array.cast(pa.float64())
-    values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return _sorted_out(values, 0, 1.0)
+    values = _viewed(array.drop_null().cast(pa.float64(), safe=False))
+    return _sorted_out(values, array.null_count, 1.0)
 
 
 def times(array: pa.Array) -> Numbers:
@@ -96,16 +95,15 @@ def booleans(array: pa.Array) -> tuple[int, int, int]:
 def texts(array: pa.Array, *, most: int) -> Texts:
     """Return an array's values as texts with their counts, if at most ``most`` are different."""
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-    codes = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
+    codes = _viewed(encoded.indices.drop_null())
     missing = len(array) - len(codes)
     counts = np.bincount(codes, minlength=len(encoded.dictionary))
     seen = np.flatnonzero(counts)
     if len(seen) > most:
         return Texts(counts=None, distinct=len(seen), missing=missing)
     found: dict[str, int] = {}
-    for value, count in zip(
-        encoded.dictionary.take(pa.array(seen)).to_pylist(), counts[seen].tolist(), strict=True
-    ):
+    values = encoded.dictionary.take(_integers(seen)).to_pylist()
+    for value, count in zip(values, counts[seen].tolist(), strict=True):
         if value is None or value != value:  # noqa: PLR0124 - NaN
             missing += count
         else:
@@ -186,8 +184,7 @@ def _plain(array: pa.Array) -> pa.Array:
 
 def _whole(array: pa.Array) -> Floats:
     """Return the integers behind times that are not null, as floats."""
-    values = _counted(array.drop_null()).to_numpy(zero_copy_only=False)
-    return np.asarray(values, dtype=np.float64)
+    return np.asarray(_viewed(_counted(array.drop_null())), dtype=np.float64)
 
 
 def _counted(array: pa.Array) -> pa.Array:
@@ -197,6 +194,17 @@ def _counted(array: pa.Array) -> pa.Array:
 
 def _unit(type_: pa.DataType) -> float:
     return {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[type_.unit]
+
+
+def _viewed(array: pa.Array) -> NDArray[Any]:
+    """Return numbers without gaps as they lie in memory; ``to_numpy`` would load pandas."""
+    found: NDArray[Any] = np.from_dlpack(array)
+    return found
+
+
+def _integers(values: Ints) -> pa.Array:
+    """Return integers as an array; ``pa.array`` would load pandas, which takes a second."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 def _sorted_out(values: Floats, missing: int, unit: float) -> Numbers:

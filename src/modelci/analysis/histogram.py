@@ -106,6 +106,7 @@ class Histogram:
     def merge(self, other: "Histogram") -> None:
         """Add what another has counted."""
         self.moments.merge(other.moments)
+        self.limit = min(self.limit, other.limit)
         self._coarsen(other.shift)
         self._take(other.cells >> (self.shift - other.shift), other.counts)
 

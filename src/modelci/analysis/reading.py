@@ -14,6 +14,9 @@ from modelci.analysis.arrow import Family, Floats
 import pyarrow as pa  # isort: skip
 import pyarrow.compute as pc  # isort: skip
 
+MOST_KEPT = 500_000
+"""Of more rows than these, scores and ids are kept of so many, drawn at random."""
+
 LOGGED = ("id", "time", "artifact", "version")
 """What the request log of `modelci serve` says of a row beside inputs and outputs."""
 
@@ -24,8 +27,8 @@ class RowRules:
 
     With ``time``, a column, those from ``start`` and before ``end`` (a text that is ``window``
     counts too). Of a request log those of ``artifact`` that ``version`` answered (None: any).
-    ``score`` and ``join`` are columns of which every value is kept; ``sample`` is how many whole
-    rows are.
+    ``score`` and ``join`` are columns whose values are kept, of at most ``most`` rows; ``sample``
+    is how many whole rows are.
     """
 
     window: str
@@ -37,6 +40,7 @@ class RowRules:
     score: str | None = None
     join: str | None = None
     sample: int = 0
+    most: int = MOST_KEPT
 
 
 class WindowRows:
@@ -44,10 +48,10 @@ class WindowRows:
 
     def __init__(self, rules: RowRules) -> None:
         self._rules = rules
-        self._scores: list[Floats] = []
-        self._ids: list[pd.Series[Any]] = []
+        self._kept = _Answers(rules.most)
         self._random = np.random.default_rng(0)
         self._sampled: list[tuple[float, dict[str, Any]]] = []
+        self.rows = 0
         self.others: dict[str, int] = {}
         self.outside = 0
         self.is_log = False
@@ -62,13 +66,18 @@ class WindowRows:
 
     @property
     def scores(self) -> Floats:
-        """The scores (n,) in order, NaN where there is none."""
-        return np.concatenate(self._scores) if self._scores else np.zeros(0)
+        """The scores (n,) of the kept rows in order, NaN where there is none."""
+        return self._kept.scores
 
     @property
     def ids(self) -> "pd.Series[Any]":
-        """The values (n,) of the column to join by, in order."""
-        return pd.concat(self._ids, ignore_index=True) if self._ids else pd.Series(dtype=object)
+        """What the kept rows (n,) have in the column to join by."""
+        return self._kept.ids
+
+    @property
+    def has_all(self) -> bool:
+        """Whether all rows are kept."""
+        return self.rows <= self._rules.most
 
     @property
     def sample(self) -> tuple[Mapping[str, Any], ...]:
@@ -105,17 +114,16 @@ class WindowRows:
         return kept
 
     def _keep(self, batch: pa.RecordBatch) -> None:
-        names = set(batch.schema.names)
-        if self._rules.score is not None:
-            found = batch.column(self._rules.score) if self._rules.score in names else None
-            self._scores.append(_numbers(found, batch.num_rows))
-        if self._rules.join is not None:
-            self._ids.append(
-                batch.column(self._rules.join).to_pandas()
-                if self._rules.join in names
-                else pd.Series([None] * batch.num_rows, dtype=object)
-            )
-        if self._rules.sample:
+        rules, names = self._rules, set(batch.schema.names)
+        self.rows += batch.num_rows
+        if rules.score is not None:
+            found = batch.column(rules.score) if rules.score in names else None
+            ids = pa.nulls(batch.num_rows)
+            if rules.join is not None and rules.join in names:
+                ids = batch.column(rules.join)
+            scores = _numbers(found, batch.num_rows)
+            self._kept.add(scores, ids, self._random.random(batch.num_rows))
+        if rules.sample:
             self._draw(batch)
 
     def _draw(self, batch: pa.RecordBatch) -> None:
@@ -128,6 +136,62 @@ class WindowRows:
         rows = batch.take(pa.array(places)).to_pylist()
         drawn = [*self._sampled, *zip(keys[places].tolist(), rows, strict=True)]
         self._sampled = sorted(drawn, key=lambda one: one[0])[:most]
+
+
+def of_ids(
+    batches: Iterable[pa.RecordBatch], column: str, ids: "pd.Series[Any]"
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows whose ``column`` is one of the ids; 17 and "17" are the same."""
+    known = _texts(pa.array(ids.dropna().unique()))
+    for batch in batches:
+        yield batch.filter(pc.is_in(_texts(batch.column(column)), value_set=known))
+
+
+class _Answers:
+    """Scores and ids of rows; of too many those with the smallest of their random keys."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parts: list[tuple[Floats, pa.Array, Floats]] = []
+        self._rows = 0
+
+    def add(self, scores: Floats, ids: pa.Array, keys: Floats) -> None:
+        """Keep rows; every time that they are twice too many, the rest of them goes."""
+        self._parts.append((scores, ids, keys))
+        self._rows += len(scores)
+        if self._rows > 2 * self._most:
+            self._cut()
+
+    @property
+    def scores(self) -> Floats:
+        self._cut()
+        return np.concatenate([part[0] for part in self._parts]) if self._parts else np.zeros(0)
+
+    @property
+    def ids(self) -> "pd.Series[Any]":
+        self._cut()
+        parts = [part[1] for part in self._parts]
+        kinds = {part.type for part in parts} - {pa.null()}
+        if len(kinds) != 1:  # of files that do not agree: text has no type
+            parts = [_texts(part) for part in parts]
+            kinds = {pa.string()}
+        (kind,) = kinds
+        found: pd.Series[Any] = pa.chunked_array(
+            [part.cast(kind) for part in parts], type=kind
+        ).to_pandas()
+        return found
+
+    def _cut(self) -> None:
+        if self._rows <= self._most:
+            return
+        keys = np.concatenate([part[2] for part in self._parts])
+        limit = np.partition(keys, self._most)[self._most]
+        masks = [part[2] < limit for part in self._parts]
+        self._parts = [
+            (scores[mask], ids.filter(pa.array(mask)), keys[mask])
+            for (scores, ids, keys), mask in zip(self._parts, masks, strict=True)
+        ]
+        self._rows = sum(len(part[0]) for part in self._parts)
 
 
 def _is_within(column: pa.Array, rules: RowRules) -> pa.Array:

@@ -32,6 +32,8 @@ MOST_COUNTED = 1 << 15
 MOST_IDS = 1 << 24
 """Duplicates are counted among this many ids; of more, among a random share of them."""
 
+_NONE: NDArray[np.uint64] = np.empty(0, np.uint64)
+_PARTS = 16
 _ALL_CELLS = 1 << 23
 _FEWEST_CELLS = 1024
 _ALMOST_ONLY_NEW = 0.9
@@ -241,44 +243,50 @@ class ColumnSketch:
 
 @dataclass(slots=True)
 class Ids:
-    """How many rows repeat the id of another: exactly up to MOST_IDS rows, else estimated.
+    """How many rows repeat the id of another: exactly up to ``most`` rows, else estimated.
 
     Ids are kept as hashes, of very many only those whose first ``level`` bits are 0.
     """
 
+    most: int = MOST_IDS
     level: int = 0
-    rows: int = 0
+    kept: int = 0
     hashes: list[NDArray[np.uint64]] = field(default_factory=list)
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
         """Count ids (n,) by their hashes."""
-        self.hashes.append(self._kept(hashes))
-        self._limit()
+        self.hashes.append(self._sample(hashes))
+        self.kept += len(self.hashes[-1])
+        while self.kept > self.most and self.level < 64:
+            self._thin(self.level + 1)
 
     def merge(self, other: "Ids") -> None:
         """Add what another has counted."""
-        self.level = max(self.level, other.level)
-        self.hashes = [self._kept(one) for one in (*self.hashes, *other.hashes)]
-        self._limit()
+        self._thin(max(self.level, other.level))
+        for hashes in other.hashes:
+            self.add(hashes)
 
     def duplicates(self) -> int:
         """Return how many rows have an id that another has already."""
-        if not self.hashes:
-            return 0
-        ids = np.concatenate(self.hashes)
-        ids.sort()
-        return int(np.count_nonzero(ids[1:] == ids[:-1])) << self.level
+        return sum(map(self._duplicates, range(_PARTS))) << self.level
 
-    def _kept(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def _duplicates(self, part: int) -> int:
+        """Count among the hashes that end alike: all of them at once would be in memory twice."""
+        last = np.uint64(_PARTS - 1)
+        ids = np.sort(np.concatenate([one[one & last == part] for one in self.hashes] or [_NONE]))
+        return int(np.count_nonzero(ids[1:] == ids[:-1]))
+
+    def _thin(self, level: int) -> None:
+        if level > self.level:
+            self.level = level
+            self.hashes = [self._sample(one) for one in self.hashes]
+            self.kept = sum(map(len, self.hashes))
+
+    def _sample(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         if not self.level:
             return hashes
         kept: NDArray[np.uint64] = hashes[hashes >> np.uint64(64 - self.level) == 0]
         return kept
-
-    def _limit(self) -> None:
-        while sum(map(len, self.hashes)) > MOST_IDS and self.level < 64:
-            self.level += 1
-            self.hashes = [self._kept(one) for one in self.hashes]
 
 
 @dataclass(slots=True)
@@ -327,7 +335,7 @@ class Sketch:
     def add(self, batch: "RecordBatch") -> None:
         """Count a batch's rows."""
         self.rows += batch.num_rows
-        self._limit(max(_FEWEST_CELLS, min(CELLS, _ALL_CELLS // max(1, batch.num_columns))))
+        self._limit(cells_for(batch.num_columns))
         for name, array in named(batch):
             if name in self.ignore:
                 continue
@@ -374,6 +382,11 @@ class Sketch:
             self.cells = min(cells, self.cells)
             for column in self.columns.values():
                 column.limit(self.cells)
+
+
+def cells_for(columns: int) -> int:
+    """Return how many cells each of so many columns may have: all of them are to fit in memory."""
+    return max(_FEWEST_CELLS, min(CELLS, _ALL_CELLS // max(1, columns)))
 
 
 def named(batch: "RecordBatch") -> "list[tuple[str, Array]]":

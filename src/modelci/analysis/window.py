@@ -16,6 +16,7 @@ from modelci.analysis.sketch import (
     ColumnSketch,
     Ids,
     Tally,
+    cells_for,
     named,
     ranked,
 )
@@ -262,7 +263,7 @@ class WindowSketch:
                 self.scores.add(array)
                 self.chosen.add(array, self.reference.threshold)
             elif name not in self.ignore:
-                self.columns.setdefault(name, ColumnSketch(name)).add(array)
+                self._column(name, batch.num_columns).add(array)
             if name == self.reference.id:
                 self.ids.add(arrow.hashes(array))
 
@@ -287,6 +288,14 @@ class WindowSketch:
             threshold=self.reference.threshold,
             chosen=self.chosen.share,
         )
+
+    def _column(self, name: str, columns: int) -> _Column:
+        """Return a column, an added one of the window's ``columns`` included."""
+        if name not in self.columns:
+            added = ColumnSketch(name)
+            added.limit(cells_for(columns))
+            self.columns[name] = added
+        return self.columns[name]
 
 
 def _watch(reference: ColumnProfile) -> _Column:

@@ -51,6 +51,11 @@ _FILES = {
 )
 @click.option("--no-history", is_flag=True, help="Neither read nor remember windows.")
 @click.option("--no-act", is_flag=True, help="Decide what the triggers ask for, and leave it.")
+@click.option(
+    "--no-write",
+    is_flag=True,
+    help="Leave remembering and acting to `modelci act`, in a job that may write.",
+)
 @click.pass_obj
 def command(
     app: App,
@@ -64,6 +69,7 @@ def command(
     remote: bool,
     no_history: bool,
     no_act: bool,
+    no_write: bool,
 ) -> None:
     """Hold what a deployed model sees and says now against what it was trained on.
 
@@ -97,7 +103,9 @@ def command(
         raise click.UsageError("--current is the data of one: name the MODEL#STAGE.")
     if current is not None and "://" not in current:
         current = str(app.at(current))
-    tools = app.monitoring(remote=remote, history=not no_history, act=not no_act)
+    tools = app.monitoring(
+        remote=remote, history=not no_history, act=not no_act, write=not no_write
+    )
     seen: list[Seen] = []
     errors: list[ModelCIError] = []
     for settings in chosen:  # one that cannot be watched keeps no other back
@@ -128,6 +136,7 @@ def _keep(app: App, seen: "Sequence[Seen]") -> None:
     from modelci.adapters.ci import write_outputs, write_summary
     from modelci.documents import codec
     from modelci.render.monitoring.markdown import render_summary
+    from modelci.workflows.retrain import is_due
 
     for one in seen:
         codec.write(one.document, app.folder / "monitor" / f"{_slug(one)}.json")
@@ -139,6 +148,7 @@ def _keep(app: App, seen: "Sequence[Seen]") -> None:
                 "ok": str(all(one.document.is_ok for one in seen)).lower(),
                 "window": seen[-1].document.window,
                 "monitor": str(app.folder / "monitor.json"),
+                "retrain": str(any(is_due(one.document.actions) for one in seen)).lower(),
             }
         )
 

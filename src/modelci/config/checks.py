@@ -15,6 +15,7 @@ from modelci.config.model import (
     FairnessConfig,
     MonitorConfig,
     ReleaseConfig,
+    RetrainConfig,
     ServeConfig,
     SigningMethod,
     SkewConfig,
@@ -333,6 +334,7 @@ def _check_monitor(monitor: MonitorConfig) -> None:
     _check_drift(monitor)
     _check_performance(monitor)
     _check_skew(monitor.skew)
+    _check_retrain(monitor.retrain)
     for trigger in monitor.triggers:
         _check_trigger(trigger, monitor)
 
@@ -381,6 +383,28 @@ def _check_skew(skew: SkewConfig) -> None:
     _refuse(not 0 <= skew.rows <= 100_000, "skew.rows must be 0 to 100000")
     _refuse(skew.tolerance is not None and skew.tolerance < 0, "skew.tolerance must be 0 or more")
     _refuse(not 0 <= skew.max_share <= 1, "skew.max_share must be 0 to 1")
+
+
+def _check_retrain(retrain: RetrainConfig) -> None:
+    name = retrain.branch.replace("{model}", "model")
+    _refuse(
+        "{model}" not in retrain.branch,
+        f"retrain.branch is {retrain.branch!r}: it is one per model, so {{model}} is part of it",
+    )
+    odd = name.startswith(("-", "/")) or name.endswith(("/", ".", ".lock")) or ".." in name
+    _refuse(
+        odd or _BRANCH.fullmatch(name) is None,
+        f"retrain.branch is {retrain.branch!r}, which no branch can be called",
+    )
+    for path in retrain.add:
+        parts = PurePosixPath(path).parts
+        _refuse(
+            not parts or path.startswith("/") or ".." in parts,
+            f"retrain.add is {path!r}: paths are counted from the top of the repository",
+        )
+
+
+_BRANCH = re.compile(r"[\w./@+-]+")
 
 
 def _check_trigger(trigger: Trigger, monitor: MonitorConfig) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from modelci.domain.deploying import Limits, Manner
@@ -35,7 +36,8 @@ class GateConfig:
 
     ``metric`` is a metric's name (``roc_auc``), dotted name (``test.roc_auc``), or either behind
     a file (``metrics/hgb.json:roc_auc``); globs are allowed. ``mode`` (of the limits that compare
-    with the base) is by default the evaluation's.
+    with the base) is by default the evaluation's. With ``branches`` (globs) it is a gate of pull
+    requests from these branches alone.
     """
 
     metric: str
@@ -49,6 +51,7 @@ class GateConfig:
     mode: Mode | None = None
     inconclusive: WhenUnclear = WhenUnclear.WARN
     incomparable: WhenUnclear = WhenUnclear.WARN
+    branches: tuple[str, ...] = ()
 
     def gates(self) -> tuple[Gate, ...]:
         """Return a gate for each limit; ValueError where a limit (or every limit) is wrong."""
@@ -951,6 +954,15 @@ class Config:
     deploy: DeployConfig = field(default_factory=DeployConfig)
     monitor: tuple[MonitorConfig, ...] = ()
     forge: ForgeConfig = field(default_factory=ForgeConfig)
+
+    def of_branch(self, branch: str | None) -> "Config":
+        """Return the configuration with the gates that hold for a pull request from ``branch``."""
+        gates = tuple(
+            one
+            for one in self.gates
+            if not one.branches or any(fnmatchcase(branch or "", name) for name in one.branches)
+        )
+        return self if gates == self.gates else replace(self, gates=gates)
 
     def all_gates(self) -> tuple[Gate, ...]:
         """Return every gate, in the order written."""

@@ -31,6 +31,7 @@ from modelci.domain.profile import Profile
 from modelci.domain.promotion import Promotion
 from modelci.domain.provenance import VersionCheck
 from modelci.domain.report import Report
+from modelci.domain.retraining import Retraining
 from modelci.domain.rollback import RegistryChange
 from modelci.domain.signatures import Verification
 from modelci.errors import ConfigError
@@ -59,8 +60,9 @@ Document = (
     | Deployments
     | Profile
     | Monitoring
+    | Retraining
 )
-T = TypeVar("T", Run, Report, Promotion, Golden, Health, Release, Profile, Monitoring)
+T = TypeVar("T", Run, Report, Promotion, Golden, Health, Release, Profile, Monitoring, Retraining)
 
 SCHEMAS: dict[type, str] = {
     Run: "modelci.run/1",
@@ -86,6 +88,7 @@ SCHEMAS: dict[type, str] = {
     Deployments: "modelci.deployments/1",
     Profile: "modelci.profile/1",
     Monitoring: "modelci.monitor/1",
+    Retraining: "modelci.retraining/1",
 }
 
 MAX_BYTES = 64 * 1024 * 1024

@@ -94,8 +94,7 @@ def decide_actions(
 
     A retraining that was asked for in any of the ``others`` holds the next one back for the
     ``cooldown``; asked again for the same window, it is the same one. An issue is brought up to
-    date by every window, and stays while nothing decides its reason anew. ``earlier`` are the
-    windows before ``current``, the oldest first.
+    date by every window. ``earlier`` are the windows before ``current``, the oldest first.
     """
     wanted = [one for trigger in triggers if (one := _wish(trigger, current, earlier)) is not None]
     merged = (_merge([one for one in wanted if one.kind is kind]) for kind in ActionKind)
@@ -112,31 +111,16 @@ def _fails(result: GateResult) -> bool:
 
 def _wish(trigger: Trigger, current: Monitoring, earlier: Sequence[Monitoring]) -> Action | None:
     """Return what a trigger asks for; held back, where it did not go off often enough."""
-    since = current
-    if trigger.action is ActionKind.ISSUE and has_fired(trigger, current) is None:
-        since = next((one for one in reversed(earlier) if _decides(trigger, one, current)), current)
-        earlier = earlier[: earlier.index(since)] if since is not current else earlier
-    count = count_in_a_row(trigger, since, earlier)
+    count = count_in_a_row(trigger, current, earlier)
     if not count:
         return None
     waits = count < trigger.consecutive
     return Action(
         kind=trigger.action,
         trigger=trigger.when,
-        reason="; ".join(_reasons(trigger, since, count)) + _until(since, current),
+        reason="; ".join(_reasons(trigger, current, count)),
         held_back=f"in {count} of {trigger.consecutive} windows in a row so far" if waits else None,
     )
-
-
-def _decides(trigger: Trigger, window: Monitoring, current: Monitoring) -> bool:
-    same = window.watched.commit == current.watched.commit
-    return same and has_fired(trigger, window) is not None
-
-
-def _until(since: Monitoring, current: Monitoring) -> str:
-    if since is current:
-        return ""
-    return f" (in {since.window}; {current.window} does not decide it yet)"
 
 
 def _reasons(trigger: Trigger, current: Monitoring, count: int) -> Iterator[str]:

@@ -11,12 +11,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from modelci.config.load import FILE, Loaded
-from modelci.config.model import Config, ForgeConfig, PromoteConfig
+from modelci.config.model import Config, ForgeConfig, MonitorConfig, PromoteConfig
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
 from modelci.domain.gates import Outcome, judge_all
 from modelci.domain.metrics import diff_metrics
+from modelci.domain.monitoring import ActionKind
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.remotes import DataRemote
@@ -356,6 +357,7 @@ def _check_workflows(world: _World) -> Iterator[Check]:
         needs = (*needs, _PICTURES_NEED)
     if world.configuration().config.promote.dispatch:
         needs = (*needs, *_DISPATCH_NEEDS)
+    needs = (*needs, *_monitor_needs(world.configuration().config.monitor))
     github = {
         path: parse_yaml(text.encode(), path)
         for path, text in ours.items()
@@ -374,6 +376,41 @@ def _check_workflows(world: _World) -> Iterator[Check]:
             f"Say there: `include: {{local: {GITLAB_INCLUDED}}}`.",
         )
     yield from _check_installs(ours, tree.paths())
+    if world.configuration().config.monitor:
+        yield from _check_schedule(ours, github)
+
+
+def _monitor_needs(monitors: Sequence[MonitorConfig]) -> tuple["_Need", ...]:
+    """Return what the jobs that act on watched windows need, by the actions that may come."""
+    kinds = {trigger.action for one in monitors for trigger in one.triggers}
+    pushes = ActionKind.RETRAIN_PR in kinds or any(one.history == "git" for one in monitors)
+    needed = ["contents: write"] if pushes else []
+    needed += ["pull-requests: write"] if ActionKind.RETRAIN_PR in kinds else []
+    needed += ["issues: write"] if ActionKind.ISSUE in kinds else []
+    commands = (("act", None), ("monitor", "--no-"))
+    return tuple(("", verb, harmless, one) for one in needed for verb, harmless in commands)
+
+
+def _check_schedule(ours: Mapping[str, str], github: Mapping[str, Any]) -> Iterator[Check]:
+    """Say where nothing watches by itself; of other forges' schedules nobody knows from files."""
+    watching = [path for path, text in ours.items() if "modelci monitor" in text]
+    if not watching:
+        yield _warning(
+            "monitor",
+            "no workflow calls `modelci monitor`",
+            "`modelci init` writes model-monitor.yml.",
+        )
+    idle = [path for path in watching if path in github and not _is_scheduled(github[path])]
+    if watching and len(idle) == len(watching):
+        yield _warning(
+            idle[0],
+            "it watches only when somebody starts it",
+            'Say there: `on: {schedule: [{cron: "23 5 * * *"}]}`.',
+        )
+
+
+def _is_scheduled(workflow: Any) -> bool:
+    return isinstance(workflow, dict) and "schedule" in _events(workflow.get("on"))
 
 
 _GITHUB = ".github/workflows/"

@@ -9,7 +9,7 @@ from modelci.domain.gates import GateResult, parse_limit
 from modelci.domain.invariants import judge_schema
 from modelci.domain.monitoring import Action, Monitoring, TriggerKind
 from modelci.domain.staleness import judge_age, judge_skew
-from modelci.domain.triggers import Trigger, count_kinds, decide_actions
+from modelci.domain.triggers import count_kinds, decide_actions
 from modelci.domain.watching import (
     DriftRule,
     DriftRules,
@@ -22,17 +22,21 @@ from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Asker, Journal, MissingDataError, Progress, RowScanner
 from modelci.workflows.watched import Reference, Sources, find_reference, name_of
 from modelci.workflows.window_facts import WINDOW, Desk, Facts, read_facts
-from modelci.workflows.windows_kept import keep, read_kept, unlabelled
+from modelci.workflows.windows_kept import as_first_said, keep, read_kept, unlabelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occasion:
-    """A judged window, on which its actions are taken: ``current`` is where its data are."""
+    """A judged window, on which its actions are taken.
+
+    ``current`` is where its data are, from anywhere; ``is_late`` that a newer one was judged then.
+    """
 
     document: Monitoring
     history: tuple[Monitoring, ...]
     settings: MonitorConfig
     current: str
+    is_late: bool = False
 
 
 Act = Callable[[Occasion], tuple[Action, ...]]
@@ -131,14 +135,25 @@ class _Watcher:
         self._kept = read_kept(self._journal, settings.window)
 
     def settled_since(self, newest: Window) -> tuple[Window, ...]:
-        """Return the windows before ``newest`` whose outcomes were not complete, and are now."""
+        """Return the windows before ``newest`` whose outcomes have become complete since."""
         labels = self._settings.labels
         if labels is None:
             return ()
         delay = parse_duration(labels.delay)
         names = unlabelled(self._kept, commit=self._reference.watched.commit)
         windows = (_window(name, self._settings) for name in names if name != newest.name)
-        return tuple(one for one in windows if one.is_settled(self._now, delay))
+        return tuple(
+            one
+            for one in windows
+            if one.is_settled(self._now, delay) and self._has_outcomes(labels.path, one)
+        )
+
+    def _has_outcomes(self, path: str, window: Window) -> bool:
+        """Look before all of the window's data are read again."""
+        try:
+            return bool(self._tools.rows.pieces(path.replace(WINDOW, window.name)))
+        except MissingDataError:
+            return False
 
     def catch_up(self, window: Window) -> Iterator[Seen]:
         """Judge an earlier window by its outcomes, if they are there."""
@@ -148,19 +163,18 @@ class _Watcher:
             self._tools.progress.warn(f"{window.name} cannot be judged by its outcomes: {error}")
             return
         if document.labelled:
-            # What else was found of it has had its actions when it was new.
-            triggers = [one for one in self._settings.triggers if one.when in _BY_OUTCOMES]
-            yield self._conclude(window, document, current, triggers)
+            yield self._conclude(window, document, current, is_late=True)
 
     def watch(self, window: Window, current: str | None) -> Seen:
         """Judge a window, act, and remember it."""
-        return self._conclude(window, *self._judge(window, current), self._settings.triggers)
+        return self._conclude(window, *self._judge(window, current))
 
     def _judge(self, window: Window, current: str | None) -> tuple[Monitoring, str]:
         settings, reference = self._settings, self._reference
         label = reference.watched.version or (reference.watched.commit or "")[:7]
         self._tools.progress.note(f"Watching {name_of(settings)} ({label}), {window.name}")
-        place = self._find(current or settings.current.replace(WINDOW, window.name), window)
+        said = current or settings.current.replace(WINDOW, window.name)
+        place = self._find(said, window)
         desk = Desk(
             settings=settings,
             config=self._tools.config,
@@ -170,7 +184,7 @@ class _Watcher:
             asker=self._tools.asker,
         )
         facts = read_facts(desk, window, place, now=self._now)
-        return self._describe(window, place, facts, desk), place
+        return self._describe(window, said, facts, desk), place
 
     def _find(self, place: str, window: Window) -> str:
         """Return where the data lie: on disk, at a URL, or, brought by hash, in DVC's cache."""
@@ -216,16 +230,19 @@ class _Watcher:
         )
 
     def _conclude(
-        self, window: Window, judged: Monitoring, current: str, triggers: Sequence[Trigger]
+        self, window: Window, judged: Monitoring, current: str, *, is_late: bool = False
     ) -> Seen:
-        """Decide what is to be done, do it, and remember the window, whatever came of it."""
+        """Decide what is to be done, do it, and remember the window, whatever came of it.
+
+        Of a late one only what its outcomes have shown is news, and that it is well is none.
+        """
         settings = self._settings
         earlier = self._kept.before(window, settings.window)
         document = replace(
             judged,
             consecutive=count_kinds(judged, earlier),
             actions=decide_actions(
-                triggers,
+                [one for one in settings.triggers if not is_late or one.when in _BY_OUTCOMES],
                 judged,
                 earlier,
                 others=self._kept.windows,
@@ -233,7 +250,13 @@ class _Watcher:
                 cooldown=parse_duration(settings.cooldown),
             ),
         )
-        occasion = Occasion(document=document, history=earlier, settings=settings, current=current)
+        occasion = Occasion(
+            document=as_first_said(document, self._kept),
+            history=earlier,
+            settings=settings,
+            current=self._absolute(current),
+            is_late=is_late,
+        )
         actions, failure = self._act(occasion)
         document = replace(document, actions=actions)
         if keep(self._journal, document, self._kept) and self._journal is not None:
@@ -242,11 +265,18 @@ class _Watcher:
         return Seen(document=document, history=earlier, failure=failure)
 
     def _act(self, occasion: Occasion) -> tuple[tuple[Action, ...], ModelCIError | None]:
+        document = occasion.document
+        if occasion.is_late and all(one.held_back for one in document.actions):
+            return document.actions, None
         try:
             return self._tools.act(occasion), None
         except ModelCIError as error:
             # What was found is remembered all the same; a run again takes the actions again.
-            return occasion.document.actions, error
+            return document.actions, error
+
+    def _absolute(self, place: str) -> str:
+        root = self._tools.sources.git.root
+        return place if "://" in place else str(root / place)
 
 
 def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
@@ -254,7 +284,7 @@ def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
-    yield from judge_schema(desk.reference.profile, facts.current, ignore=desk.ignored)
+    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
     if settings.performance and rows:
         rules = performance_rules(settings)
         yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)

@@ -17,22 +17,21 @@ from modelci.ports import MissingDataError, RowCounter, RowScanner
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-MOST_JUDGED = 200_000
-"""Measures are of this many predictions at most, spread over all: more would say the same."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileOptions:
     """``id`` names the data's rows, and ``exclude`` are columns not to be watched.
 
     ``evaluation`` says what the predictions' columns are; with ``has_target`` they must hold the
-    target, else they may.
+    target, else they may. Measures are of ``most_judged`` predictions at most, spread over all:
+    more would say the same.
     """
 
     id: str | None = None
     exclude: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
     has_target: bool = False
+    most_judged: int = 200_000
 
 
 def make_profile(
@@ -49,7 +48,7 @@ def make_profile(
     hashes = scanner.hashes(data)
     if options.evaluation is None:
         return replace(profile, hashes=hashes)
-    answers = _read_answers(scanner, options.evaluation, has_target=options.has_target)
+    answers = _read_answers(scanner, options.evaluation, options)
     return replace(
         profile,
         scores=answers.scores,
@@ -87,15 +86,14 @@ def _check(profile: Profile, data: str, options: ProfileOptions) -> None:
         )
 
 
-def _read_answers(scanner: RowScanner, evaluation: Evaluation, *, has_target: bool) -> _Answers:
+def _read_answers(scanner: RowScanner, evaluation: Evaluation, options: ProfileOptions) -> _Answers:
     score = str(evaluation.score)
     is_binary = evaluation.task is Task.BINARY
     names = _names(scanner, evaluation.predictions)
-    is_labelled = has_target or evaluation.target in names
+    is_labelled = options.has_target or evaluation.target in names
     columns = [score, *([evaluation.target] if is_labelled else [])]
     sketch = Sketch(score=score, threshold=evaluation.threshold if is_binary else None)
-    batches = list(scanner.scan(evaluation.predictions, columns=columns))
-    for batch in batches:
+    for batch in scanner.scan(evaluation.predictions, columns=columns):
         sketch.add(batch)
     profile = sketch.profile()
     answers = _Answers(
@@ -103,8 +101,19 @@ def _read_answers(scanner: RowScanner, evaluation: Evaluation, *, has_target: bo
     )
     if not is_labelled or not profile.rows:
         return answers
-    frame = pd.concat([batch.to_pandas() for batch in batches if batch.num_rows])
+    step = -(-profile.rows // options.most_judged)
+    frame = _spread(scanner, evaluation.predictions, columns, step)
     return _judged(answers, frame, evaluation)
+
+
+def _spread(scanner: RowScanner, location: str, columns: list[str], step: int) -> "DataFrame":
+    """Return each ``step``-th of the predictions."""
+    done, frames = 0, []
+    for batch in scanner.scan(location, columns=columns):
+        frames.append(batch.to_pandas().iloc[-done % step :: step])
+        done += batch.num_rows
+    found: DataFrame = pd.concat([one for one in frames if len(one)], ignore_index=True)
+    return found
 
 
 def _names(scanner: RowScanner, location: str) -> tuple[str, ...]:
@@ -113,8 +122,7 @@ def _names(scanner: RowScanner, location: str) -> tuple[str, ...]:
 
 
 def _judged(answers: _Answers, frame: "DataFrame", evaluation: Evaluation) -> _Answers:
-    step = -(-len(frame) // MOST_JUDGED)
-    sample = _sample(frame.iloc[::step].reset_index(drop=True), evaluation)
+    sample = _sample(frame, evaluation)
     is_binary = evaluation.task is Task.BINARY
     return replace(
         answers,

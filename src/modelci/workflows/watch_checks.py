@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from modelci.analysis.measures import measures_for
 from modelci.config.model import Config, MonitorConfig
 from modelci.domain.checks import Check, Health
+from modelci.domain.monitoring import ActionKind
 from modelci.domain.orders import Order, Wanted, resolve_order
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Query
@@ -29,6 +30,7 @@ def check_monitors(
             *_check_files(settings, snapshot, tree),
             *_check_measures(settings, config),
             *_check_version(settings, config, git, reader),
+            *_check_retraining(settings),
         ]
         yield from found or [_ok(settings)]
     if git.remote() is None and any(one.history == "git" for one in config.monitor):
@@ -44,6 +46,18 @@ _INSTALL = "Run `pip install 'modelci[monitor]'`, here and in the job that watch
 
 def _name(settings: MonitorConfig) -> str:
     return f"monitor {name_of(settings)}"
+
+
+def _check_retraining(settings: MonitorConfig) -> Iterator[Check]:
+    ours = settings.retrain
+    asked = any(one.action is ActionKind.RETRAIN_PR for one in settings.triggers)
+    if asked and not (ours.cmd or ours.add or ours.params):
+        yield _problem(
+            _name(settings),
+            "a trigger asks for a pull request that retrains, and nothing says what it changes",
+            "`retrain: {cmd: python scripts/next_window.py, add: [data/train.csv]}`; see "
+            "docs/monitoring.md.",
+        )
 
 
 def _check_files(settings: MonitorConfig, snapshot: Snapshot, tree: FileTree) -> Iterator[Check]:

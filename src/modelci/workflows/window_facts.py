@@ -15,7 +15,7 @@ from modelci.analysis import outcomes
 from modelci.analysis.drift import Drift, compare
 from modelci.analysis.predictions import read_sample
 from modelci.analysis.profile import count
-from modelci.analysis.reading import LOGGED, RowRules, WindowRows
+from modelci.analysis.reading import LOGGED, RowRules, WindowRows, of_ids
 from modelci.config.model import Config, LabelsConfig, MonitorConfig
 from modelci.domain.evaluation import Evaluation, Task
 from modelci.domain.monitoring import Estimate, Performance, Skew
@@ -77,12 +77,28 @@ class Desk:
         return tuple(dict.fromkeys((*limited, *self.reference.profile.realised)))
 
     @property
+    def profile(self) -> Profile:
+        """The reference's profile, with rows named by what names them in the window."""
+        profile, named = self.reference.profile, self.settings.id
+        return replace(profile, id=named) if named else profile
+
+    @property
     def ignored(self) -> frozenset[str]:
-        """The columns that are not compared: the target is not known yet, the log's are its own."""
-        named = {one for one, rule in self.settings.columns.items() if rule == IGNORE}
-        known = {one.name for one in self.reference.profile.columns}
-        own = {*LOGGED, *filter(None, [self.settings.time])} - known
-        return frozenset({*named, *own, self.evaluation.target})
+        """The columns that are not compared.
+
+        These are those that the settings name, those that a window has of its own, and the target,
+        which is not known yet.
+        """
+        settings, profile = self.settings, self.reference.profile
+        named = {one for one, rule in settings.columns.items() if rule == IGNORE}
+        own = {*LOGGED, settings.time, settings.id}
+        own |= {settings.labels.join} if settings.labels else set()
+        own -= {one.name for one in profile.columns}
+        unscored = {settings.score} if profile.scores is None else set()
+        # What names rows in training may be called otherwise in production.
+        unnamed = {profile.id} if settings.id not in {None, profile.id} else set()
+        found = {*named, *own, *unscored, *unnamed, self.evaluation.target}
+        return frozenset(one for one in found if one is not None)
 
 
 _ID, _SCORE = "id", "score"
@@ -100,7 +116,7 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
     return Facts(
         current=profile,
         drift=compare(
-            desk.reference.profile,
+            desk.profile,
             profile,
             ignore=desk.ignored,
             correction=desk.settings.drift.correction,
@@ -132,7 +148,7 @@ def _count(desk: Desk, rows: WindowRows, current: str) -> Profile:
     try:
         return count(
             rows.pass_on(desk.rows.scan(current)),
-            desk.reference.profile,
+            desk.profile,
             ignore=desk.ignored,
             score=desk.settings.score,
         )
@@ -149,6 +165,8 @@ def _about_rows(rows: WindowRows, current: str) -> Iterator[str]:
     if rows.others:
         named = ", ".join(f"{name or 'none'} ({count:,})" for name, count in rows.others.items())
         yield f"Rows that other versions answered are left out: {named}."
+    if not rows.has_all and len(rows.scores):
+        yield f"Performance is of {len(rows.scores):,} rows, drawn at random."
 
 
 # How well it did.
@@ -191,7 +209,7 @@ def _read_outcomes(
     target = desk.evaluation.target
     place = labels.path.replace(WINDOW, window.name)
     try:
-        outcomes_read = _read_columns(desk.rows, place, labels, target)
+        outcomes_read = _read_columns(desk.rows, place, labels, target, rows)
     except MissingDataError as error:
         notes.append(f"Outcomes are not to be had: {error}")
         return None
@@ -207,10 +225,14 @@ def _read_outcomes(
 
 
 def _read_columns(
-    scanner: RowScanner, place: str, labels: LabelsConfig, target: str
+    scanner: RowScanner, place: str, labels: LabelsConfig, target: str, rows: WindowRows
 ) -> pd.DataFrame:
+    """Return the outcomes; where not all rows are kept, those of the kept ones."""
     columns = list(dict.fromkeys([labels.join, target]))
-    parts = [batch.to_pandas() for batch in scanner.scan(place, columns=columns)]
+    batches = scanner.scan(place, columns=columns)
+    if not rows.has_all:
+        batches = of_ids(batches, labels.join, rows.ids)
+    parts = [batch.to_pandas() for batch in batches if batch.num_rows]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 

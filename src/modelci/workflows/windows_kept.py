@@ -1,6 +1,6 @@
 """What is remembered of past windows: enough for rows of breaches, cooling down, and trends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -84,6 +84,17 @@ def keep(journal: Journal | None, document: Monitoring, kept: Kept) -> bool:
     )
 
 
+def as_first_said(document: Monitoring, kept: Kept) -> Monitoring:
+    """Return a document with the time and run of the one that said the same of its window.
+
+    What is written to a forge then does not change because somebody looked again.
+    """
+    known = kept.find(document.window)
+    if known is None or _finds(without_distributions(document)) != _finds(known):
+        return document
+    return replace(document, created=known.created, run_url=known.run_url, version=known.version)
+
+
 def without_distributions(document: Monitoring) -> Monitoring:
     """Return a document a hundredth the size, with all that was measured and judged."""
     scores = document.scores
@@ -109,17 +120,18 @@ def _bare(column: ColumnProfile) -> ColumnProfile:
 
 def _says(document: Monitoring) -> Mapping[str, object]:
     """Return what a run of the same window again says too, whenever and wherever that is."""
-    return dict(_parts(document))
-
-
-def _parts(document: Monitoring) -> Iterator[tuple[str, object]]:
-    yield "watched", replace(document.watched, age_days=None)
-    yield "gates", [one for one in document.gates if one.subject is not Subject.AGE]
     # What an action came to differs (created, then unchanged); that it was done does not.
-    yield "actions", [(one.kind, one.done is not None, one.url) for one in document.actions]
+    done = [(one.kind, one.done is not None) for one in document.actions]
+    return {**_finds(document), "actions": done}
+
+
+def _finds(document: Monitoring) -> Mapping[str, object]:
     same = "rows labelled columns scores chosen_now performance skew consecutive".split()
-    for name in same:
-        yield name, getattr(document, name)
+    return {
+        "watched": replace(document.watched, age_days=None),
+        "gates": [one for one in document.gates if one.subject is not Subject.AGE],
+        **{name: getattr(document, name) for name in same},
+    }
 
 
 def unlabelled(kept: Kept, *, commit: str | None, limit: int = 12) -> tuple[str, ...]:

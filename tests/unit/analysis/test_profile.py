@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from modelci.analysis.profile import build, count, merge
-from modelci.analysis.sketch import MOST_COUNTED, Sketch
+from modelci.analysis.sketch import MOST_COUNTED, Ids, Sketch
 from modelci.analysis.window import WindowSketch
 from modelci.domain.profile import (
     MOST_CATEGORIES,
@@ -265,6 +265,21 @@ def test_duplicate_ids_are_counted_across_batches() -> None:
     for ids in ([1, 2, 2, 5, 5, 5], ["a", "b", "b", "c", "c", "c"], [1.5, 2, 2, None, None, 2, 2]):
         assert count(batches({"id": ids}, rows=2), reference).duplicates == 3
     assert build(batches({"id": [1, 2, 3]}), id="id").duplicates == 0
+
+
+def test_of_very_many_ids_a_sample_says_how_many_are_duplicates() -> None:
+    rows, most = 500_000, 100_000
+    hashes = RANDOM.permutation(np.repeat(RANDOM.integers(0, 2**64, rows // 2, np.uint64), 2))
+    whole, parts = Ids(most), [Ids(most) for _ in range(3)]
+    for batch in np.array_split(hashes, 30):
+        whole.add(batch)
+    for part, batch in zip(parts, np.array_split(hashes, 3), strict=True):
+        part.add(batch)
+    parts[0].merge(parts[2])
+    parts[0].merge(parts[1])
+    assert whole.kept <= most
+    assert whole.duplicates() == pytest.approx(rows / 2, rel=0.03)
+    assert parts[0].duplicates() == whole.duplicates()
 
 
 def test_one_bad_cell_does_not_make_numbers_text() -> None:

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from modelci.analysis.reading import RowRules, WindowRows
+from modelci.analysis.reading import RowRules, WindowRows, of_ids
 
-MARCH = {
+MARCH: dict[str, Any] = {
     "window": "2026-03",
     "start": datetime(2026, 3, 1, tzinfo=UTC),
     "end": datetime(2026, 4, 1, tzinfo=UTC),
@@ -96,7 +97,36 @@ def test_scores_and_ids_are_kept_in_order() -> None:
     ]
     rows, _ = read(batches, score="score", join="key")
     np.testing.assert_array_equal(rows.scores, [0.1, np.nan, 0.3, np.nan, 1.0])
-    assert rows.ids.tolist() == ["a", "b", "c", "d", None]
+    assert rows.ids.tolist()[:4] == ["a", "b", "c", "d"]
+    assert rows.ids.isna().tolist() == [False] * 4 + [True]
+
+
+def test_of_very_many_rows_some_are_kept_with_their_own_ids() -> None:
+    batches = [
+        batch(
+            key=pa.array(range(start, start + 1_000)), score=np.arange(start, start + 1_000) / 1e4
+        )
+        for start in range(0, 10_000, 1_000)
+    ]
+    rows, found = read(batches, score="score", join="key", most=300)
+    assert len(found) == rows.rows == 10_000
+    assert not rows.has_all
+    assert len(rows.ids) == len(rows.scores) == 300
+    np.testing.assert_allclose(rows.ids / 1e4, rows.scores)
+    assert rows.ids.is_monotonic_increasing
+    assert abs(rows.scores.mean() - 0.5) < 0.1
+    whole, _ = read(batches, score="score", join="key")
+    assert whole.has_all
+    assert whole.ids.tolist() == list(range(10_000))
+
+
+def test_outcomes_are_picked_by_ids_of_any_type() -> None:
+    outcomes = [batch(key=["1", "2"], y=[0, 1]), batch(key=["3", None], y=[1, 0])]
+    picked = of_ids(outcomes, "key", pd.Series([2, 3, 7]))
+    assert [row for one in picked for row in one.to_pylist()] == [
+        {"key": "2", "y": 1},
+        {"key": "3", "y": 1},
+    ]
 
 
 def test_nothing_is_kept_of_no_rows() -> None:

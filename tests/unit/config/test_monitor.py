@@ -135,3 +135,31 @@ def test_an_error_names_the_line_and_the_choices() -> None:
     with pytest.raises(ConfigError, match=r"modelci.yaml:14: .*Invalid enum value") as caught:
         config(FULL.replace("when: performance", "when: perfomance"))
     assert caught.value.hint == "One of: performance, drift, schema, age, skew."
+
+
+@pytest.mark.parametrize(
+    ("retrain", "wrong"),
+    [
+        ({"branch": "retrain"}, "{model} is part of it"),
+        ({"branch": "main"}, "{model} is part of it"),
+        ({"branch": "-x/{model}"}, "no branch can be called"),
+        ({"branch": "a b/{model}"}, "no branch can be called"),
+        ({"branch": "a..b/{model}"}, "no branch can be called"),
+        ({"branch": "{model}.lock"}, "no branch can be called"),
+        ({"add": ["/data/x.csv"]}, "counted from the top"),
+        ({"add": ["../x.csv"]}, "counted from the top"),
+        ({"add": [""]}, "counted from the top"),
+    ],
+)
+def test_what_a_retraining_may_not_be_is_refused(retrain: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ConfigError, match="retrain") as caught:
+        config(changed(retrain=retrain))
+    assert wrong in str(caught.value)
+
+
+def test_parameters_of_a_retraining_are_read() -> None:
+    params = {"train.until": "{window}", "configs/train.yaml:depth": 4, "train.fast": True}
+    (monitor,) = config(changed(retrain={"params": params, "labels": ["ml"]})).monitor
+    assert monitor.retrain.params == params
+    assert monitor.retrain.labels == ("ml",)
+    assert monitor.retrain.branch == "modelci/retrain-{model}"

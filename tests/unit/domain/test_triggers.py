@@ -219,12 +219,8 @@ def test_an_issue_is_brought_up_to_date_by_every_window() -> None:
     assert decide([TELL], window(FAILED), [before])[0].held_back is None
 
 
-def test_an_issue_stays_while_nothing_decides_its_reason_anew() -> None:
-    (action,) = decide([TELL], window(UNCLEAR), [window(FAILED, name="2026-04")])
-    assert action.reason == "drift: psi of a (in 2026-04; 2026-05 does not decide it yet)"
-    assert decide([TELL], window(UNCLEAR), [window(FAILED), window(PASSED)]) == ()
-    assert decide([TELL], window(UNCLEAR), [window(FAILED, commit="c0")]) == ()
-    assert decide([DRIFT], window(UNCLEAR), [window(FAILED)]) == ()
+def test_what_is_not_decided_asks_for_nothing() -> None:
+    assert decide([TELL, DRIFT], window(UNCLEAR), [window(FAILED, name="2026-04")]) == ()
 
 
 def test_many_failures_are_named_in_part() -> None:

@@ -119,7 +119,8 @@ def merge_text(text: str, wanted: Proposal, *, limit: int) -> str:
     lines = normalize(text).split("\n")
     theirs = lines[: lines.index(wanted.marker)] if has_marker(text, wanted.marker) else lines
     above = "\n".join(theirs).rstrip()
-    ours = f"{wanted.marker}\n{normalize(wanted.body)}"
+    own = [line for line in normalize(wanted.body).split("\n") if line != wanted.marker]
+    ours = "\n".join([wanted.marker, *own])
     whole = f"{above}\n\n{ours}" if above else ours
     return whole if len(whole) <= limit else whole[: limit - len(_CUT)] + _CUT
 

@@ -5,7 +5,8 @@ as a shape they are laid on cells of equal width, each bin spread evenly over it
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,8 +19,10 @@ from modelci.render.sparkline import bars
 CELLS = 30
 _TEXT_CELLS = 10
 _MOST_CATEGORIES = 12
-_TAIL = 0.01  # of the rows, at either end, may lie outside what is drawn
-_ROOM = 0.05  # of the width, added at either end
+_FEW = 12  # bins of a number that has few values
+_MOST_WHOLE = 1e6  # whole numbers of which a cell may hold exactly so many
+_TAIL = 0.02  # of the rows, at either end, that may lie outside what is drawn
+_ROOM = 0.15  # of the width, added at either end
 _REACH = 3.0  # widths of the reference that the window may lie beside it
 _LABEL_LIMIT = 40
 _WIDTH, _HEIGHT = 100.0, 24.0
@@ -30,18 +33,26 @@ Segment = tuple[float, float, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A stretch of numbers from ``low`` to ``high``, or (both None) a category.
+    """A stretch of numbers from ``low`` to ``high``, or (both None) a category by its ``name``.
 
     ``before`` and ``now`` are shares of the rows that have a value; ``is_new`` says that the
-    reference does not know the category.
+    reference does not know the category. ``write`` puts both ends into words.
     """
 
-    label: str
     before: float
     now: float
+    name: str = ""
+    is_new: bool = False
     low: float | None = None
     high: float | None = None
-    is_new: bool = False
+    write: Callable[[float, float], str] | None = None
+
+    @property
+    def label(self) -> str:
+        """What to call the cell; it takes time, and most are never called by it."""
+        if self.write is None or self.low is None or self.high is None:
+            return self.name
+        return self.write(self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,23 +142,43 @@ def _numbers(
     totals = [sum(count for *_, count in side) for side in sides]
     if not all(totals):
         return None
-    low, high = _range(*sides)
-    if not math.isfinite(high - low):  # two numbers whose distance is none
+    edges = _edges(column, before, sides, cells)
+    if len(edges) < 2:
         return None
-    edges = [low + (high - low) * place / cells for place in range(cells + 1)]
-    if low == high or len(set(edges)) <= cells:
-        edges = [low, high]
     heights = [_spread(side, edges, total) for side, total in zip(sides, totals, strict=True)]
-    labels = _labels(column.kind, edges)
+    write = _writer(column)
     return Distribution(
         kind=column.kind,
         cells=tuple(
-            Cell(label=label, low=edges[at], high=edges[at + 1], before=one, now=other)
-            for at, (label, one, other) in enumerate(zip(labels, *heights, strict=True))
+            Cell(before=one, now=other, low=low, high=high, write=write)
+            for (low, high), one, other in zip(pairwise(edges), *heights, strict=True)
         ),
         beyond_before=max(0.0, 1 - sum(heights[0])),
         beyond_now=max(0.0, 1 - sum(heights[1])),
     )
+
+
+def _edges(
+    column: ColumnProfile,
+    before: NumberProfile,
+    sides: tuple[list[Segment], list[Segment]],
+    cells: int,
+) -> list[float]:
+    """Return the cells' edges; none where the numbers are too far apart to have a distance."""
+    low, high = _range(*sides)
+    if not math.isfinite(high - low):
+        return []
+    if low == high:
+        return [low, high]
+    if len(before.counts) <= _FEW:  # each bin is a value, or nearly so
+        ends = [end for end in (low, high) if not before.edges[0] <= end <= before.edges[-1]]
+        return sorted({*before.edges, *ends})
+    if "int" in column.dtype and high - low < _MOST_WHOLE:
+        step = max(1, math.ceil((high - low) / cells))
+        first = math.floor(low + 0.5) - 0.5  # whole numbers lie in the middle of a cell
+        return [first + step * place for place in range(math.ceil((high - first) / step) + 1)]
+    edges = [low + (high - low) * place / cells for place in range(cells + 1)]
+    return edges if len(set(edges)) > cells else [low, high]
 
 
 def _segments(profile: NumberProfile) -> Iterable[Segment]:
@@ -186,32 +217,39 @@ def _quantile(segments: Sequence[Segment], share: float) -> float:
 
 def _spread(segments: Sequence[Segment], edges: Sequence[float], total: int) -> list[float]:
     """Return the share of the values in each cell; a point on an edge lies right of it."""
-    cells = len(edges) - 1
-    low, width = edges[0], (edges[-1] - edges[0]) / cells
-    found = [0.0] * cells
+    last = len(edges) - 2
+    found = [0.0] * (last + 1)
     for start, end, count in segments:
         if end < edges[0] or start > edges[-1]:
             continue
-        first = _place(start, low, width, cells)
-        last = _place(end, low, width, cells)
-        for at in range(first, last + 1):
+        first = min(max(bisect_right(edges, start) - 1, 0), last)
+        for at in range(first, min(max(bisect_right(edges, end) - 1, 0), last) + 1):
             covered = min(end, edges[at + 1]) - max(start, edges[at])
             part = covered / (end - start) if end > start else float(at == first)
             found[at] += max(0.0, part) * count / total
     return found
 
 
-def _place(value: float, low: float, width: float, cells: int) -> int:
-    return min(max(int((value - low) / width), 0), cells - 1) if width else 0
+def _writer(column: ColumnProfile) -> Callable[[float, float], str]:
+    if column.kind is ColumnKind.DATETIME:
+        return _write_moments
+    return _write_whole if "int" in column.dtype else _write_numbers
 
 
-def _labels(kind: ColumnKind, edges: Sequence[float]) -> Iterable[str]:
-    for low, high in pairwise(edges):
-        if kind is ColumnKind.DATETIME:
-            texts = quantities.moment(low), quantities.moment(high)
-        else:
-            texts = quantities.pair(low, high)
-        yield texts[0] if low == high else f"{texts[0]} to {texts[1]}"
+def _write_moments(low: float, high: float) -> str:
+    texts = quantities.moment(low), quantities.moment(high)
+    return texts[0] if low == high else f"{texts[0]} to {texts[1]}"
+
+
+def _write_numbers(low: float, high: float) -> str:
+    texts = quantities.pair(low, high)
+    return texts[0] if low == high else f"{texts[0]} to {texts[1]}"
+
+
+def _write_whole(low: float, high: float) -> str:
+    """Name the only whole number of a cell."""
+    only = math.ceil(low)
+    return f"{only:,}" if math.ceil(high) - only == 1 else _write_numbers(low, high)
 
 
 # -- categories --------------------------------------------------------------------------------
@@ -234,7 +272,7 @@ def _categories(
     shown = set(sorted(names, key=lambda name: -max(shares[name]))[:_MOST_CATEGORIES])
     cells = [
         Cell(
-            label=_label(name),
+            name=_label(name),
             before=shares[name][0],
             now=shares[name][1],
             is_new=name not in sides[0] and not before.other,
@@ -244,7 +282,7 @@ def _categories(
     ]
     rest = [1 - sum(shares[name][side] for name in shown) for side in (0, 1)]
     if before.other or now.other or len(names) > len(shown):
-        cells.append(Cell(label="all others", before=max(0.0, rest[0]), now=max(0.0, rest[1])))
+        cells.append(Cell(name="all others", before=max(0.0, rest[0]), now=max(0.0, rest[1])))
     return Distribution(kind=kind, cells=tuple(cells))
 
 

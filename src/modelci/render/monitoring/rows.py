@@ -22,7 +22,6 @@ from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.digest import urgency
 from modelci.render.escape import web_address
-from modelci.render.monitoring.distributions import text_shapes
 from modelci.render.quantities import ABSENT
 from modelci.render.rows import Mood, gate_mood, metric_of, reason_of
 from modelci.render.sparkline import bars
@@ -39,8 +38,7 @@ class ColumnRow:
 
     PSI, Jensen-Shannon and Cramér's V are without what chance alone gives, as they are judged.
     ``state`` and ``mood`` are of the gravest gate that speaks of it, ``why`` of all that do not
-    hold. ``new`` and ``lost`` are categories with their shares; ``before`` and ``now`` bars of text
-    on one scale, empty where there is nothing to draw.
+    hold. ``new`` and ``lost`` are categories with their shares.
     """
 
     name: str
@@ -57,25 +55,23 @@ class ColumnRow:
     missing: str
     new: tuple[tuple[str, str], ...]
     lost: tuple[tuple[str, str], ...]
-    before: str
-    now: str
     why: str
 
 
-def column_rows(monitoring: Monitoring) -> list[tuple[ColumnDrift, ColumnRow]]:
-    """Return the columns with their rows: what does not hold first, then by effect."""
+Seen = tuple[ColumnDrift, ColumnRow]
+"""A column with its row; its shape takes time, and is for who shows the row to make."""
+
+
+def column_rows(monitoring: Monitoring) -> list[Seen]:
+    """Return the scores, and the columns: what does not hold first, then by effect."""
     found = results_by_name(monitoring)
-    rows = [(one, column_row(one, found.get(one.name, ()))) for one in monitoring.columns]
-    order = {id(one): _gravity(one, found.get(one.name, ())) for one, _ in rows}
-    return sorted(rows, key=lambda pair: order[id(pair[0])])
-
-
-def score_row(monitoring: Monitoring) -> ColumnRow | None:
-    """Return the row of the scores; None where there are none."""
+    known = [(one, found.get(one.name, ())) for one in monitoring.columns]
     scores = monitoring.scores
-    if scores is None:
-        return None
-    return column_row(scores, results_by_name(monitoring).get(scores.name, ()))
+    ordered = [
+        *([(scores, found.get(scores.name, ()))] if scores else []),
+        *sorted(known, key=lambda pair: _gravity(*pair)),
+    ]
+    return [(one, column_row(one, results)) for one, results in ordered]
 
 
 def results_by_name(monitoring: Monitoring) -> Mapping[str, list[GateResult]]:
@@ -100,7 +96,6 @@ def column_of(result: GateResult) -> str:
 def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
     """Return a column with what its gates say."""
     state, mood = _state(drift, results)
-    shapes = text_shapes(drift) or ("", "")
     bad = [reason_of(one) for one in results if one.outcome is not Outcome.PASSED]
     return ColumnRow(
         name=drift.name,
@@ -117,8 +112,6 @@ def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
         missing=ABSENT if is_gone(drift) else _between(drift.missing_before, drift.missing_now),
         new=_shares(drift.new),
         lost=_shares(drift.lost),
-        before=shapes[0],
-        now=shapes[1],
         why="; ".join(dict.fromkeys([*bad, *([drift.note] if drift.note else [])])),
     )
 
@@ -421,11 +414,13 @@ def facts(monitoring: Monitoring) -> list[tuple[str, str, str]]:
     watched = monitoring.watched
     age = watched.age_days
     skew = monitoring.skew
-    stage = f"holds {watched.stage}" if watched.stage else ""
+    version = watched.version or watched.tag or (watched.commit or "")[:7]
+    tag = f" ({watched.tag})" if watched.tag and watched.tag != version else ""
+    stage = f"holds {watched.stage}{tag}" if watched.stage else ""
     old = "" if age is None else f"{age:,.0f} days old"
     known = f"{counted(monitoring.labelled, 'outcome')} known" if monitoring.labelled else ""
     lines = [
-        ("Version", watched.tag or watched.version or "", _listed(stage, old)),
+        ("Version", version, _listed(stage, old)),
         ("Window", monitoring.window, _listed(counted(monitoring.rows, "row"), known)),
         ("Data", place(monitoring.current), ""),
     ]

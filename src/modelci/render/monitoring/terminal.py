@@ -11,10 +11,12 @@ from modelci.domain.history import MetricHistory
 from modelci.domain.monitoring import Monitoring
 from modelci.render.digest import urgency
 from modelci.render.escape import PROSE_LIMIT, terminal, web_address
+from modelci.render.monitoring.distributions import text_shapes
 from modelci.render.monitoring.rows import (
     ActionRow,
     ColumnRow,
     PerformanceRow,
+    Seen,
     WindowRow,
     action_rows,
     column_rows,
@@ -22,7 +24,6 @@ from modelci.render.monitoring.rows import (
     effect_bars,
     facts,
     performance_rows,
-    score_row,
     trends,
     window_rows,
 )
@@ -43,6 +44,7 @@ from modelci.render.tables import (
 
 _MOST_WINDOWS = 12
 _MOST_MEASURES = 2
+_MOST_CATEGORIES = 5
 
 
 def render_monitoring(
@@ -116,23 +118,23 @@ def _performance_cells(row: PerformanceRow) -> list[Cell]:
 def _columns(
     monitoring: Monitoring, windows: Sequence[Monitoring], *, wide: bool
 ) -> Iterator[RenderableType]:
-    scores = score_row(monitoring)
-    rows = [*([scores] if scores else []), *(row for _, row in column_rows(monitoring))]
-    names = [row.name for row in rows]
+    rows = column_rows(monitoring)
+    names = [row.name for _, row in rows]
     courses = trends(windows, names) if len(windows) > 1 and wide else {}
     titles = ["Outcome", "Column", "PSI:", "KS:", "p:", "Missing:"]
     titles += [*(["Reference → now"] if wide else []), *(["PSI before"] if courses else [])]
     cells = _column_cells(courses, wide=wide)
     yield from section(f"Columns ({len(monitoring.columns):,})", rows, titles, cells)
-    yield from _categories(rows)
+    yield from _categories([row for _, row in rows])
 
 
 def _column_cells(
     courses: Mapping[str, MetricHistory], *, wide: bool
-) -> Callable[[ColumnRow], list[Cell]]:
-    def cells(row: ColumnRow) -> list[Cell]:
+) -> Callable[[Seen], list[Cell]]:
+    def cells(seen: Seen) -> list[Cell]:
+        drift, row = seen
         sign, style = MOODS[row.mood]
-        shapes = Text(f"{row.before} {row.now}", no_wrap=True) if row.now else ""
+        shapes = Text(" ".join(text_shapes(drift) or ()), no_wrap=True)
         return [
             Text(f"{sign} {row.state}".rstrip(), style),
             name_text(row.name),
@@ -151,13 +153,15 @@ def _categories(rows: Sequence[ColumnRow]) -> Iterator[RenderableType]:
     """Yield a line for each column that has new or lost categories."""
     found = [(row, kind, getattr(row, kind)) for row in rows for kind in ("new", "lost")]
     yield from remarks(
-        [
-            f"{kind} in {row.name}: {', '.join(f'{name} ({share})' for name, share in values[:5])}"
-            for row, kind, values in found
-            if values
-        ],
+        [f"{kind} in {row.name}: {_listed(values)}" for row, kind, values in found if values],
         sign="·",
     )
+
+
+def _listed(values: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{name} ({share})" for name, share in values[:_MOST_CATEGORIES])
+    more = len(values) - _MOST_CATEGORIES
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _windows(
@@ -203,12 +207,14 @@ def _actions(rows: Sequence[ActionRow]) -> Iterator[RenderableType]:
 def plain_monitoring(monitoring: Monitoring, history: Sequence[Monitoring] = ()) -> str:
     """Return a line for each gate, what does not hold first.
 
-    Window, subject, outcome, what was judged, its value, limit, and how the same gate came out in
-    the window before (empty where there was none).
+    Model, stage, window, subject, outcome, what was judged, rule, limit, the value (where it is one
+    number), how the same gate came out in the window before (if it did), and why.
     """
     before = _outcomes_before(course(monitoring, history), monitoring)
     return plain_lines(
         [
+            monitoring.watched.artifact,
+            monitoring.watched.stage or "",
             monitoring.window,
             row.subject,
             row.outcome,
