@@ -282,7 +282,7 @@ def test_what_is_not_there_is_said(scanner: DatasetScanner, tmp_path: Path) -> N
             list(scanner.scan(location))
 
 
-class Refusing(MemoryFileSystem):  # type: ignore[misc] - fsspec has no types
+class Refusing(MemoryFileSystem):  # type: ignore[misc]
     protocol = "refusing"
 
     def info(self, *_: Any, **__: Any) -> dict[str, Any]:
