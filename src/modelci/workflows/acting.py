@@ -27,8 +27,8 @@ from modelci.workflows.windows_kept import as_first_said, keep, read_kept
 if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
     from modelci.workflows.monitor import Occasion
 
-WINDOWS, RETRAININGS = "monitor", "retraining"
-"""Folders below ``.modelci/`` that one job leaves to the other."""
+FOLDER, RETRAININGS = "monitor", "retraining"
+"""The folder below ``.modelci/`` that one job leaves to the other, and the one in it."""
 
 History = Sequence[Monitoring]
 
@@ -93,7 +93,7 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
     windows = _read_windows(folder, tools.config)
     if not windows:
         raise ConfigError(
-            f"{folder / WINDOWS} has no watched window.",
+            f"{folder} has no watched window.",
             hint="`modelci monitor --no-write` leaves them there; --from names another folder.",
         )
     newest = {name_of(settings): document.window for document, settings in windows}
@@ -111,7 +111,7 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
 
 def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, MonitorConfig], ...]:
     """Return the windows with their settings, those of this checkout; the oldest first."""
-    read = (codec.read(Monitoring, path) for path in sorted((folder / WINDOWS).glob("*.json")))
+    read = (codec.read(Monitoring, path) for path in sorted(folder.glob("*.json")))
     found = [(document, _settings(document, config)) for document in read]
     return tuple(sorted(found, key=lambda one: _start(*one)))
 
