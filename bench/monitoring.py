@@ -68,15 +68,14 @@ def compare(folder: Path, asked: argparse.Namespace) -> Mapping[str, Took]:
     python = sys.executable
     ours = [python, str(PEERS / "modelci_drift.py")]
     run([*ours, "profile", "reference.parquet", "reference.json"], folder)
-    sides = {
-        "modelci": [*ours, "window", "reference.json", "window-0.parquet"],
-        "pandas and scipy": [python, str(PEERS / "pandas_drift.py"), "."],
-    }
-    try:
-        evidently = str(environment(asked.peers, "evidently") / "python")
-        sides["evidently"] = [evidently, "-W", "ignore", str(PEERS / "evidently_drift.py"), "."]
-    except BenchError as error:
-        print(f"evidently is left out: {error}", file=sys.stderr)
+    sides = {"modelci": [*ours, "window", "reference.json", "window-0.parquet"]}
+    if not asked.alone:
+        sides["pandas and scipy"] = [python, str(PEERS / "pandas_drift.py"), "."]
+        try:
+            evidently = str(environment(asked.peers, "evidently") / "python")
+            sides["evidently"] = [evidently, "-W", "ignore", str(PEERS / "evidently_drift.py"), "."]
+        except BenchError as error:
+            print(f"evidently is left out: {error}", file=sys.stderr)
     found: dict[str, list[Took]] = {name: [] for name in sides}
     for _ in range(asked.rounds):
         for name, command in sides.items():
@@ -120,7 +119,8 @@ def show_many(folder: Path, many: int) -> None:
             f"{took.megabytes:.0f}",
             met=took.megabytes < MOST_MB_OF_MANY,
         )
-        print(f"  duplicate ids: {took.answer:,}" if name == "profile" else "", end="\n")
+        if name == "profile":
+            print(f"  duplicate ids: {took.answer:,}")
 
 
 def main() -> None:
@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="of a window")
     parser.add_argument("--many", type=int, default=20_000_000, help="of the large file; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="ask nobody else")
     parser.add_argument("--peers", type=Path, default=Path(".bench"))
     asked = parser.parse_args()
     asked.peers = asked.peers.resolve()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.integration.gitserver import serve_http
 
 from modelci.adapters.git import GitRepository
 from modelci.adapters.journal import MAX_ENTRY_BYTES, FolderJournal, GitJournal
@@ -162,6 +163,24 @@ def test_a_remote_that_is_gone_is_an_error(
     origin.rename(origin.with_name("elsewhere.git"))
     with pytest.raises(ForgeError, match="fetch refs/modelci/monitor"):
         journal(work).read()
+
+
+def test_a_write_whose_answer_was_lost_is_found_to_be_done(
+    clone: Callable[..., GitRepository], origin: Path, tmp_path: Path
+) -> None:
+    work = clone("work")
+    git(origin, "config", "http.receivepack", "true")
+    with serve_http(tmp_path) as http:
+        git(work.root, "remote", "set-url", "origin", http.url(origin.name))
+        write(journal(work), "2026-01")
+        http.cut.set()
+        with pytest.raises(ForgeError, match="push refs/modelci/monitor/credit#prod"):
+            write(journal(work), "2026-02")
+        http.wait()
+        http.mend()
+        assert not write(journal(work), "2026-02"), "it has reached the remote"
+        assert [*journal(work).read()] == ["2026-01", "2026-02"]
+    assert len(git(origin, "log", "--format=%h", REF).splitlines()) == 2
 
 
 def test_what_is_too_large_is_not_read(any_journal: Journal) -> None:

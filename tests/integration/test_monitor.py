@@ -196,6 +196,16 @@ def test_a_window_is_judged_by_its_outcomes_once_they_are_complete(site: Site) -
     assert len(site.watch(settings)) == 1, "it is judged by them once"
 
 
+def test_a_window_without_outcomes_is_not_read_again(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    site.watch()
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    progress = RecordedProgress()
+    assert [one.document.window for one in site.watch(progress=progress)] == ["2026-04"]
+    assert not any("2026-03" in note for note in (*progress.notes, *progress.warnings))
+
+
 def test_a_window_of_another_version_is_not_judged_late(site: Site, profile: Profile) -> None:
     march = applications(seed=3)
     site.score("2026-03", march)
@@ -269,14 +279,25 @@ def test_of_a_request_log_the_watched_versions_rows_of_the_window_count(
     folder.mkdir()
     log[:450].to_json(folder / "requests-1.jsonl", orient="records", lines=True)
     log[450:].to_json(folder / "requests-2.jsonl", orient="records", lines=True)
-    settings = replace(
-        SETTINGS, id="id", time="time", current=str(folder), columns={"key": "ignore"}, labels=None
-    )
+    settings = replace(SETTINGS, id="id", time="time", current=str(folder), labels=None)
     (seen,) = site.watch(settings)
     assert seen.document.rows == 300
     assert seen.document.notes[1:] == (
         "Rows that other versions answered are left out: v1.0.0 (300).",
     )
+    assert [one.name for one in seen.document.columns] == ["x", "kind"]
+
+
+def test_rows_are_named_by_what_names_them_in_the_window(site: Site) -> None:
+    rows = applications(seed=3).rename(columns={"key": "request"})
+    rows["request"] = ["3-0", *rows["request"][:-1]]
+    site.score("2026-03", rows)
+    (seen,) = site.watch(replace(SETTINGS, id="request", labels=None))
+    broken = [one for one in seen.document.gates if one.outcome is not Outcome.PASSED]
+    assert [(one.subject, one.gate.metric) for one in broken] == [
+        (Subject.SCHEMA, "request: repeated")
+    ]
+    assert broken[0].reason.startswith("1 of 1,500 rows repeat an earlier id")
     assert [one.name for one in seen.document.columns] == ["x", "kind"]
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _Batches = Iterator["RecordBatch"]
 
 _BUFFER = 1 << 20
+_FEW_BYTES = 4
 _MOST_LINE = 1 << 28
 _MOST_FILES = 100_000
 
@@ -43,7 +44,7 @@ class Sizes:
     """
 
     values: int = 1 << 23
-    rows: int = 1 << 17
+    rows: int = 1 << 16
     piece_rows: int = 1 << 20
     csv_bytes: int = 1 << 22
     json_bytes: int = 1 << 24
@@ -245,11 +246,10 @@ def _divided(file: _File) -> Iterator[Piece]:
 
 
 def _read_parquet(file: _File, piece: Piece, wanted: list[str] | None) -> _Batches:
-    with file.raw() as raw:
-        first = pq.read_schema(raw)
+    with file.raw() as raw, pq.ParquetFile(raw) as parquet:
+        first, dictionaries = parquet.schema_arrow, _dictionaries(parquet)
     names = file.chosen(first.names, wanted) or first.names
-    # What was written as a dictionary is read as one: its few values need not be looked up again.
-    texts = [name for name in names if _is_text(first.field(name).type)] if _unique(first) else []
+    texts = [name for name in dictionaries if name in names] if _unique(first) else []
     with (
         file.raw() as raw,
         pq.ParquetFile(
@@ -258,9 +258,32 @@ def _read_parquet(file: _File, piece: Piece, wanted: list[str] | None) -> _Batch
     ):
         groups = range(parquet.metadata.num_row_groups)[piece.start : piece.stop]
         yield _empty(parquet.schema_arrow, wanted)
+        # Threads would take memory of their own each; counting is most of the work.
         yield from parquet.iter_batches(
-            batch_size=file.sizes.rows_for(len(names)), row_groups=list(groups), columns=wanted
+            batch_size=file.sizes.rows_for(len(names)),
+            row_groups=list(groups),
+            columns=wanted,
+            use_threads=False,
         )
+
+
+def _dictionaries(parquet: Any) -> list[str]:
+    """Return which texts were written as numbers of a few different ones, to be read as those.
+
+    They take a few bytes a row; ids, which take more, would be looked up for nothing.
+    """
+    metadata, schema = parquet.metadata, parquet.schema_arrow
+    if not metadata.num_row_groups:
+        return []
+    group = metadata.row_group(0)
+    columns = map(group.column, range(group.num_columns))
+    return [
+        one.path_in_schema
+        for one in columns
+        if one.path_in_schema in schema.names
+        and _is_text(schema.field(one.path_in_schema).type)
+        and one.total_uncompressed_size <= _FEW_BYTES * one.num_values
+    ]
 
 
 def _unique(schema: Any) -> bool:

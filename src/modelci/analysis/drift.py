@@ -25,7 +25,7 @@ from modelci.domain.profile import (
 JOINED = 10
 """How many bins of a number PSI, Jensen-Shannon, Cramér's V and the test look at."""
 
-LEAST_EXPECTED = 8.0
+LEAST_EXPECTED = 10.0
 """Cells of the test where fewer rows are expected are too small for chi².
 
 Cochran (1954) has 5 for tests at 5 %; a column of twenty is tested at alpha / 20, where that is too
@@ -79,7 +79,7 @@ def compare(
         scores = compare_column(reference.scores, current.scores)
         decision = _compare_decisions(reference, current)
     extra = [one for one in (scores, decision) if one is not None]
-    judged = _adjust([*columns, *extra], correction)
+    judged = adjust_together([*columns, *extra], correction)
     rest = iter(judged[len(columns) :])
     return Drift(
         columns=tuple(judged[: len(columns)]),
@@ -106,6 +106,15 @@ def compare_column(reference: ColumnProfile, current: ColumnProfile | None) -> C
     if reference.category is not None:
         return _compare_categories(drift, reference.category, current)
     return _measured(drift, _valueless(reference), _valueless(current))
+
+
+def adjust_together(found: Sequence[ColumnDrift], correction: Correction) -> list[ColumnDrift]:
+    """Adjust the p-values of all that were tested, in the order given."""
+    tested = [one.p_value for one in found if one.p_value is not None]
+    if correction is Correction.NONE or not tested:
+        return list(found)
+    adjusted = iter(adjust(np.array(tested)).tolist())
+    return [one if one.p_value is None else replace(one, p_value=next(adjusted)) for one in found]
 
 
 def psi(before: Floats, now: Floats) -> float:
@@ -325,14 +334,6 @@ def _measured(drift: ColumnDrift, before: Floats, now: Floats) -> ColumnDrift:
         p_value=p_value(before, now),
         by_chance=psi_by_chance(before, now),
     )
-
-
-def _adjust(found: Sequence[ColumnDrift], correction: Correction) -> list[ColumnDrift]:
-    tested = [one.p_value for one in found if one.p_value is not None]
-    if correction is Correction.NONE or not tested:
-        return list(found)
-    adjusted = iter(adjust(np.array(tested)).tolist())
-    return [one if one.p_value is None else replace(one, p_value=next(adjusted)) for one in found]
 
 
 def _incomparable(reference: ColumnProfile, current: ColumnProfile | None) -> str | None:

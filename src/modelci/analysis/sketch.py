@@ -32,6 +32,8 @@ MOST_COUNTED = 1 << 15
 MOST_IDS = 1 << 24
 """Duplicates are counted among this many ids; of more, among a random share of them."""
 
+_NONE: NDArray[np.uint64] = np.empty(0, np.uint64)
+_PARTS = 16
 _ALL_CELLS = 1 << 23
 _FEWEST_CELLS = 1024
 _ALMOST_ONLY_NEW = 0.9
@@ -266,11 +268,13 @@ class Ids:
 
     def duplicates(self) -> int:
         """Return how many rows have an id that another has already."""
-        if not self.hashes:
-            return 0
-        ids = np.concatenate(self.hashes)
-        ids.sort()
-        return int(np.count_nonzero(ids[1:] == ids[:-1])) << self.level
+        return sum(map(self._duplicates, range(_PARTS))) << self.level
+
+    def _duplicates(self, part: int) -> int:
+        """Count among the hashes that end alike: all of them at once would be in memory twice."""
+        last = np.uint64(_PARTS - 1)
+        ids = np.sort(np.concatenate([one[one & last == part] for one in self.hashes] or [_NONE]))
+        return int(np.count_nonzero(ids[1:] == ids[:-1]))
 
     def _thin(self, level: int) -> None:
         if level > self.level:

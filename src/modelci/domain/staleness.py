@@ -45,15 +45,15 @@ def compare_logged(
 def judge_skew(skew: Skew, max_share: float) -> GateResult:
     """Fail where more than a share of the rows were answered by something else than the model."""
     share = skew.differing / skew.rows if skew.rows else math.nan
-    gate = _gate("share of answers that the tagged model does not give", max_share)
+    gate = _gate("logged answers", max_share)
     if not skew.rows:
         outcome, reason = Outcome.INCONCLUSIVE, "no row could be asked again"
     else:
         outcome = Outcome.PASSED if share <= max_share else Outcome.FAILED
-        reason = (
-            f"{skew.differing:,} of {skew.rows:,} logged answers differ, by up to {skew.worst:.3g}"
-        )
-        reason = reason if skew.differing else f"{skew.rows:,} logged answers are the model's own"
+        reason = f"{skew.rows:,} logged answers are the model's own"
+        if skew.differing:
+            reason = f"{skew.differing:,} of {skew.rows:,} logged answers differ"
+            reason += f", by up to {skew.worst:.3g}" if skew.worst else ""
     return GateResult(gate=gate, outcome=outcome, reason=reason, subject=Subject.SKEW)
 
 

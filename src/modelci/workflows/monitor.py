@@ -135,14 +135,25 @@ class _Watcher:
         self._kept = read_kept(self._journal, settings.window)
 
     def settled_since(self, newest: Window) -> tuple[Window, ...]:
-        """Return the windows before ``newest`` whose outcomes were not complete, and are now."""
+        """Return the windows before ``newest`` whose outcomes have become complete since."""
         labels = self._settings.labels
         if labels is None:
             return ()
         delay = parse_duration(labels.delay)
         names = unlabelled(self._kept, commit=self._reference.watched.commit)
         windows = (_window(name, self._settings) for name in names if name != newest.name)
-        return tuple(one for one in windows if one.is_settled(self._now, delay))
+        return tuple(
+            one
+            for one in windows
+            if one.is_settled(self._now, delay) and self._has_outcomes(labels.path, one)
+        )
+
+    def _has_outcomes(self, path: str, window: Window) -> bool:
+        """Look before all of the window's data are read again."""
+        try:
+            return bool(self._tools.rows.pieces(path.replace(WINDOW, window.name)))
+        except MissingDataError:
+            return False
 
     def catch_up(self, window: Window) -> Iterator[Seen]:
         """Judge an earlier window by its outcomes, if they are there."""
@@ -273,7 +284,7 @@ def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
-    yield from judge_schema(desk.reference.profile, facts.current, ignore=desk.ignored)
+    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
     if settings.performance and rows:
         rules = performance_rules(settings)
         yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)

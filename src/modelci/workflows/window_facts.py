@@ -77,12 +77,28 @@ class Desk:
         return tuple(dict.fromkeys((*limited, *self.reference.profile.realised)))
 
     @property
+    def profile(self) -> Profile:
+        """The reference's profile, with rows named by what names them in the window."""
+        profile, named = self.reference.profile, self.settings.id
+        return replace(profile, id=named) if named else profile
+
+    @property
     def ignored(self) -> frozenset[str]:
-        """The columns that are not compared: the target is not known yet, the log's are its own."""
-        named = {one for one, rule in self.settings.columns.items() if rule == IGNORE}
-        known = {one.name for one in self.reference.profile.columns}
-        own = {*LOGGED, *filter(None, [self.settings.time])} - known
-        return frozenset({*named, *own, self.evaluation.target})
+        """The columns that are not compared.
+
+        These are those that the settings name, those that a window has of its own, and the target,
+        which is not known yet.
+        """
+        settings, profile = self.settings, self.reference.profile
+        named = {one for one, rule in settings.columns.items() if rule == IGNORE}
+        own = {*LOGGED, settings.time, settings.id}
+        own |= {settings.labels.join} if settings.labels else set()
+        own -= {one.name for one in profile.columns}
+        unscored = {settings.score} if profile.scores is None else set()
+        # What names rows in training may be called otherwise in production.
+        unnamed = {profile.id} if settings.id not in {None, profile.id} else set()
+        found = {*named, *own, *unscored, *unnamed, self.evaluation.target}
+        return frozenset(one for one in found if one is not None)
 
 
 _ID, _SCORE = "id", "score"
@@ -100,7 +116,7 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
     return Facts(
         current=profile,
         drift=compare(
-            desk.reference.profile,
+            desk.profile,
             profile,
             ignore=desk.ignored,
             correction=desk.settings.drift.correction,
@@ -132,7 +148,7 @@ def _count(desk: Desk, rows: WindowRows, current: str) -> Profile:
     try:
         return count(
             rows.pass_on(desk.rows.scan(current)),
-            desk.reference.profile,
+            desk.profile,
             ignore=desk.ignored,
             score=desk.settings.score,
         )

@@ -64,5 +64,10 @@ def test_a_share_of_answers_may_be_off(
     assert (result.outcome, result.reason, result.subject) == (outcome, reason, Subject.SKEW)
 
 
+def test_a_difference_without_a_measure_has_none() -> None:
+    result = judge_skew(compare_logged(["a"], ["b"], tolerance=0), 0.0)
+    assert result.reason == "1 of 1 logged answers differ"
+
+
 def test_no_row_decides_nothing() -> None:
     assert judge_skew(Skew(rows=0, differing=0, worst=0.0), 0.0).outcome is Outcome.INCONCLUSIVE

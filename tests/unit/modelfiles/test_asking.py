@@ -55,7 +55,8 @@ def test_golden_requests_tell_the_types_of_inputs(tmp_path: Path) -> None:
     path, model, _ = save(family, tmp_path)
     golden = record_golden(path, TABLE, trust=Trust(), options=RecordOptions())
     gaps = TABLE.astype(object).where(TABLE.notna(), None)
-    said = ask(Question(model=str(path), rows=gaps.to_dict("records"), golden=golden))
+    rows = [dict(zip(TABLE.columns, row, strict=True)) for row in gaps.itertuples(index=False)]
+    said = ask(Question(model=str(path), rows=rows, golden=golden))
     assert said.problem is None
     (output,) = said.answers[0]
     expected = model.predict_proba(TABLE)[:, 1] if output == "score" else model.predict(TABLE)

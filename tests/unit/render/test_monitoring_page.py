@@ -1,6 +1,7 @@
 """The page of a window needs nothing but itself, and nothing in a window becomes markup."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -161,6 +162,33 @@ def test_what_is_not_judged_is_in_no_trend() -> None:
     drift = trends["Drift (PSI)"]
     assert "applied_on" not in json.dumps(drift.spec)
     assert "channel" in json.dumps(drift.spec)
+
+
+def test_what_is_no_number_spoils_no_plot() -> None:
+    one = windows.concept()
+    endless = replace(one.columns[1], psi=math.inf)
+    first = one.performance[0]
+    assert first.realised
+    assert first.reference
+    wild = replace(
+        first,
+        realised=replace(first.realised, high=math.inf),
+        reference=replace(first.reference, low=-math.inf),
+    )
+    odd = replace(one, columns=(endless, *one.columns[2:]), performance=(wild,))
+    text = render_page(odd, windows.before(one), title="Credit model")
+    numbers = re.search(r'id="specs">(.*?)</script>', text, re.DOTALL)
+    assert numbers
+    assert "Infinity" not in numbers[1]
+    assert len(specs(text)) == 3 + 10
+
+
+def test_trends_mark_where_another_version_came() -> None:
+    trend = trend_plots(windows.year(), windows.concept())[0]
+    marks = [
+        layer["data"]["values"] for layer in trend.spec["layer"] if layer["mark"]["type"] == "text"
+    ]
+    assert marks == [[{"window": "2026-01", "version": "v1.4.0"}]]
 
 
 def test_intervals_share_a_scale() -> None:

@@ -23,10 +23,12 @@ from modelci.render.mdtables import (
     summary,
     verdict_text,
 )
+from modelci.render.monitoring.distributions import text_shapes
 from modelci.render.monitoring.rows import (
     ActionRow,
     ColumnRow,
     PerformanceRow,
+    Seen,
     WindowRow,
     action_rows,
     column_rows,
@@ -35,7 +37,6 @@ from modelci.render.monitoring.rows import (
     facts,
     measure_trends,
     performance_rows,
-    score_row,
     trends,
     window_rows,
 )
@@ -65,7 +66,7 @@ class _View:
 
     monitoring: Monitoring
     windows: Sequence[Monitoring]
-    columns: Sequence[ColumnRow]
+    columns: Sequence[Seen]
     trends: Mapping[str, MetricHistory]
 
 
@@ -190,9 +191,8 @@ def _render(
 
 def _view(monitoring: Monitoring, history: Sequence[Monitoring]) -> _View:
     windows = course(monitoring, history)
-    scores = score_row(monitoring)
-    rows = [*([scores] if scores else []), *(row for _, row in column_rows(monitoring))]
-    known = trends(windows, [row.name for row in rows]) if len(windows) > 1 else {}
+    rows = column_rows(monitoring)
+    known = trends(windows, [row.name for _, row in rows]) if len(windows) > 1 else {}
     return _View(monitoring=monitoring, windows=windows, columns=rows, trends=known)
 
 
@@ -218,8 +218,8 @@ def _evidence(view: _View) -> Iterator[Block]:
     yield from open_table(_gates("gates", bad), "gates that do not hold")
     yield from notes_block(monitoring.notes, rank=_RANKS.index("notes"))
     yield from _performance(monitoring)
-    moved = [row for row in view.columns if row.mood in {Mood.BAD, Mood.WARNING}]
-    quiet = [row for row in view.columns if row.mood not in {Mood.BAD, Mood.WARNING}]
+    moved = [seen for seen in view.columns if seen[1].mood in {Mood.BAD, Mood.WARNING}]
+    quiet = [seen for seen in view.columns if seen[1].mood not in {Mood.BAD, Mood.WARNING}]
     yield from open_table(_columns("columns", moved, view), "columns that drifted")
     yield from _actions(monitoring)
     yield from _windows(view)
@@ -252,9 +252,11 @@ def _performance(monitoring: Monitoring) -> Iterator[Block]:
         yield Block(rank=rank, section="performance", head=f"<sub>{ESTIMATE}</sub>")
 
 
-def _columns(rank: str, rows: Sequence[ColumnRow], view: _View) -> Table[ColumnRow]:
-    def cells(row: ColumnRow) -> list[str]:
+def _columns(rank: str, rows: Sequence[Seen], view: _View) -> Table[Seen]:
+    def cells(seen: Seen) -> list[str]:
+        drift, row = seen
         trend = view.trends.get(row.name)
+        shapes = text_shapes(drift)
         return [
             f"{GATE_SIGNS[row.mood]} {row.state}".strip(),
             code(row.name),
@@ -263,8 +265,7 @@ def _columns(rank: str, rows: Sequence[ColumnRow], view: _View) -> Table[ColumnR
             row.cramers_v,
             row.p,
             row.missing,
-            code(row.before) if row.before else "",
-            code(row.now) if row.now else "",
+            *(map(code, shapes) if shapes else ("", "")),
             *([code(effect_bars(trend, most=_MOST_BARS)) if trend else ""] if view.trends else []),
             _categories(row),
         ]

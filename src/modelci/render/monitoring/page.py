@@ -23,12 +23,12 @@ from modelci.render.monitoring.distributions import Distribution, distribution, 
 from modelci.render.monitoring.plots import Trend, distribution_spec, trend_plots
 from modelci.render.monitoring.rows import (
     ColumnRow,
+    Seen,
     action_rows,
     column_rows,
     course,
     facts,
     performance_rows,
-    score_row,
     window_rows,
 )
 from modelci.render.monitoring.view import ESTIMATE, explanation, headline
@@ -41,8 +41,6 @@ _MOST_WINDOWS = 200
 _MANY = 20  # columns: of so many only those that drifted are shown at first
 _ROOM = 0.06
 
-Seen = tuple[ColumnDrift, ColumnRow]
-
 
 def render_page(monitoring: Monitoring, history: Sequence[Monitoring] = (), *, title: str) -> str:
     """Return the page; distributions are overlaid, and trends drawn over the windows.
@@ -51,7 +49,7 @@ def render_page(monitoring: Monitoring, history: Sequence[Monitoring] = (), *, t
     which has it, the page says what to install, and shows each column's shape all the same.
     """
     windows = course(monitoring, history)
-    seen = _seen(monitoring)
+    seen = column_rows(monitoring)
     trends = trend_plots(windows, monitoring)
     drawn = list(islice(_drawn(seen), _MOST_PLOTS))
     specs = [*(one.spec for one in trends), *(distribution_spec(one) for _, one in drawn)]
@@ -74,13 +72,6 @@ def render_page(monitoring: Monitoring, history: Sequence[Monitoring] = (), *, t
     environment = page.environment()
     environment.filters |= page.FILTERS
     return environment.get_template("monitoring.html.j2").render(**context)
-
-
-def _seen(monitoring: Monitoring) -> list[Seen]:
-    """Return the scores and the columns with their rows: what does not hold first."""
-    scores = score_row(monitoring)
-    own = [(monitoring.scores, scores)] if monitoring.scores and scores else []
-    return [*own, *column_rows(monitoring, shapes=False)]
 
 
 def _drawn(seen: Sequence[Seen]) -> Iterator[tuple[ColumnRow, Distribution]]:

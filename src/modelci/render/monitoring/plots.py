@@ -1,7 +1,9 @@
 """Distributions over one another, and trends over windows, as Vega-Lite that loads nothing."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from modelci.domain.gates import Subject
@@ -200,8 +202,8 @@ def _measure(windows: Sequence[Monitoring], name: str) -> Trend | None:
     band = next((one.reference for one in reversed(found) if one and one.reference), None)
     x, y = _x(names), _value("value")
     tip = [{"field": key, "type": kind} for key, kind in _MEASURED]
-    layers: list[Spec] = []
-    if band is not None:
+    layers: list[Spec] = _changes(windows, names)
+    if band is not None and math.isfinite(band.high - band.low):
         layers += _band(band.low, band.value, band.high)
     for kind, dash, filled in (("estimated", [4, 3], False), ("by labels", [1, 0], True)):
         own = [row for row in rows if row["known"] == kind]
@@ -218,7 +220,7 @@ def _measure(windows: Sequence[Monitoring], name: str) -> Trend | None:
     return Trend(
         title=name,
         legend="Dots: by labels; dashed and hollow: estimated; grey: the reference. "
-        "Bars and band are intervals.",
+        "Bars and band are intervals; dotted: another version from then on.",
         spec=_whole({"height": _HEIGHT, "layer": layers}),
     )
 
@@ -233,7 +235,8 @@ def _values(one: Performance) -> Iterator[dict[str, Any]]:
     for kind, known in (("by labels", one.realised), ("estimated", one.estimated)):
         if known is not None:
             bounds = {"value": known.value, "low": known.low, "high": known.high}
-            yield {"known": kind, **bounds}
+            if all(map(math.isfinite, bounds.values())):  # else it has no place in a plot
+                yield {"known": kind, **bounds}
 
 
 def _value(field: str, **scale: object) -> dict[str, Any]:
@@ -261,6 +264,32 @@ def _band(low: float, value: float, high: float) -> list[Spec]:
     ]
 
 
+def _changes(windows: Sequence[Monitoring], names: Sequence[str]) -> list[Spec]:
+    """Mark the windows from which on another version was watched."""
+    pairs = zip(pairwise(windows), names[1:], strict=True)
+    rows = [
+        {"window": at, "version": clean(one.watched.version or "", _NAME_LIMIT)}
+        for (before, one), at in pairs
+        if one.watched.version != before.watched.version
+    ]
+    if not rows:
+        return []
+    x, words = _x(names), {"field": "version", "type": "nominal"}
+    mark = {"type": "text", "baseline": "top", "align": "left", "dx": 3, "dy": 2, "fontSize": 9}
+    return [
+        {
+            "data": {"values": rows},
+            "mark": {"type": "rule", "strokeDash": [2, 2], "color": _GREY},
+            "encoding": {"x": x},
+        },
+        {
+            "data": {"values": rows},
+            "mark": {**mark, "color": _GREY},
+            "encoding": {"x": x, "y": {"value": 0}, "text": words},
+        },
+    ]
+
+
 def _drift(windows: Sequence[Monitoring]) -> Trend | None:
     """Draw the effect of the columns that went furthest, and the limits that were set."""
     names = _names(windows)
@@ -270,7 +299,7 @@ def _drift(windows: Sequence[Monitoring]) -> Trend | None:
         {"window": at, "column": shown[name], "psi": point.value}
         for name, history in series.items()
         for at, point in zip(names, history.points, strict=True)
-        if point.value is not None
+        if isinstance(point.value, float) and math.isfinite(point.value)
     ]
     if not rows:
         return None
@@ -284,6 +313,7 @@ def _drift(windows: Sequence[Monitoring]) -> Trend | None:
             {
                 "height": _HEIGHT,
                 "layer": [
+                    *_changes(windows, names),
                     {
                         "data": {"values": rows},
                         "mark": {"type": "line", "point": True, "tooltip": {"content": "data"}},
@@ -316,7 +346,7 @@ def _furthest(windows: Sequence[Monitoring]) -> list[str]:
     for window in windows:
         for one in (*window.columns, *([window.scores] if window.scores else [])):
             psi = effect_of(one, DriftStatistic.PSI)
-            if psi is not None and is_judged(one):
+            if psi is not None and math.isfinite(psi) and is_judged(one):
                 reach[one.name] = max(reach.get(one.name, 0.0), psi)
     return sorted(reach, key=lambda name: -reach[name])[:_MOST_LINES]
 

@@ -22,7 +22,6 @@ from modelci.domain.wording import counted
 from modelci.render import quantities
 from modelci.render.digest import urgency
 from modelci.render.escape import web_address
-from modelci.render.monitoring.distributions import text_shapes
 from modelci.render.quantities import ABSENT
 from modelci.render.rows import Mood, gate_mood, metric_of, reason_of
 from modelci.render.sparkline import bars
@@ -39,8 +38,7 @@ class ColumnRow:
 
     PSI, Jensen-Shannon and Cramér's V are without what chance alone gives, as they are judged.
     ``state`` and ``mood`` are of the gravest gate that speaks of it, ``why`` of all that do not
-    hold. ``new`` and ``lost`` are categories with their shares; ``before`` and ``now`` bars of text
-    on one scale, empty where there is nothing to draw.
+    hold. ``new`` and ``lost`` are categories with their shares.
     """
 
     name: str
@@ -57,30 +55,23 @@ class ColumnRow:
     missing: str
     new: tuple[tuple[str, str], ...]
     lost: tuple[tuple[str, str], ...]
-    before: str
-    now: str
     why: str
 
 
-def column_rows(
-    monitoring: Monitoring, *, shapes: bool = True
-) -> list[tuple[ColumnDrift, ColumnRow]]:
-    """Return the columns with their rows: what does not hold first, then by effect.
+Seen = tuple[ColumnDrift, ColumnRow]
+"""A column with its row; its shape takes time, and is for who shows the row to make."""
 
-    Without ``shapes`` there are no bars of text, which take the most time.
-    """
+
+def column_rows(monitoring: Monitoring) -> list[Seen]:
+    """Return the scores, and the columns: what does not hold first, then by effect."""
     found = results_by_name(monitoring)
     known = [(one, found.get(one.name, ())) for one in monitoring.columns]
-    ordered = sorted(known, key=lambda pair: _gravity(*pair))
-    return [(one, column_row(one, results, shapes=shapes)) for one, results in ordered]
-
-
-def score_row(monitoring: Monitoring) -> ColumnRow | None:
-    """Return the row of the scores; None where there are none."""
     scores = monitoring.scores
-    if scores is None:
-        return None
-    return column_row(scores, results_by_name(monitoring).get(scores.name, ()))
+    ordered = [
+        *([(scores, found.get(scores.name, ()))] if scores else []),
+        *sorted(known, key=lambda pair: _gravity(*pair)),
+    ]
+    return [(one, column_row(one, results)) for one, results in ordered]
 
 
 def results_by_name(monitoring: Monitoring) -> Mapping[str, list[GateResult]]:
@@ -102,12 +93,9 @@ def column_of(result: GateResult) -> str:
     return metric
 
 
-def column_row(
-    drift: ColumnDrift, results: Sequence[GateResult], *, shapes: bool = True
-) -> ColumnRow:
+def column_row(drift: ColumnDrift, results: Sequence[GateResult]) -> ColumnRow:
     """Return a column with what its gates say."""
     state, mood = _state(drift, results)
-    texts = (text_shapes(drift) if shapes else None) or ("", "")
     bad = [reason_of(one) for one in results if one.outcome is not Outcome.PASSED]
     return ColumnRow(
         name=drift.name,
@@ -124,8 +112,6 @@ def column_row(
         missing=ABSENT if is_gone(drift) else _between(drift.missing_before, drift.missing_now),
         new=_shares(drift.new),
         lost=_shares(drift.lost),
-        before=texts[0],
-        now=texts[1],
         why="; ".join(dict.fromkeys([*bad, *([drift.note] if drift.note else [])])),
     )
 

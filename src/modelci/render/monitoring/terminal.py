@@ -11,10 +11,12 @@ from modelci.domain.history import MetricHistory
 from modelci.domain.monitoring import Monitoring
 from modelci.render.digest import urgency
 from modelci.render.escape import PROSE_LIMIT, terminal, web_address
+from modelci.render.monitoring.distributions import text_shapes
 from modelci.render.monitoring.rows import (
     ActionRow,
     ColumnRow,
     PerformanceRow,
+    Seen,
     WindowRow,
     action_rows,
     column_rows,
@@ -22,7 +24,6 @@ from modelci.render.monitoring.rows import (
     effect_bars,
     facts,
     performance_rows,
-    score_row,
     trends,
     window_rows,
 )
@@ -117,23 +118,23 @@ def _performance_cells(row: PerformanceRow) -> list[Cell]:
 def _columns(
     monitoring: Monitoring, windows: Sequence[Monitoring], *, wide: bool
 ) -> Iterator[RenderableType]:
-    scores = score_row(monitoring)
-    rows = [*([scores] if scores else []), *(row for _, row in column_rows(monitoring))]
-    names = [row.name for row in rows]
+    rows = column_rows(monitoring)
+    names = [row.name for _, row in rows]
     courses = trends(windows, names) if len(windows) > 1 and wide else {}
     titles = ["Outcome", "Column", "PSI:", "KS:", "p:", "Missing:"]
     titles += [*(["Reference → now"] if wide else []), *(["PSI before"] if courses else [])]
     cells = _column_cells(courses, wide=wide)
     yield from section(f"Columns ({len(monitoring.columns):,})", rows, titles, cells)
-    yield from _categories(rows)
+    yield from _categories([row for _, row in rows])
 
 
 def _column_cells(
     courses: Mapping[str, MetricHistory], *, wide: bool
-) -> Callable[[ColumnRow], list[Cell]]:
-    def cells(row: ColumnRow) -> list[Cell]:
+) -> Callable[[Seen], list[Cell]]:
+    def cells(seen: Seen) -> list[Cell]:
+        drift, row = seen
         sign, style = MOODS[row.mood]
-        shapes = Text(f"{row.before} {row.now}", no_wrap=True) if row.now else ""
+        shapes = Text(" ".join(text_shapes(drift) or ()), no_wrap=True)
         return [
             Text(f"{sign} {row.state}".rstrip(), style),
             name_text(row.name),
