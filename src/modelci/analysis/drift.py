@@ -25,7 +25,7 @@ from modelci.domain.profile import (
 JOINED = 10
 """How many bins of a number PSI, Jensen-Shannon, Cramér's V and the test look at."""
 
-LEAST_EXPECTED = 10.0
+LEAST_EXPECTED = 8.0
 """Cells of the test where fewer rows are expected are too small for chi².
 
 Cochran (1954) has 5 for tests at 5 %; a column of twenty is tested at alpha / 20, where that is too
@@ -168,12 +168,14 @@ def p_value(before: Floats, now: Floats) -> float:
     expected are joined and judged by the binomial distribution of their rows between the sides,
     which is exact or on the safe side; twice the smaller of the two p-values holds for both.
     """
-    total = before + now
-    rows = float(total.sum())
-    share = float(now.sum()) / rows if rows else 0.0
-    if not 0 < share < 1:
+    total, sizes = before + now, (float(before.sum()), float(now.sum()))
+    if not all(sizes):
         return 1.0
-    large = total * min(share, 1 - share) >= LEAST_EXPECTED
+    share = sizes[1] / sum(sizes)
+    # By the larger side alone: a reference's bins hold equal counts by construction, so that to
+    # look at both would be to choose by what is to be tested.
+    larger = before if sizes[0] >= sizes[1] else now
+    large = larger * (min(sizes) / max(sizes)) >= LEAST_EXPECTED
     found = []
     if np.count_nonzero(large) > 1:
         found.append(_chi_squared(before[large], now[large]))

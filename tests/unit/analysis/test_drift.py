@@ -140,6 +140,16 @@ def test_p_values_err_no_more_often_than_they_say(rows: tuple[int, int], kinds: 
         assert np.mean(found < alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / len(found))
 
 
+def test_bins_of_equal_reference_counts_are_not_chosen_by_the_window() -> None:
+    # As of a column that is mostly missing: what is expected in each bin is just about the least.
+    before = np.append(np.full(10, 200.0), 18_000.0)
+    rng = np.random.default_rng(4)
+    for rows in (600, 800, 1000):
+        drawn = rng.multinomial(rows, before / before.sum(), 2000).astype(np.float64)
+        found = np.array([p_value(before, one) for one in drawn])
+        assert np.mean(found < 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+
+
 def test_a_handful_of_rows_is_no_evidence_and_many_of_a_new_kind_are() -> None:
     before = np.array([200_000.0, 100_000.0, 0.0])
     assert p_value(before, np.array([200.0, 100.0, 1.0])) > 0.001
