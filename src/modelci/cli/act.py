@@ -34,12 +34,15 @@ def command(app: App, folder: Path | None) -> None:
       modelci act
       modelci act --from "$RUNNER_TEMP/monitor"
     """  # noqa: D301
+    from modelci.adapters.ci import write_summary
     from modelci.workflows.acting import FOLDER, act_on
 
     done = act_on(folder or app.folder / FOLDER, app.acting)
-    for one in done:
-        for line in _lines(one):
-            click.echo(line)
+    lines = [line for one in done for line in _lines(one)]
+    for line in lines:
+        click.echo(line)
+    # What another job wrote stays within the fence.
+    write_summary("\n".join(["```text", *(one.replace("`", "'") for one in lines), "```", ""]))
     failures = [one.failure for one in done if one.failure is not None]
     for error in failures[:-1]:
         app.progress.warn(f"{error} {error.hint or ''}".strip())

@@ -37,7 +37,8 @@ History = Sequence[Monitoring]
 class Tools:
     """What acting takes; the windows before one are there to be shown with it.
 
-    ``root`` is the top of the repository, from which places of data count.
+    ``root`` is the top of the repository, from which places of data count; ``run_url`` is this
+    job's own page.
     ``describe`` makes a pull request's text, ``alarm`` an issue's, each with its marker line.
     """
 
@@ -48,6 +49,7 @@ class Tools:
     alarm: Callable[[Monitoring, History, str], Text]
     journal: Callable[[MonitorConfig], Journal | None]
     progress: Progress
+    run_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
     newest = {name_of(settings): document.window for document, settings in windows}
     return tuple(
         _act_on(
-            document,
+            _undone(document, tools.run_url),
             settings,
             folder,
             tools,
@@ -114,6 +116,12 @@ def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, Monit
     read = (codec.read(Monitoring, path) for path in sorted(folder.glob("*.json")))
     found = [(document, _settings(document, config)) for document in read]
     return tuple(sorted(found, key=lambda one: _start(*one)))
+
+
+def _undone(document: Monitoring, run_url: str | None) -> Monitoring:
+    """Return a window as it was decided: that something was done is not the other job's to say."""
+    actions = tuple(replace(one, done=None, url=None) for one in document.actions)
+    return replace(document, actions=actions, run_url=run_url)
 
 
 def _settings(document: Monitoring, config: Config) -> MonitorConfig:
