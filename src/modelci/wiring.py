@@ -901,6 +901,7 @@ class App:
             ),
             journal=self._journal,
             progress=self.progress,
+            run_url=self.context.run_url,
         )
 
     def _retraining(self, history: "Sequence[Monitoring]") -> "RetrainTools":

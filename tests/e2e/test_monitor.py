@@ -196,3 +196,12 @@ def test_what_cannot_be_watched_is_said_with_the_next_step(site: World) -> None:
     assert "Several formats need --out DIR" in both.err
     job.put({"modelci.yaml": "gates: []\n"})
     assert "Nothing is watched" in job.modelci("monitor", code=2).err
+
+
+def test_the_folder_that_is_acted_on_has_the_last_runs_windows(site: World) -> None:
+    job = runner(site)
+    for window, code in (("2026-01", 0), ("2026-02", 1)):
+        job.modelci("monitor", "--window", window, "--no-write", code=code)
+    files = [path.name for path in (job.folder / ".modelci/monitor").glob("*.json")]
+    assert files == ["credit@prod@2026-02.json"]
+    assert "credit 2026-02: issue created" in job.modelci("act").out

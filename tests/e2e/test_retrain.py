@@ -149,7 +149,7 @@ def test_the_job_that_runs_the_projects_code_writes_nothing(shop: Shop) -> None:
     assert not shop.forge.exists()
 
     left = site.folder / "artifact"
-    shutil.copytree(watching / ".modelci", left)
+    shutil.copytree(watching / ".modelci" / "monitor", left)
     writing = shop.runner()
     (writing / "next.sh").write_text("exit 9\n")
     said = shop.run(writing, "act", "--from", str(left))
@@ -168,8 +168,8 @@ def test_the_job_that_runs_the_projects_code_writes_nothing(shop: Shop) -> None:
     shop.run(again, "monitor", "--window", "2026-03", "--remote", "--no-write", code=1)
     assert "is there already" in shop.run(again, "retrain")
     assert not shop.seen.exists()
-    said = shop.run(shop.runner(), "act", "--from", f"{again}/.modelci")
-    assert "retrain-pr updated" in said  # it says when the window was looked at last
+    said = shop.run(shop.runner(), "act", "--from", f"{again}/.modelci/monitor")
+    assert "retrain-pr created" not in said
     assert (list(shop.pulls()), shop.tip()) == ([1], tip)
 
 
@@ -178,7 +178,7 @@ def test_what_the_other_job_left_is_not_taken_on_trust(shop: Shop) -> None:
     watching = shop.runner()
     shop.run(watching, "monitor", "--window", "2026-03", "--remote", "--no-write", code=1)
     shop.run(watching, "retrain")
-    path = watching / ".modelci" / "retraining" / "credit.json"
+    path = watching / ".modelci/monitor/retraining/credit.json"
     honest = json.loads(path.read_text())
     bundle = path.with_suffix(".bundle")
     # The project's code has put a workflow onto the commit, and says nothing of it.
@@ -192,13 +192,13 @@ def test_what_the_other_job_left_is_not_taken_on_trust(shop: Shop) -> None:
     git(clone, "update-ref", "refs/modelci/results", evil)
     git(clone, "bundle", "create", str(bundle), "refs/modelci/results", "^HEAD^")
     path.write_text(json.dumps({**honest, "commit": evil}))
-    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci", code=5)
+    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci/monitor", code=5)
     assert "says what CI runs" in said
     path.write_text(json.dumps({**honest, "commit": evil, "branch": "main"}))
-    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci", code=3)
+    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci/monitor", code=3)
     assert "not what the window asks for" in said
     path.write_text(json.dumps(honest))
-    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci", code=3)
+    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci/monitor", code=3)
     assert f"holds {evil[:7]}, and not" in said
     assert not shop.pulls()
     # What was found is remembered all the same.
@@ -213,7 +213,7 @@ def test_a_command_that_fails_keeps_the_issue_from_nothing(shop: Shop) -> None:
     watching = shop.runner()
     shop.run(watching, "monitor", "--window", "2026-03", "--remote", "--no-write", code=1)
     assert "It said last: no rows" in shop.run(watching, "retrain", code=5)
-    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci")
+    said = shop.run(shop.runner(), "act", "--from", f"{watching}/.modelci/monitor")
     assert "retrain-pr held back, nothing was prepared" in said
     assert "issue created" in said
 

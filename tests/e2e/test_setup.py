@@ -8,7 +8,10 @@ from tests.e2e.world import FILES, PIPELINE, SETTINGS, Checkout, World, add_dvc
 
 WRITTEN = [
     "modelci.yaml",
-    *(f".github/workflows/model-{name}.yml" for name in ("pr", "comment", "merge", "deploy")),
+    *(
+        f".github/workflows/model-{name}.yml"
+        for name in ("pr", "comment", "merge", "deploy", "monitor")
+    ),
 ]
 
 
@@ -41,7 +44,7 @@ def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> Non
 
     again = fresh.modelci("init")
     assert again.out == ""
-    assert again.err.count("(--force overwrites)") == 5
+    assert again.err.count("(--force overwrites)") == 6
     assert fresh.read("modelci.yaml") == "gates: []\n"
 
     forced = fresh.modelci("init", "--force")

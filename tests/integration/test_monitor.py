@@ -196,6 +196,25 @@ def test_a_window_is_judged_by_its_outcomes_once_they_are_complete(site: Site) -
     assert len(site.watch(settings)) == 1, "it is judged by them once"
 
 
+def test_that_an_earlier_window_was_well_is_no_news(site: Site) -> None:
+    acted = list[str]()
+
+    def act(occasion: Occasion) -> tuple[Action, ...]:
+        acted.append(occasion.document.window)
+        return occasion.document.actions
+
+    settings = replace(SETTINGS, triggers=(replace(DRIFT, action=ActionKind.ISSUE),))
+    march = applications(seed=3)
+    site.score("2026-03", march)
+    site.watch(settings)
+    site.settle("2026-03", march)
+    site.score("2026-04", applications(seed=4, shift=1.0))
+    site.now = "2026-05-02T06:00:00Z"
+    seen = site.watch(settings, act=act)
+    assert [one.document.window for one in seen] == ["2026-03", "2026-04"]
+    assert acted == ["2026-04"], "else the issue would be closed, and opened again"
+
+
 def test_a_window_without_outcomes_is_not_read_again(site: Site) -> None:
     site.score("2026-03", applications(seed=3))
     site.watch()

@@ -239,7 +239,7 @@ class Site:
         current: str | None = None,
         **tools: Any,
     ) -> tuple[Seen, ...]:
-        return watch(settings, self.tools(**tools), window=window, current=current)
+        return tuple(watch(settings, self.tools(**tools), window=window, current=current))
 
     def remembered(self, name: str = "credit#prod") -> list[str]:
         """Return the subjects of the history's commits, the newest first."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "--from",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="What the watching job left: its .modelci folder (default: this one's).",
+    help="What the watching job left: its folder .modelci/monitor (default: this one's).",
 )
 @click.pass_obj
 def command(app: App, folder: Path | None) -> None:
@@ -32,14 +32,17 @@ def command(app: App, folder: Path | None) -> None:
     \b
     Examples:
       modelci act
-      modelci act --from "$RUNNER_TEMP/modelci"
+      modelci act --from "$RUNNER_TEMP/monitor"
     """  # noqa: D301
-    from modelci.workflows.acting import act_on
+    from modelci.adapters.ci import write_summary
+    from modelci.workflows.acting import FOLDER, act_on
 
-    done = act_on(folder or app.folder, app.acting)
-    for one in done:
-        for line in _lines(one):
-            click.echo(line)
+    done = act_on(folder or app.folder / FOLDER, app.acting)
+    lines = [line for one in done for line in _lines(one)]
+    for line in lines:
+        click.echo(line)
+    # What another job wrote stays within the fence.
+    write_summary("\n".join(["```text", *(one.replace("`", "'") for one in lines), "```", ""]))
     failures = [one.failure for one in done if one.failure is not None]
     for error in failures[:-1]:
         app.progress.warn(f"{error} {error.hint or ''}".strip())

@@ -110,14 +110,15 @@ def command(
     errors: list[ModelCIError] = []
     for settings in chosen:  # one that cannot be watched keeps no other back
         try:
-            seen += watch(settings, tools, window=window, current=current)
-        except ModelCIError as error:
-            errors.append(error)
+            for one in watch(settings, tools, window=window, current=current):
+                seen.append(one)  # noqa: PERF402 - those before one that fails count
+        except ModelCIError as failure:
+            errors.append(failure)
     errors += [one.failure for one in seen if one.failure is not None]
     _keep(app, seen)
     _show(seen, formats or (("plain",) if plain else ("terminal",)), out)
-    for one in errors[:-1]:
-        app.progress.warn(f"{one} {one.hint or ''}".strip())
+    for error in errors[:-1]:
+        app.progress.warn(f"{error} {error.hint or ''}".strip())
     if errors:
         raise errors[-1]
     click.get_current_context().exit(_exit_code(seen))
@@ -138,8 +139,15 @@ def _keep(app: App, seen: "Sequence[Seen]") -> None:
     from modelci.render.monitoring.markdown import render_summary
     from modelci.workflows.retrain import is_due
 
+    folder = app.folder / "monitor"
+    kept = {folder / f"{_name(one)}{_slug(one.document.window)}.json": one for one in seen}
+    # What an earlier run found of the same models is not for `modelci act` any more.
     for one in seen:
-        codec.write(one.document, app.folder / "monitor" / f"{_slug(one)}.json")
+        for old in folder.glob(f"{_name(one)}*.json"):
+            if old not in kept:
+                old.unlink()
+    for path, one in kept.items():
+        codec.write(one.document, path)
         write_summary(render_summary(one.document, one.history, title=_title(one)))
     if seen:
         codec.write(seen[-1].document, app.folder / "monitor.json")
@@ -153,10 +161,14 @@ def _keep(app: App, seen: "Sequence[Seen]") -> None:
         )
 
 
-def _slug(one: "Seen") -> str:
+def _name(one: "Seen") -> str:
+    """Return what the names of a model's documents begin with; no other model's do."""
     watched = one.document.watched
-    named = f"{watched.artifact}-{watched.stage or 'latest'}-{one.document.window}"
-    return re.sub(r"[^\w.-]+", "-", named)
+    return f"{_slug(watched.artifact)}@{_slug(watched.stage or '')}@"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name)
 
 
 def _title(one: "Seen") -> str:
@@ -187,7 +199,9 @@ def _destination(
     if out is None or not (several or folder or out.is_dir()):
         return out
     file = Path(_FILES.get(name, "monitor.tsv"))
-    return out / f"{file.stem}{f'-{_slug(one)}' if several else ''}{file.suffix}"
+    watched = one.document.watched
+    parts = (file.stem, watched.artifact, watched.stage or "latest", one.document.window)
+    return out / f"{_slug('-'.join(parts)) if several else file.stem}{file.suffix}"
 
 
 def _render(one: "Seen", name: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     "--from",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where the watched windows are (default: .modelci).",
+    help="Where the watched windows are (default: .modelci/monitor).",
 )
 @click.pass_obj
 def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
@@ -26,7 +26,7 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
     `modelci monitor --no-write` leaves its windows in .modelci/monitor. Where one asks for a
     retraining, the project's own command (`monitor.retrain`) runs in a clean clone of the default
     branch, without any token. The new data go to the DVC remote; the commit is left in
-    .modelci/retraining, as a bundle, for `modelci act` to push and propose.
+    .modelci/monitor, as a bundle, for `modelci act` to push and propose.
 
     \b
     Examples:
@@ -34,10 +34,10 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
       modelci retrain credit
     """  # noqa: D301
     from modelci.adapters.dvc.commands import ending_signals_interrupt
-    from modelci.workflows.acting import prepare_all
+    from modelci.workflows.acting import FOLDER, prepare_all
 
     with ending_signals_interrupt():
-        done = prepare_all(folder or app.folder, app.acting, models=models)
+        done = prepare_all(folder or app.folder / FOLDER, app.acting, models=models)
     for one in done:
         click.echo(_describe(one))
     if not done:

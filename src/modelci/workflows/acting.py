@@ -27,8 +27,8 @@ from modelci.workflows.windows_kept import as_first_said, keep, read_kept
 if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
     from modelci.workflows.monitor import Occasion
 
-WINDOWS, RETRAININGS = "monitor", "retraining"
-"""Folders below ``.modelci/`` that one job leaves to the other."""
+FOLDER, RETRAININGS = "monitor", "retraining"
+"""The folder below ``.modelci/`` that one job leaves to the other, and the one in it."""
 
 History = Sequence[Monitoring]
 
@@ -37,7 +37,8 @@ History = Sequence[Monitoring]
 class Tools:
     """What acting takes; the windows before one are there to be shown with it.
 
-    ``root`` is the top of the repository, from which places of data count.
+    ``root`` is the top of the repository, from which places of data count; ``run_url`` is this
+    job's own page.
     ``describe`` makes a pull request's text, ``alarm`` an issue's, each with its marker line.
     """
 
@@ -48,6 +49,7 @@ class Tools:
     alarm: Callable[[Monitoring, History, str], Text]
     journal: Callable[[MonitorConfig], Journal | None]
     progress: Progress
+    run_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +95,13 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
     windows = _read_windows(folder, tools.config)
     if not windows:
         raise ConfigError(
-            f"{folder / WINDOWS} has no watched window.",
+            f"{folder} has no watched window.",
             hint="`modelci monitor --no-write` leaves them there; --from names another folder.",
         )
     newest = {name_of(settings): document.window for document, settings in windows}
     return tuple(
         _act_on(
-            document,
+            _undone(document, tools.run_url),
             settings,
             folder,
             tools,
@@ -111,9 +113,15 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
 
 def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, MonitorConfig], ...]:
     """Return the windows with their settings, those of this checkout; the oldest first."""
-    read = (codec.read(Monitoring, path) for path in sorted((folder / WINDOWS).glob("*.json")))
+    read = (codec.read(Monitoring, path) for path in sorted(folder.glob("*.json")))
     found = [(document, _settings(document, config)) for document in read]
     return tuple(sorted(found, key=lambda one: _start(*one)))
+
+
+def _undone(document: Monitoring, run_url: str | None) -> Monitoring:
+    """Return a window as it was decided: that something was done is not the other job's to say."""
+    actions = tuple(replace(one, done=None, url=None) for one in document.actions)
+    return replace(document, actions=actions, run_url=run_url)
 
 
 def _settings(document: Monitoring, config: Config) -> MonitorConfig:

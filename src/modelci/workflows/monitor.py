@@ -92,7 +92,7 @@ def choose_monitors(config: Config, names: Sequence[str]) -> tuple[MonitorConfig
 
 def watch(
     settings: MonitorConfig, tools: Tools, *, window: str | None = None, current: str | None = None
-) -> tuple[Seen, ...]:
+) -> Iterator[Seen]:
     """Watch one window (default: the newest that has ended), and remember it.
 
     Where none is named, windows whose outcomes have become complete meanwhile are judged by them
@@ -106,10 +106,9 @@ def watch(
     watcher = _Watcher(settings, tools, reference, now)
     named = _window(window or last_complete(now, settings.window).name, settings)
     late = () if window is not None or current is not None else watcher.settled_since(named)
-    return (
-        *(seen for one in late for seen in watcher.catch_up(one)),
-        watcher.watch(named, current),
-    )
+    for one in late:
+        yield from watcher.catch_up(one)
+    yield watcher.watch(named, current)
 
 
 def _window(name: str, settings: MonitorConfig) -> Window:
