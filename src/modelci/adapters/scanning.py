@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import MissingDataError, Piece
 
 try:
@@ -33,6 +33,10 @@ _BUFFER = 1 << 20
 _FEW_BYTES = 4
 _MOST_LINE = 1 << 28
 _MOST_FILES = 100_000
+_REMOTE_HINT = (
+    "A URL may need an extra, such as `pip install 'modelci[s3]'`, and the credentials that its "
+    "own tools read from the environment."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +126,22 @@ class DatasetScanner:
 def _explained(location: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise MissingDataError(
-            f"{location} cannot be read: {said}.",
-            hint="Is it whole, what its ending says, and may you read it? A URL may need an extra, "
-            "such as `pip install 'modelci[s3]'`.",
+    except ModelCIError:
+        raise
+    except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+        raise _unreadable(
+            location, error, "Is it whole, what its ending says, and may you read it?"
         ) from error
+    except Exception as error:  # whatever a filesystem of fsspec raises
+        if "://" not in location:
+            raise
+        raise _unreadable(location, error, _REMOTE_HINT) from error
+
+
+def _unreadable(location: str, error: Exception, hint: str) -> MissingDataError:
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+    far = f" {_REMOTE_HINT}" if "://" in location and hint is not _REMOTE_HINT else ""
+    return MissingDataError(f"{location} cannot be read: {said}.", hint=hint + far)
 
 
 def _matching(system: Any, pattern: str) -> list[str]:

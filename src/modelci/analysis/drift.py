@@ -25,7 +25,7 @@ from modelci.domain.profile import (
 JOINED = 10
 """How many bins of a number PSI, Jensen-Shannon, Cramér's V and the test look at."""
 
-LEAST_EXPECTED = 8.0
+LEAST_EXPECTED = 10.0
 """Cells of the test where fewer rows are expected are too small for chi².
 
 Cochran (1954) has 5 for tests at 5 %; a column of twenty is tested at alpha / 20, where that is too

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from modelci.adapters.scanning import DatasetScanner, Sizes
 from modelci.ports import MissingDataError
@@ -279,3 +280,17 @@ def test_what_is_not_there_is_said(scanner: DatasetScanner, tmp_path: Path) -> N
     ):
         with pytest.raises(MissingDataError, match=said):
             list(scanner.scan(location))
+
+
+class Refusing(MemoryFileSystem):  # type: ignore[misc]
+    protocol = "refusing"
+
+    def info(self, *_: Any, **__: Any) -> dict[str, Any]:
+        raise RuntimeError("no credentials, says the cloud")
+
+
+def test_what_a_filesystem_raises_is_said_with_what_to_do(scanner: DatasetScanner) -> None:
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
+    with pytest.raises(MissingDataError, match="no credentials, says the cloud") as caught:
+        list(scanner.scan("refusing://bucket/a.csv"))
+    assert "credentials" in str(caught.value.hint)
