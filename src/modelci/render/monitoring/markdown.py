@@ -1,7 +1,7 @@
 """A watched window as GitHub-flavoured Markdown: a comment, a summary, evidence."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelci.domain.gates import GateResult, Outcome
 from modelci.domain.history import MetricHistory
@@ -127,7 +127,7 @@ def render_pull_request(
     )
     more = fold(files, "Files that the commit changes: {:,}")
     return _render(
-        monitoring,
+        _beside(monitoring, ActionKind.RETRAIN_PR),
         history,
         [one for one in heads if one],
         marker=marker,
@@ -148,7 +148,16 @@ def render_issue(
         verdict_text(headline(monitoring)),
         "This issue is brought up to date by every window, and closed once its gates hold again.",
     ]
-    return _render(monitoring, history, heads, marker=marker, max_bytes=max_bytes)
+    told = _beside(monitoring, ActionKind.ISSUE)
+    return _render(told, history, heads, marker=marker, max_bytes=max_bytes)
+
+
+def _beside(monitoring: Monitoring, kind: ActionKind) -> Monitoring:
+    """Return a window with what else was done about it: the text is of the action itself."""
+    others = tuple(
+        one for one in monitoring.actions if one.kind is not kind and (one.url or one.held_back)
+    )
+    return replace(monitoring, actions=others)
 
 
 def _because(monitoring: Monitoring) -> str:
