@@ -7,6 +7,7 @@ rest as OTHER; rows without a value, and infinite ones, are bins of their own.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import log, sqrt
 
 import numpy as np
 from scipy.special import bdtr, bdtrc, chdtrc
@@ -199,20 +200,32 @@ def wasserstein(reference: NumberProfile, current: NumberProfile) -> float | Non
 
     It is |F - G| integrated. Where one distribution lies right of the other everywhere that is the
     difference of the means, which is known exactly; what lies on the other side counts twice. For
-    that, rows are taken to be even within a bin and beyond the edges.
+    that, rows are taken to be even within a bin, and to thin out beyond the edges.
     """
     gaps = _gaps(reference, current)
     if gaps is None or not reference.std:
         return None
     low, high = reference.edges[0], reference.edges[-1]
-    lowest = low if current.min is None else min(low, current.min)
-    highest = high if current.max is None else max(high, current.max)
+    lowest = low - _reach(current.below, low - (low if current.min is None else current.min))
+    highest = high + _reach(current.above, (high if current.max is None else current.max) - high)
     places = np.array([lowest, *reference.edges, highest])
     gaps = np.concatenate([[0.0], gaps, [0.0]])
     right, left = _area(places, gaps), _area(places, -gaps)
     if reference.mean is None or current.mean is None:
         return (right + left) / reference.std
     return (abs(current.mean - reference.mean) + 2 * min(right, left)) / reference.std
+
+
+def _reach(rows: int, furthest: float) -> float:
+    """Return how far ``rows`` beyond an edge reach, were they even there; one is ``furthest``.
+
+    Even ones would reach as far as that; of an exponential tail the furthest of many lies at
+    harmonic-number times the mean. Data are between the two, and so is this.
+    """
+    if not rows:
+        return 0.0
+    harmonic = log(rows) + 0.5772 + 1 / (2 * rows)
+    return furthest * min(1.0, sqrt(2 / harmonic))
 
 
 def _area(places: Floats, gaps: Floats) -> float:
@@ -361,6 +374,8 @@ def _nothing_between(reference: NumberProfile) -> NumberProfile:
 def _chi_squared(before: Floats, now: Floats) -> float:
     total = before + now
     share = float(now.sum() / total.sum())
+    if not 0 < share < 1:  # all rows of one side are in other cells, which tell that
+        return 1.0
     expected = total * share
     statistic = float((np.square(now - expected) / (expected * (1 - share))).sum())
     return float(chdtrc(len(total) - 1, statistic))

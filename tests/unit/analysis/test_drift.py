@@ -156,6 +156,10 @@ def test_a_handful_of_rows_is_no_evidence_and_many_of_a_new_kind_are() -> None:
     assert p_value(before, np.array([200.0, 100.0, 15.0])) < 1e-12
 
 
+def test_rows_that_are_all_elsewhere_are_evidence() -> None:
+    assert p_value(np.array([250.0, 250, 0]), np.array([0.0, 0, 500])) < 1e-100
+
+
 @given(pairs(counts))
 def test_one_cell_is_no_evidence(both: tuple[Floats, Floats]) -> None:
     total = np.array([both[0].sum()]), np.array([both[1].sum()])
