@@ -45,6 +45,10 @@ class ForgeDeniedError(ForgeError):
     """The forge knows us and says no: a permission is missing."""
 
 
+class BranchMovedError(ForgeError):
+    """A branch of the remote is no longer what it was when it was looked at."""
+
+
 class PipelineError(ModelCIError):
     """A stage of the pipeline failed, or its data could not be had."""
 

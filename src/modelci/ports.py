@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from modelci.config.model import CommentMode
 from modelci.domain.changes import FileChange, TrackedFile
 from modelci.domain.deployment import Observation, Release, Running, TargetState
 from modelci.domain.elsewhere import Source, StageOutcome, StageTask
 from modelci.domain.evaluation import Rescore
-from modelci.domain.golden import Environment, Health
+from modelci.domain.golden import Environment, Golden, Health
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.modelfiles import FileScan, Trust
 from modelci.domain.modelsignatures import BytesSignature, Files, TrustedSigner
@@ -22,6 +22,7 @@ from modelci.domain.plots import Gallery
 from modelci.domain.promotion import PlannedTag
 from modelci.domain.provenance import FileBytes
 from modelci.domain.registry import TagRecord
+from modelci.domain.retraining import Built, RetrainOrder
 from modelci.domain.schedule import Needs
 from modelci.domain.signatures import Signature
 from modelci.domain.snapshot import Snapshot
@@ -29,6 +30,7 @@ from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from pyarrow import RecordBatch
 
 
 class Progress(Protocol):
@@ -194,8 +196,8 @@ class Git(Protocol):
     def tagger(self) -> str:
         """Return who tags here, as ``Name <address>``."""
 
-    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
-        """Return the values of a trailer in the commits after ``since`` up to ``until``.
+    def trailers(self, key: str, *, since: str | None, until: str) -> tuple[str, ...]:
+        """Return the values of a trailer in the commits after ``since`` (or all) up to ``until``.
 
         Of a shallow clone those that are here.
         """
@@ -235,6 +237,16 @@ class Git(Protocol):
     def is_on_branch(self, sha: str, branch: str) -> bool:
         """Whether the remote's ``branch``, fetched now, holds the commit."""
 
+    def remote_branch(self, branch: str) -> str | None:
+        """Return the commit of ``remote()``'s branch, fetched now; None where it has none."""
+
+    def push_branch(self, branch: str, sha: str, *, expected: str | None) -> None:
+        """Let ``remote()``'s branch name a commit, whose history it need not continue.
+
+        ``expected`` is what it names until then (None: there is no such branch); where it does
+        not, BranchMovedError is raised and nothing changed.
+        """
+
     def commit_paths(self, paths: Sequence[str], message: str) -> str:
         """Commit those paths of the work tree on top of HEAD, move HEAD there, return its sha."""
 
@@ -243,6 +255,26 @@ class Git(Protocol):
 
     def unbundle(self, path: Path) -> str:
         """Fetch a bundle's commit and return its sha."""
+
+
+class Journal(Protocol):
+    """What is remembered of the windows of a watched model: documents by the windows' names."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in messages."""
+
+    def read(self) -> Mapping[str, bytes]:
+        """Return the entries by name, fetched now; of very many the last ones by name.
+
+        Whoever can push may have written them: none is larger than some megabytes.
+        """
+
+    def write(self, name: str, data: bytes, *, message: str, seconds: int) -> bool:
+        """Add an entry, or replace the one of that name; False where it is there as it is.
+
+        What others write at the same time stays. Raises ForgeError where it cannot be kept.
+        """
 
 
 class StageExecutor(Protocol):
@@ -372,6 +404,66 @@ class Tables(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a dataset that can be read by itself: a file, or row groups ``start:stop`` of one.
+
+    ``path`` is absolute, or a URL of fsspec.
+    """
+
+    path: str
+    start: int | None = None
+    stop: int | None = None
+
+
+class RowScanner(Protocol):
+    """Reads datasets of any size piece by piece, outside of any revision.
+
+    A location is a file (CSV, TSV, Parquet, JSON Lines, also compressed), a folder of them, a
+    pattern with ``*``, or an fsspec URL of these. Every method raises MissingDataError for what is
+    not there, cannot be read, or lacks a column.
+    """
+
+    def scan(
+        self, location: str, *, columns: Sequence[str] | None = None
+    ) -> Iterator["RecordBatch"]:
+        """Return the rows in batches, files in order of their names.
+
+        Only ``columns`` where given. Batches may differ in columns and types, as their files do.
+        """
+
+    def pieces(self, location: str) -> tuple[Piece, ...]:
+        """Return what ``scan`` reads, in its order."""
+
+    def read(
+        self, piece: Piece, *, columns: Sequence[str] | None = None
+    ) -> Iterator["RecordBatch"]:
+        """Return the batches of one piece: together the pieces' are those of ``scan``."""
+
+    def hashes(self, location: str) -> Mapping[str, str]:
+        """Return the MD5 of each file, as DVC has it, by its path as it was named."""
+
+
+class Countable(Protocol):
+    """Counts of rows, which add up whatever the order; they can be sent to other processes."""
+
+    def add(self, batch: "RecordBatch", /) -> None:
+        """Count a batch's rows."""
+
+    def merge(self, other: Self, /) -> None:
+        """Add what another, that began alike, has counted."""
+
+
+Counted = TypeVar("Counted", bound=Countable)
+
+
+class RowCounter(Protocol):
+    """Counts the rows of a dataset, here or on several machines."""
+
+    def count(self, location: str, empty: Counted) -> Counted:
+        """Return what ``empty`` becomes by all rows of the dataset; raises as ``RowScanner``."""
+
+
 class ModelScanner(Protocol):
     """Scans models of a revision by hash, never by checkout, and without loading them."""
 
@@ -381,6 +473,25 @@ class ModelScanner(Protocol):
         """Return what was found of the file at ``path``, or of every file in it.
 
         With ``pull`` the DVC remote is asked for what the cache lacks. Raises MissingDataError.
+        """
+
+
+class Asker(Protocol):
+    """Asks a model in a process of its own, which sees no credentials."""
+
+    def ask(
+        self,
+        model: Path,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        golden: Golden | None,
+        trust: Trust,
+        flavour: str | None,
+    ) -> Sequence[Mapping[str, object]]:
+        """Return what the model at that path answers to each row, by column of a request log.
+
+        Rows may have more columns than it reads. Raises ConfigError where it is not to be loaded or
+        cannot answer.
         """
 
 
@@ -420,6 +531,17 @@ class Reproducer(Protocol):
         """Return what all its stages write, from nothing but the commit and its ``inputs``.
 
         Raises PipelineError where a stage fails or the inputs cannot be had.
+        """
+
+
+class Retrainer(Protocol):
+    """Makes the commit of a retraining branch; it runs the project's code, which sees no token."""
+
+    def build(self, order: RetrainOrder, *, progress: Progress) -> Built:
+        """Run the command in a clean clone of ``order.base``, track and push data, commit.
+
+        The commit is in this repository then, on no branch. Raises PipelineError where the command
+        or the pipeline fails, ConfigError where what is to be added is not there.
         """
 
 
@@ -565,6 +687,68 @@ class PostedDeployment:
     creator: str | None = None
 
 
+class ProposalState(StrEnum):
+    """Where a pull request of ours stands; closed is closed without a merge."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A pull request of ours, from ``branch`` of the repository itself to ``base``.
+
+    In its text the ``marker`` line and all below it are ours; what people write above it stays.
+    ``head_sha`` is what the branch names. ``auto_merge`` lets the forge merge that commit once all
+    that it requires has passed.
+    """
+
+    branch: str
+    base: str
+    head_sha: str
+    title: str
+    body: str
+    marker: str
+    labels: tuple[str, ...] = ()
+    auto_merge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedProposal:
+    """A pull request as the forge has it; ``action`` is created, updated, unchanged or closed.
+
+    ``notes`` say what of it could not be brought about (a label, the merge by itself).
+    """
+
+    number: int
+    url: str
+    state: ProposalState
+    head_sha: str
+    action: str = "unchanged"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """An issue of ours, found again by the ``marker`` line in its text while it is open."""
+
+    title: str
+    body: str
+    marker: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedIssue:
+    """An issue as the forge has it; ``action`` is created, updated, unchanged or closed."""
+
+    number: int
+    url: str
+    action: str
+    notes: tuple[str, ...] = ()
+
+
 _NOBODY = Writer()
 _NO_FILES: Mapping[str, bytes] = {}
 
@@ -663,6 +847,27 @@ class Forge(Protocol):
 
         Raises ForgeError where the forge keeps no list of them.
         """
+
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Return the newest pull request from a branch of the repository itself, however it ended.
+
+        An open one comes before newer ones that are not.
+        """
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Open the pull request of a branch, or bring the open one up to date; never a second.
+
+        Raises ForgeDeniedError with the permission that is missing.
+        """
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the open pull request of a branch, with a comment; None where there is none."""
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Open the issue with that ``marker``, or bring the open one of ours up to date."""
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close our open issue with that ``marker``, with a comment; None where there is none."""
 
 
 class Environments(Protocol):

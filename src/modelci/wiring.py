@@ -25,16 +25,25 @@ if TYPE_CHECKING:
     from modelci.adapters.git import GitRepository
     from modelci.adapters.listing import Listing
     from modelci.adapters.rescore import CommandRescorer
+    from modelci.adapters.scanning import DatasetScanner
     from modelci.adapters.tags import TagReader
     from modelci.adapters.targets.server import ServerTarget
     from modelci.adapters.targets.settings import TargetSettings
     from modelci.config.load import Loaded
-    from modelci.config.model import Config, RequestLogConfig, RunConfig, ServeConfig
+    from modelci.config.model import (
+        Config,
+        ExecutorConfig,
+        MonitorConfig,
+        RequestLogConfig,
+        RunConfig,
+        ServeConfig,
+    )
     from modelci.domain.changes import TrackedFile
     from modelci.domain.deploying import Manner
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
+    from modelci.domain.monitoring import Action, Monitoring
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -45,7 +54,9 @@ if TYPE_CHECKING:
     from modelci.ports import (
         Environments,
         Forge,
+        Journal,
         Progress,
+        RowCounter,
         SignatureReader,
         StageExecutor,
         Target,
@@ -53,12 +64,16 @@ if TYPE_CHECKING:
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
+    from modelci.workflows.acting import Tools as ActingTools
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_checks import Surroundings
     from modelci.workflows.deploy_plan import Announce, ReadProvenance
     from modelci.workflows.deploy_plan import Job as DeployJob
     from modelci.workflows.modelsigning import VersionSigner
+    from modelci.workflows.monitor import Occasion
+    from modelci.workflows.monitor import Tools as MonitorTools
     from modelci.workflows.promote import SignPlanned
+    from modelci.workflows.retrain import Tools as RetrainTools
     from modelci.workflows.servable import Servable
     from modelci.workflows.trust import Settled
     from modelci.workflows.verify import AboutSignature
@@ -246,6 +261,29 @@ class App:
         return DatasetReader(self.git.root, fetch=self._fetch)
 
     @cached_property
+    def row_scanner(self) -> "DatasetScanner":
+        """The reader of datasets of any size, named from where the command was started."""
+        from pathlib import Path
+
+        from modelci.adapters.scanning import DatasetScanner
+
+        return DatasetScanner(Path(self._start))
+
+    @contextmanager
+    def row_counter(self) -> "Iterator[RowCounter]":
+        """What counts a dataset's rows; on a cluster only where a flag says so."""
+        if self._flags.get("executor.kind") != "dask":
+            from modelci.adapters.counting import LocalCounter
+
+            yield LocalCounter(self.row_scanner)
+            return
+        from modelci.adapters.executors.counting import ClusterCounter
+        from modelci.adapters.executors.dask import connected
+
+        with connected(self.executor_config) as client:
+            yield ClusterCounter(client, self.row_scanner)
+
+    @cached_property
     def plots(self) -> "DvcPlotsReader":
         """The reader of plots and pictures."""
         from modelci.adapters.dvc.plots import DvcPlotsReader
@@ -309,6 +347,16 @@ class App:
     def below_top(self, path: str) -> str:
         """Return a path that the configuration names from the top of the repository."""
         return os.path.join(self._top or self._start, path)
+
+    @property
+    def executor_config(self) -> "ExecutorConfig":
+        """Where work is sent: of the repository, or, outside of any, of flags alone."""
+        if self._top is not None:
+            return self.configuration.config.executor
+        from modelci.adapters.ci import overrides
+        from modelci.config.load import load
+
+        return load(None, environment=overrides(), flags=self._flags).config.executor
 
     @property
     def serve_config(self) -> "ServeConfig":
@@ -805,6 +853,111 @@ class App:
             builder=Builder(provider=self.context.provider, version=self.version),
             config=config,
             progress=self.progress,
+        )
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def monitoring(
+        self, *, remote: bool, history: bool, act: bool, write: bool = True
+    ) -> "MonitorTools":
+        """Return what models are watched with; without ``write`` nothing of it is remembered."""
+        from modelci.adapters.asking import ProcessAsker
+        from modelci.adapters.ci import bare_environment
+        from modelci.adapters.dvc.bringing import FileBringer, NamedBringer
+        from modelci.adapters.dvc.locate import Locator
+        from modelci.adapters.scanning import DatasetScanner
+        from modelci.workflows.monitor import Tools, do_nothing
+        from modelci.workflows.watched import Sources
+
+        locator = Locator(self.git.root, fetch=self._fetch)
+        folder = self.folder / "brought"
+        bring = FileBringer(locator, self.git.root, folder, pull=True)
+        return Tools(
+            sources=Sources(
+                git=self.git,
+                reader=self.snapshots,
+                bring=NamedBringer(bring, folder),
+                remote=remote,
+            ),
+            rows=DatasetScanner(self.git.root),
+            asker=ProcessAsker(bare_environment()),
+            journal=(self._journal if write else self._read_journal) if history else lambda _: None,
+            config=self.configuration.config,
+            progress=self.progress,
+            now=self.now,
+            version=self.version,
+            run_url=self.context.run_url,
+            act=self._take_actions if act and write else do_nothing,
+        )
+
+    def _journal(self, settings: "MonitorConfig") -> "Journal | None":
+        """Return where a model's windows are remembered; None where they are not."""
+        from modelci.adapters.journal import FolderJournal, GitJournal
+        from modelci.workflows.watched import name_of
+
+        if settings.history == "none":
+            return None
+        if settings.history != "git":
+            return FolderJournal(self.git.root / settings.history)
+        return GitJournal(self.git, name_of(settings), remote=self.git.remote())
+
+    def _read_journal(self, settings: "MonitorConfig") -> "Journal | None":
+        from modelci.adapters.journal import ReadOnlyJournal
+
+        journal = self._journal(settings)
+        return None if journal is None else ReadOnlyJournal(journal)
+
+    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+        from modelci.workflows.acting import take_actions
+
+        return take_actions(occasion, self.acting)
+
+    @property
+    def acting(self) -> "ActingTools":
+        """What it takes to do what watched windows ask for."""
+        from modelci.render.monitoring.markdown import render_issue
+        from modelci.render.monitoring.view import issue_title
+        from modelci.workflows.acting import Tools
+        from modelci.workflows.retrain import Text
+
+        return Tools(
+            root=self.git.root,
+            config=self.configuration.config,
+            retrain=self._retraining,
+            forge=self.forge,
+            alarm=lambda found, history, marker: Text(
+                title=issue_title(found), body=render_issue(found, history, marker=marker)
+            ),
+            journal=self._journal,
+            progress=self.progress,
+            run_url=self.context.run_url,
+        )
+
+    def _retraining(self, history: "Sequence[Monitoring]") -> "RetrainTools":
+        from modelci.adapters.ci import stage_environment
+        from modelci.adapters.dvc.retraining import DvcRetrainer
+        from modelci.render.monitoring.markdown import render_pull_request
+        from modelci.render.monitoring.view import pull_request_title
+        from modelci.workflows.retrain import Text, Tools
+        from modelci.workflows.run import run_options
+
+        return Tools(
+            git=self.git,
+            forge=self.forge,
+            retrainer=DvcRetrainer(
+                self.git.root,
+                environment=stage_environment(),
+                remote=self.run_settings.remote,
+                options=run_options(self.run_settings),
+            ),
+            describe=lambda found, done, marker: Text(
+                title=pull_request_title(found),
+                body=render_pull_request(
+                    found, history, changed=done.changed, stages=done.stages, marker=marker
+                ),
+            ),
+            progress=self.progress,
+            default_branch=self._config_of_job.default_branch,
         )
 
     @cached_property

@@ -10,7 +10,14 @@ from tests.fakes.git import FakeGit, FakeRemote
 
 from modelci.adapters.git import GitRepository
 from modelci.domain.promotion import PlannedTag
-from modelci.errors import ConfigError, ForgeError, PromotionError, TagTakenError, UsageError
+from modelci.errors import (
+    BranchMovedError,
+    ConfigError,
+    ForgeError,
+    PromotionError,
+    TagTakenError,
+    UsageError,
+)
 from modelci.ports import Git
 
 SECONDS = 1_700_000_000
@@ -445,6 +452,7 @@ def test_trailers_are_those_of_the_commits_between(world: World) -> None:
     assert git.trailers("Bump", since=shas[0], until=shas[1]) == ()
     assert git.trailers("Bump", since=shas[0], until=shas[2]) == ("major",)
     assert git.trailers("Other", since=base, until=shas[-1]) == ()
+    assert sorted(git.trailers("Bump", since=None, until=shas[1])) == ["minor"]
 
 
 def test_commits_since_come_with_their_authors_names_and_no_address(world: World) -> None:
@@ -571,3 +579,69 @@ def test_a_branch_that_moved_on_keeps_tags_and_commit_out(world: World) -> None:
     assert names(git, "origin") == []
     assert not git.is_on_branch(sha, "main")
     assert git.is_on_branch(newer, "main")
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_a_branch_of_the_remote_is_fetched_as_it_is_now(world: World, depth: int | None) -> None:
+    base = world.commit({"a": b"1"})
+    git = world.clone(depth=depth)
+    assert git.remote_branch("retrain") is None
+    assert git.remote_branch("main") == base
+    tip = world.commit({"a": b"2"}, branch="retrain", parents=[base])
+    assert git.remote_branch("retrain") == tip
+    assert git.resolve(tip).parents == (base,)
+    assert dict(git.tree(tip).read(["a"])) == {"a": b"2"}
+    assert [one.sha for one in git.commits_since(base, tip, limit=10)] == [tip]
+    assert git.branch() == "main"
+
+
+def test_a_name_that_only_ends_like_the_branch_is_another(world: World) -> None:
+    base = world.commit({"a": b"1"})
+    world.commit({"a": b"2"}, branch="x/retrain", parents=[base])
+    assert world.clone().remote_branch("retrain") is None
+
+
+def test_a_branch_is_pushed_and_replaced_where_it_is_as_expected(world: World) -> None:
+    world.commit({"a": b"1"})
+    git = world.clone()
+    world.write(git, "a", b"2")
+    first = git.commit_paths(["a"], "first")
+    git.push_branch("modelci/retrain", first, expected=None)
+    other = world.clone()
+    assert other.remote_branch("modelci/retrain") == first
+    world.write(other, "a", b"3")
+    second = other.commit_paths(["a"], "second, that does not continue the first")
+    other.push_branch("modelci/retrain", second, expected=first)
+    assert git.remote_branch("modelci/retrain") == second
+
+
+@pytest.mark.parametrize("expects", ["nothing", "an older one"])
+def test_a_branch_that_somebody_moved_is_left(world: World, expects: str) -> None:
+    base = world.commit({"a": b"1"})
+    git = world.clone()
+    first = world.commit({"a": b"2"}, branch="retrain", parents=[base])
+    theirs = world.commit({"a": b"3"}, branch="retrain")
+    world.write(git, "a", b"4")
+    ours = git.commit_paths(["a"], "ours")
+    with pytest.raises(BranchMovedError):
+        git.push_branch("retrain", ours, expected=None if expects == "nothing" else first)
+    assert git.remote_branch("retrain") == theirs
+
+
+def test_a_branch_that_the_remote_refuses_is_an_error_with_its_words(world: World) -> None:
+    world.commit({"a": b"1"})
+    git = world.clone()
+    world.write(git, "a", b"2")
+    ours = git.commit_paths(["a"], "ours")
+    world.refuse("no robots here")
+    with pytest.raises(ForgeError, match="no robots here"):
+        git.push_branch("retrain", ours, expected=None)
+    assert git.remote_branch("retrain") is None
+
+
+def test_branches_of_a_remote_that_is_away_cannot_be_read(world: World) -> None:
+    world.commit({"a": b"1"})
+    git = world.clone()
+    world.go_away()
+    with pytest.raises(ForgeError):
+        git.remote_branch("main")

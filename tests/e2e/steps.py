@@ -36,6 +36,8 @@ _CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 
 
 _ABOUT_OUTPUT = re.compile(r"(needs\.(\w+)\.outputs\.(\w+) (==|!=) '([^']*)')")
+_ABOUT_STEP = re.compile(r"\$\{\{ !cancelled\(\) && steps\.\w+\.outputs\.(\w+) == '([^']*)' \}\}")
+_WHATEVER_CAME = re.compile(r"\$\{\{ !cancelled\(\) && (.*) \}\}")
 
 
 @dataclass(kw_only=True)
@@ -71,9 +73,11 @@ class WorkflowRun:
 
     def _wanted(self, job: Mapping[str, Any]) -> bool:
         needed = [self.jobs[name].result for name in _listed(job.get("needs"))]
-        if any(result != "success" for result in needed):
-            return False
         condition = job.get("if", "")
+        if anyway := _WHATEVER_CAME.fullmatch(condition):
+            condition = anyway[1]
+        elif any(result != "success" for result in needed):
+            return False
         if found := _ABOUT_OUTPUT.findall(condition):
             assert " && ".join(one[0] for one in found) == condition
             return all(
@@ -112,6 +116,9 @@ class WorkflowRun:
     def _is_meant(self, step: Mapping[str, Any], ended: Ended) -> bool:
         condition = step.get("if", "")
         goes_on = ended.result == "success" or "always()" in condition or "!canc" in condition
+        if found := _ABOUT_STEP.fullmatch(condition):
+            assert ended.checkout is not None
+            return ended.checkout.outputs.get(found[1], "") == found[2]
         return goes_on and (not condition or _CONDITIONS[condition](self.event.event))
 
     def _run_step(self, name: str, step: Mapping[str, Any], ended: Ended) -> None:
@@ -177,7 +184,9 @@ class WorkflowRun:
             "github.ref": told["GITHUB_REF"],
             "github.sha": told["GITHUB_SHA"],
             "github.event.repository.default_branch": "main",
+            "github.server_url": "https://github.com",
             "inputs.tag": self.inputs.get("tag", ""),
+            "inputs.window": self.inputs.get("window", ""),
         }
         for name, job in self.jobs.items():
             known |= {f"needs.{name}.outputs.{key}": text for key, text in job.outputs.items()}
@@ -185,15 +194,19 @@ class WorkflowRun:
             known["runner.temp"] = ended.checkout.variables["RUNNER_TEMP"]
             # All steps of a job write into one file here; only one of them has outputs that count.
             for key, text in ended.checkout.outputs.items():
-                known |= {f"steps.{step}.outputs.{key}": text for step in ("plan", "promote")}
+                known |= {
+                    f"steps.{step}.outputs.{key}": text for step in ("plan", "promote", "watch")
+                }
         if "pull_request" in self.event.event:
             base = self.event.event["pull_request"]["base"]["sha"]
             known["github.event.pull_request.base.sha"] = base
+        # Nobody has set the secret.
+        value = str(value).replace("secrets.MODELCI_TOKEN || github.token", "github.token")
         # What a step has not said is empty.
         return re.sub(
             r"\$\{\{ (?:fromJSON\()?([\w.]+)\)? \}\}",
             lambda one: known.get(one[1], "") if one[1].startswith("steps.") else known[one[1]],
-            str(value),
+            value,
         )
 
 

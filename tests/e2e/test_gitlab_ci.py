@@ -163,14 +163,16 @@ def test_a_merge_is_promoted_with_the_token_that_no_file_holds(
 def test_only_jobs_that_run_nobody_s_code_have_the_token() -> None:
     jobs = {name: job for name, job in JOBS.items() if not name.startswith(".")}
     writing = {name for name, job in jobs.items() if "environment" in job}
-    assert writing == {"comment", "promote"}
+    needed = {"comment": "model", "promote": "model", "act": "watch"}
+    assert writing == set(needed)
     for name in writing:
         script = " ".join(jobs[name]["script"])
         assert "requirements.txt" not in script
         assert "modelci ci" not in script
         assert "modelci run" not in script
-        # Nothing but the report comes from the job that ran the merge request's code.
-        assert jobs[name]["needs"] == ["model"]
+        assert "modelci retrain" not in script
+        # Nothing but documents comes from the job that ran the project's code.
+        assert jobs[name]["needs"] == [needed[name]]
 
 
 def test_a_fork_s_pipeline_has_no_job_that_comments() -> None:

@@ -8,7 +8,10 @@ from tests.e2e.world import FILES, PIPELINE, SETTINGS, Checkout, World, add_dvc
 
 WRITTEN = [
     "modelci.yaml",
-    *(f".github/workflows/model-{name}.yml" for name in ("pr", "comment", "merge", "deploy")),
+    *(
+        f".github/workflows/model-{name}.yml"
+        for name in ("pr", "comment", "merge", "deploy", "monitor")
+    ),
 ]
 
 
@@ -42,11 +45,11 @@ def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> Non
     again = fresh.modelci("init")
     assert "modelci.yaml has no gates" in again.err
     assert again.out.startswith("gates:\n  - metric: brier")
-    assert again.err.count("(--force overwrites)") == 5
+    assert again.err.count("(--force overwrites)") == 6
     assert fresh.read("modelci.yaml") == "gates: []\n"
 
     forced = fresh.modelci("init", "--force")
-    assert forced.out.count("Wrote") == 5
+    assert forced.out.count("Wrote") == 6
     assert "roc_auc" in fresh.read("modelci.yaml")
 
 
@@ -64,7 +67,7 @@ def test_init_before_the_first_commit(site: World) -> None:
     (new.folder / "modelci.yaml").unlink()
     new.git("init", "--quiet")
     add_dvc(new)
-    assert new.modelci("init").out.count("Wrote") == 5
+    assert new.modelci("init").out.count("Wrote") == 6
 
 
 def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
@@ -81,6 +84,7 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
         "! installation",
         "! .github/workflows/model-deploy.yml",
         "! .github/workflows/model-merge.yml",
+        "! .github/workflows/model-monitor.yml",
         "! .github/workflows/model-pr.yml",
     ]
     assert {line[0] for line in out.splitlines()} == {"✓", "!", " "}

@@ -1,6 +1,7 @@
 """The workflows themselves: their ``run:`` steps, run as GitHub would."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -250,3 +251,122 @@ def test_a_late_run_of_an_older_tag_deploys_nothing(deploying: World, github: Fa
     assert [jobs["plan"].result, jobs["deploy"].result] == ["failure", "skipped"]
     assert "superseded" in jobs["plan"].log
     assert live(deploying) is None
+
+
+WATCHED = {
+    "dvc.yaml": """\
+stages:
+  train:
+    cmd: sh train.sh
+    deps: [train.csv, train.sh]
+    params: [quality]
+    outs: [model.txt, model.profile.json]
+artifacts:
+  credit: {path: model.txt, type: model}
+""",
+    "train.sh": """\
+sed -n 's/quality: //p' params.yaml > model.txt
+modelci profile train.csv --id id --out model.profile.json
+""",
+    "next.sh": """\
+[ -z "$GITHUB_TOKEN" ]
+mkdir -p months && cp "$MODELCI_CURRENT" "months/$MODELCI_WINDOW.csv"
+""",
+}
+MONITOR = """\
+promote: {assign: [prod]}
+run: {pull: true, push: true}
+monitor:
+  - model: credit
+    stage: prod
+    current: %s/{window}.csv
+    skew: {rows: 0}
+    triggers:
+      - {when: drift, action: retrain-pr}
+      - {when: drift, action: issue}
+    retrain: {cmd: sh next.sh, add: ["months/{window}.csv"]}
+"""
+
+
+def rows(shift: int) -> str:
+    lines = (f"{number},{(number * 37) % 101 + shift}" for number in range(600))
+    return "\n".join(["id,amount", *lines]) + "\n"
+
+
+@pytest.fixture
+def watched(site: World) -> World:
+    """Let a model hold prod, see two months of data, and one of them shifted."""
+    data = site.root / "production"
+    data.mkdir()
+    (data / "2026-02.csv").write_text(rows(0))
+    (data / "2026-03.csv").write_text(rows(80))
+    site.laptop.put({**WATCHED, "train.csv": rows(0), "modelci.yaml": MONITOR % data})
+    promote(site)
+    return site
+
+
+def watch_job(site: World) -> Job:
+    return Job(
+        event={"repository": {"full_name": "acme/credit", "default_branch": "main"}},
+        variables={
+            "GITHUB_EVENT_NAME": "schedule",
+            "GITHUB_REF": "refs/heads/main",
+            "GITHUB_REF_NAME": "main",
+            "GITHUB_REF_TYPE": "branch",
+            "GITHUB_SHA": site.bare("rev-parse", "main"),
+            "GITHUB_WORKFLOW": "model-monitor",
+        },
+    )
+
+
+def follow_branches(site: World, github: FakeGitHub) -> None:
+    """Let GitHub know what is pushed."""
+
+    def look(server: FakeGitHub, request: object) -> None:
+        del request
+        listed = site.bare("for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads")
+        server.branches = dict(line.split(" ") for line in listed.splitlines())
+
+    github.before = look
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_month_that_drifts_comes_back_as_a_pull_request(
+    watched: World, github: FakeGitHub, folder: Path
+) -> None:
+    follow_branches(watched, github)
+    path = folder / "model-monitor.yml"
+
+    quiet = play(watched, github, watch_job(watched), path, {"window": "2026-02"})
+
+    assert quiet["watch"].result == "success", quiet["watch"].log
+    assert quiet["act"].result == "success", quiet["act"].log
+    assert "nothing is asked for" in quiet["act"].log
+    shutil.rmtree(watched.root / "artifacts")
+
+    jobs = play(watched, github, watch_job(watched), path, {"window": "2026-03"})
+
+    assert jobs["watch"].result == "failure", jobs["watch"].log  # a finding, told as one
+    assert jobs["act"].result == "success", jobs["act"].log
+    (pull,) = [one for one in github.pulls.values() if one["head"]["ref"].startswith("modelci/")]
+    tip = watched.bare("rev-parse", "modelci/retrain-credit")
+    assert pull["head"]["sha"] == tip
+    assert "psi of amount" in pull["body"]
+    changed = watched.bare("diff", "--name-only", "main", tip).split()
+    assert changed == ["months/.gitignore", "months/2026-03.csv.dvc"]
+    (issue,) = github.issues.values()
+    assert "2026-03" in issue["body"]
+    history = watched.bare("ls-tree", "--name-only", "refs/modelci/monitor/credit#prod")
+    assert history.split() == ["2026-02.json", "2026-03.json"]
+
+
+def test_a_job_that_cannot_watch_leaves_nothing_to_act_on(
+    watched: World, github: FakeGitHub
+) -> None:
+    jobs = play(
+        watched, github, watch_job(watched), OURS / "model-monitor.yml", {"window": "2025-01"}
+    )
+
+    assert [jobs["watch"].result, jobs["act"].result] == ["failure", "skipped"]
+    assert github.requests == []

@@ -1,12 +1,14 @@
 """A forge in memory, held to the same contract as the real ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from modelci.adapters.forge import deploying
+from modelci.adapters.forge import deploying, issuing, proposing
 from modelci.adapters.forge.deploying import Known
 from modelci.adapters.forge.failures import LookAgainError
+from modelci.adapters.forge.issuing import KnownIssue
 from modelci.adapters.forge.pictures import name_pictures
+from modelci.adapters.forge.proposing import KnownProposal
 from modelci.adapters.forge.releasing import NO_FILES
 from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, post, retire
 from modelci.config.model import CommentMode
@@ -14,10 +16,15 @@ from modelci.errors import ForgeDeniedError, ForgeError, UsageError
 from modelci.ports import (
     Check,
     ForgeDeployment,
+    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
+    PostedIssue,
+    PostedProposal,
     PostedRelease,
+    Proposal,
+    ProposalState,
     PullRequest,
     Writer,
 )
@@ -40,8 +47,9 @@ class FakeForge:
     Put in what the world has (``pulls`` by number, ``artifacts`` as {path: bytes} by run and
     name, the ``labels`` of merges by sha), name in ``denied`` the methods that a token may not use,
     and look at what was posted: ``checks`` in the order set, ``pictures`` by file name,
-    ``dispatches`` (workflow, tag, inputs), ``deployed`` with the newest first. Without
-    ``has_checks`` a commit status is set instead.
+    ``dispatches`` (workflow, tag, inputs), ``deployed`` with the newest first, ``proposals`` and
+    ``issues`` by number (an issue with its author and whether it is open), ``said`` (number, text)
+    where one was closed. Without ``has_checks`` a commit status is set instead.
     """
 
     name: str = "the fake forge"
@@ -61,6 +69,9 @@ class FakeForge:
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dispatches: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     deployed: list[Known] = field(default_factory=list)
+    proposals: dict[int, tuple[Proposal, KnownProposal]] = field(default_factory=dict)
+    issues: dict[int, tuple[str, bool, KnownIssue]] = field(default_factory=dict)
+    said: list[tuple[int, str]] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
@@ -161,6 +172,33 @@ class FakeForge:
         self._refuse("deployments")
         return deploying.list_deployments(_Deployments(forge=self), environment, limit)
 
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        self._refuse("find_proposal")
+        return proposing.find_proposal(_Proposals(forge=self), branch, base)
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        self._refuse("propose")
+        return proposing.propose(_Proposals(forge=self), proposal)
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        self._refuse("withdraw")
+        return proposing.withdraw(_Proposals(forge=self), branch, base, why)
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        self._refuse("upsert_issue")
+        return issuing.upsert_issue(_Issues(forge=self), issue)
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        self._refuse("close_issue")
+        return issuing.close_issue(_Issues(forge=self), marker, why)
+
+    def change_proposal(self, number: int, **fields: object) -> None:
+        wanted, known = self.proposals[number]
+        self.proposals[number] = (wanted, replace(known, **fields))  # type: ignore[arg-type]
+
+    def next_number(self) -> int:
+        return max([*self.proposals, *self.issues, 0]) + 1
+
     def _refuse(self, method: str) -> None:
         if method in self.denied:
             raise ForgeDeniedError(
@@ -237,3 +275,86 @@ class _Deployments:
         return made
 
     def wait(self, error: LookAgainError, *, tries: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Proposals:
+    forge: FakeForge
+    max_characters: int = 65_536
+
+    def find(self, branch: str, *, base: str) -> KnownProposal | None:
+        found = [
+            known
+            for wanted, known in reversed(self.forge.proposals.values())
+            if (wanted.branch, wanted.base) == (branch, base)
+        ]
+        opened = [one for one in found if one.state is ProposalState.OPEN]
+        return next(iter(opened + found), None)
+
+    def create(self, wanted: Proposal) -> KnownProposal:
+        number = self.forge.next_number()
+        known = KnownProposal(
+            number=number,
+            url=f"https://forge.example/pull/{number}",
+            state=ProposalState.OPEN,
+            head_sha=wanted.head_sha,
+            title=wanted.title,
+            body=wanted.body,
+        )
+        self.forge.proposals[number] = (wanted, known)
+        return known
+
+    def update(self, known: KnownProposal, *, title: str, body: str, sha: str) -> None:
+        self.forge.change_proposal(known.number, title=title, body=body, head_sha=sha)
+
+    def label(self, known: KnownProposal, labels: Sequence[str]) -> None:
+        self.forge._refuse("label")
+        self.forge.change_proposal(known.number, labels=(*known.labels, *labels))
+
+    def merge_when_ready(self, known: KnownProposal, *, sha: str) -> None:
+        self.forge._refuse("merge_when_ready")
+        assert self.forge.proposals[known.number][1].head_sha == sha
+        self.forge.change_proposal(known.number, merges_itself=True)
+
+    def close(self, known: KnownProposal, *, why: str) -> None:
+        self.forge.said.append((known.number, why))
+        self.forge.change_proposal(known.number, state=ProposalState.CLOSED)
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Issues:
+    forge: FakeForge
+    max_characters: int = 65_536
+
+    def list_ours(self, marker: str) -> list[KnownIssue]:
+        return [
+            one
+            for author, is_open, one in self.forge.issues.values()
+            if is_open and author == self.forge.login and has_marker(one.body, marker)
+        ]
+
+    def create(self, title: str, body: str) -> KnownIssue:
+        number = self.forge.next_number()
+        url = f"https://forge.example/issues/{number}"
+        made = KnownIssue(number=number, url=url, title=title, body=body)
+        self.forge.issues[number] = (self.forge.login, True, made)
+        return made
+
+    def update(self, known: KnownIssue, *, title: str, body: str) -> None:
+        self._set(replace(known, title=title, body=body))
+
+    def label(self, known: KnownIssue, labels: Sequence[str]) -> None:
+        self.forge._refuse("label")
+        _, _, now = self.forge.issues[known.number]
+        self._set(replace(now, labels=(*now.labels, *labels)))
+
+    def close(self, known: KnownIssue, *, why: str) -> None:
+        self.forge.said.append((known.number, why))
+        self.forge.issues[known.number] = (self.forge.login, False, known)
+
+    def wait(self, error: LookAgainError, *, tries: int) -> None: ...
+
+    def _set(self, issue: KnownIssue) -> None:
+        self.forge.issues[issue.number] = (self.forge.login, True, issue)

@@ -13,7 +13,14 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.signatures import Signature, Standing
 from modelci.domain.tags import TagName
-from modelci.errors import ConfigError, ForgeError, PromotionError, TagTakenError, UsageError
+from modelci.errors import (
+    BranchMovedError,
+    ConfigError,
+    ForgeError,
+    PromotionError,
+    TagTakenError,
+    UsageError,
+)
 from modelci.ports import NO_BLOBS, Blobs, Commit
 
 Files = Mapping[str, bytes]
@@ -199,8 +206,8 @@ class FakeGit:
             for sha in new[:limit]
         )
 
-    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
-        behind = set(self._reachable(since))
+    def trailers(self, key: str, *, since: str | None, until: str) -> tuple[str, ...]:
+        behind = set(self._reachable(since)) if since else set()
         new = [sha for sha in self._reachable(until) if sha not in behind]
         lines = [line for sha in new for line in self.commits[sha].body.splitlines()]
         return tuple(line.partition(":")[2].strip() for line in lines if line.startswith(f"{key}:"))
@@ -382,6 +389,22 @@ class FakeGit:
         ref = f"refs/remotes/origin/{branch}"
         self.fetch([f"+refs/heads/{branch}:{ref}"])
         return sha in self._reachable(self.refs[ref])
+
+    def remote_branch(self, branch: str) -> str | None:
+        server = self._reach()
+        sha = server.branches.get(branch)
+        if sha is not None and sha not in self.commits:
+            self.fetch([f"+refs/heads/{branch}:refs/remotes/origin/{branch}"])
+        return sha
+
+    def push_branch(self, branch: str, sha: str, *, expected: str | None) -> None:
+        server = self._reach()
+        if server.branches.get(branch) != expected:
+            raise BranchMovedError(f"{branch} of origin is not what it was a moment ago.")
+        if server.refuses:
+            raise ForgeError(f"Git could not push {branch} to origin: {server.refuses}")
+        server.commits.update({one: self.commits[one] for one in self._reachable(sha)})
+        server.branches[branch] = sha
 
     def commit_paths(self, paths: Sequence[str], message: str) -> str:
         head = self.resolve("HEAD")

@@ -31,6 +31,11 @@ class FakeGitea(ForgeServer):
     has_comment_pages: bool = False
     tells_totals: bool = True
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    required_checks: bool = True
+    labels: list[str] = field(default_factory=list)
+    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
+    scheduled: list[int] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -68,16 +73,24 @@ class FakeGitea(ForgeServer):
             "id": 9000 + number,
             "number": number,
             "title": "Train longer",
+            "html_url": f"{self.site}/{REPOSITORY}/pulls/{number}",
+            "body": "",
+            "labels": [],
             "state": "open",
             "merged": False,
             "head": {
                 "label": "feature",
                 "ref": "feature",
                 "sha": sha,
-                "repo_id": 1,
+                "repo_id": 1 if repository == REPOSITORY else 2,
                 "repo": repository and {"id": 1, "full_name": repository},
             },
-            "base": {"ref": "main", "sha": "b" * 40, "repo": {"id": 1, "full_name": REPOSITORY}},
+            "base": {
+                "ref": "main",
+                "sha": "b" * 40,
+                "repo_id": 1,
+                "repo": {"id": 1, "full_name": REPOSITORY},
+            },
             **more,
         }
         self.pulls[number] = pull
@@ -131,6 +144,98 @@ class FakeGitea(ForgeServer):
         found = [one for one in self.pulls.values() if state in {"all", one["state"]}]
         return self._page(request, sorted(found, key=lambda one: -one["id"]))
 
+    def create_pull(self, request: Request) -> Reply:
+        known = {"head", "base", "title", "body", "labels"}
+        refused = _refuse(request.body, known, {"head", "base", "title"})
+        if refused or request.body["head"] not in self.branches:
+            return refused or _NOT_FOUND
+        head, base = request.body["head"], request.body["base"]
+        for one in self.pulls.values():
+            if (one["state"], one["head"]["ref"], one["base"]["ref"]) == ("open", head, base):
+                return Reply(status=409, body={"message": "pull request already exists"})
+        number = max([*self.pulls, *self.issues]) + 1
+        pull = self.add_pull(number, sha=self.branches[head])
+        pull.update(title=request.body["title"], body=request.body["body"])
+        pull["head"].update(ref=head, label=head)
+        pull["base"]["ref"] = base
+        return Reply(status=201, body=pull)
+
+    def update_thread(self, request: Request) -> Reply:
+        number = int(request.arguments[0])
+        found = self.pulls.get(number) or self.issues.get(number)
+        refused = _refuse(request.body, {"title", "body", "state"}, set())
+        if refused or found is None:
+            return refused or _NOT_FOUND
+        found.update(request.body)
+        return Reply(status=201, body=found)
+
+    def get_branch(self, request: Request) -> Reply:
+        return Reply(
+            body={"name": request.arguments[0], "enable_status_check": self.required_checks}
+        )
+
+    def merge(self, request: Request) -> Reply:
+        number = int(request.arguments[0])
+        known = {"Do", "merge_when_checks_succeed", "head_commit_id"}
+        refused = _refuse(request.body, known, {"Do"})
+        if refused:
+            return refused
+        if number in self.scheduled:
+            why = "pull request is already scheduled to auto merge when checks succeed"
+            return Reply(status=409, body={"message": why})
+        if self.required_checks:
+            self.scheduled.append(number)
+        else:
+            self.pulls[number].update(state="closed", merged=True)  # as Gitea does: at once
+        return Reply(status=201)
+
+    def list_labels(self, request: Request) -> Reply:
+        found = [{"id": 10 + at, "name": one} for at, one in enumerate(self.labels)]
+        return self._page(request, found)
+
+    def create_label(self, request: Request) -> Reply:
+        refused = _refuse(request.body, {"name", "color"}, {"name", "color"})
+        if refused:
+            return refused
+        self.labels.append(request.body["name"])
+        return Reply(status=201, body={"id": 9 + len(self.labels), **request.body})
+
+    def add_labels(self, request: Request) -> Reply:
+        number = int(request.arguments[0])
+        found = self.pulls.get(number) or self.issues[number]
+        found["labels"] = [
+            *found["labels"],
+            *[{"id": one, "name": self.labels[one - 10]} for one in request.body["labels"]],
+        ]
+        return Reply(body=found["labels"])
+
+    def list_issues(self, request: Request) -> Reply:
+        assert request.query["type"] == "issues"
+        found = [one for one in self.issues.values() if one["state"] == request.query["state"]]
+        return self._page(request, sorted(found, key=lambda one: -one["id"]))
+
+    def create_issue(self, request: Request) -> Reply:
+        refused = _refuse(request.body, {"title", "body", "labels"}, {"title"})
+        if refused:
+            return refused
+        made = self.add_issue(request.body["title"], request.body["body"], author=request.user)
+        return Reply(status=201, body=made)
+
+    def add_issue(self, title: str, body: str, *, author: str) -> dict[str, Any]:
+        number = max([*self.pulls, *self.issues]) + 1
+        self.issues[number] = {
+            "id": 8000 + number,
+            "number": number,
+            "title": title,
+            "body": body,
+            "state": "open",
+            "labels": [],
+            "user": {"id": 1, "login": author},
+            "pull_request": None,
+            "html_url": f"{self.site}/{REPOSITORY}/issues/{number}",
+        }
+        return self.issues[number]
+
     def list_comments(self, request: Request) -> Reply:
         number = int(request.arguments[0])
         if number not in self.pulls:
@@ -142,7 +247,7 @@ class FakeGitea(ForgeServer):
 
     def create_comment(self, request: Request) -> Reply:
         number = int(request.arguments[0])
-        if number not in self.pulls:
+        if number not in self.pulls and number not in self.issues:
             return _NOT_FOUND
         refused = _refuse(request.body, {"body", "updated_at"}, {"body"})
         return refused or Reply(
@@ -308,7 +413,17 @@ _REPOSITORY = f"/repos/{REPOSITORY}"
 ROUTES: tuple[Route, ...] = (
     ("GET", "/user", FakeGitea.get_user),
     ("GET", f"{_REPOSITORY}/pulls", FakeGitea.list_pulls),
+    ("POST", f"{_REPOSITORY}/pulls", FakeGitea.create_pull),
     ("GET", rf"{_REPOSITORY}/pulls/(\d+)", FakeGitea.get_pull),
+    ("PATCH", rf"{_REPOSITORY}/pulls/(\d+)", FakeGitea.update_thread),
+    ("POST", rf"{_REPOSITORY}/pulls/(\d+)/merge", FakeGitea.merge),
+    ("GET", f"{_REPOSITORY}/branches/([^/]+)", FakeGitea.get_branch),
+    ("GET", f"{_REPOSITORY}/labels", FakeGitea.list_labels),
+    ("POST", f"{_REPOSITORY}/labels", FakeGitea.create_label),
+    ("POST", rf"{_REPOSITORY}/issues/(\d+)/labels", FakeGitea.add_labels),
+    ("GET", f"{_REPOSITORY}/issues", FakeGitea.list_issues),
+    ("POST", f"{_REPOSITORY}/issues", FakeGitea.create_issue),
+    ("PATCH", rf"{_REPOSITORY}/issues/(\d+)", FakeGitea.update_thread),
     ("GET", rf"{_REPOSITORY}/issues/(\d+)/comments", FakeGitea.list_comments),
     ("POST", rf"{_REPOSITORY}/issues/(\d+)/comments", FakeGitea.create_comment),
     ("PATCH", rf"{_REPOSITORY}/issues/comments/(\d+)", FakeGitea.update_comment),

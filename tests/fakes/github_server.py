@@ -76,7 +76,9 @@ class FakeGitHub:
     tells the head of a pull request anew at every request; ``before`` comes before each answer.
     ``workflows`` are files' names, and whether they have the trigger ``workflow_dispatch``.
     ``release_files`` are by id; ``immutable`` ones cannot be changed once published.
-    ``deployments`` are the newest first, their statuses by id, in the order set.
+    ``deployments`` are the newest first, their statuses by id, in the order set. ``branches`` are
+    those that pull requests can be opened from, by name; without ``required_checks`` GitHub lets
+    none merge by itself.
     """
 
     prefix: str = ""
@@ -84,6 +86,10 @@ class FakeGitHub:
     logins: dict[str, str] = field(default_factory=lambda: {TOKEN: BOT})
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     heads: Callable[[int], str] | None = None
+    branches: dict[str, str] = field(default_factory=dict)
+    may_open_pulls: bool = True
+    required_checks: bool = True
+    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     minimized: list[str] = field(default_factory=list)
     may_minimize: bool = True
@@ -237,6 +243,10 @@ class FakeGitHub:
 
     def answer_graphql(self, request: Request) -> Reply:
         variables = request.body.get("variables", {})
+        if "enablePullRequestAutoMerge" in request.body["query"]:
+            return self._merge_later(variables)
+        if "viewerDefaultMergeMethod" in request.body["query"]:
+            return Reply(body={"data": {"repository": {"viewerDefaultMergeMethod": "SQUASH"}}})
         if "minimizeComment" in request.body["query"]:
             if not self.may_minimize:
                 return Reply(body={"data": None, "errors": [{"type": "FORBIDDEN"}]})
@@ -265,10 +275,114 @@ class FakeGitHub:
         found = [
             DESCRIPTION.example("pull-request-simple") | one
             for one in pulls
-            if one["state"] == query.get("state", "open")
+            if query.get("state", "open") in {"all", one["state"]}
             and one["head"]["label"] == query.get("head", one["head"]["label"])
+            and one["base"]["ref"] == query.get("base", one["base"]["ref"])
         ]
         return Reply(body=found)
+
+    def create_pull(self, request: Request) -> Reply:
+        body = request.body
+        if not self.may_open_pulls:
+            why = "GitHub Actions is not permitted to create or approve pull requests."
+            return Reply(status=403, body={"message": why})
+        owner = REPOSITORY.partition("/")[0]
+        label = f"{owner}:{body['head']}"
+        if body["head"] not in self.branches:
+            return _invalid("Validation Failed", errors=[{"field": "head", "code": "invalid"}])
+        known = [one for one in self.pulls.values() if one["state"] == "open"]
+        if any(
+            (one["head"]["label"], one["base"]["ref"]) == (label, body["base"]) for one in known
+        ):
+            why = f"A pull request already exists for {label}."
+            return _invalid("Validation Failed", errors=[{"code": "custom", "message": why}])
+        number = self._next_number()
+        sha = self.branches[body["head"]]
+        self.add_pull(number, sha=sha, branch=body["head"], base=body["base"])
+        self.pulls[number] |= {
+            "node_id": f"PR_{number}",
+            "title": body["title"],
+            "body": body.get("body"),
+            "html_url": f"https://github.com/{REPOSITORY}/pull/{number}",
+            "auto_merge": None,
+            "labels": [],
+        }
+        return Reply(status=201, body=self.pulls[number])
+
+    def update_pull(self, request: Request) -> Reply:
+        pull = self.pulls.get(int(request.argument))
+        if pull is None:
+            return NOT_FOUND
+        pull.update(request.body)
+        return Reply(body=pull)
+
+    def _merge_later(self, variables: Mapping[str, Any]) -> Reply:
+        (pull,) = [one for one in self.pulls.values() if one["node_id"] == variables["id"]]
+        if not self.required_checks:
+            why = "Pull request Pull request is in clean status"
+            return Reply(body={"data": None, "errors": [{"message": why}]})
+        if pull["head"]["sha"] != variables["sha"]:
+            return Reply(body={"data": None, "errors": [{"message": "Head sha didn't match"}]})
+        pull["auto_merge"] = {
+            "enabled_by": make_user(BOT),
+            "merge_method": variables["method"].lower(),
+            "commit_title": "",
+            "commit_message": "",
+        }
+        return Reply(body={"data": {"enablePullRequestAutoMerge": {"clientMutationId": None}}})
+
+    def _next_number(self) -> int:
+        return max([*self.pulls, *self.issues]) + 1
+
+    def list_issues(self, request: Request) -> Reply:
+        """Return the oldest first, pull requests among them, as GitHub does."""
+        query = {key: value[0] for key, value in parse_qs(request.query).items()}
+        assert query["direction"] == "asc"
+        pulls = [
+            DESCRIPTION.example("issue", number=number, state=one["state"], body=one.get("body"))
+            | {"pull_request": {"url": None, "html_url": None, "diff_url": None, "patch_url": None}}
+            for number, one in self.pulls.items()
+        ]
+        every = sorted([*pulls, *self.issues.values()], key=lambda one: one["number"])
+        found = [one for one in every if one["state"] == query.get("state", "open")]
+        page, size = int(query.get("page", 1)), int(query.get("per_page", 30))
+        here = f"{self.url}{request.path}?{urlencode({**query, 'page': page + 1})}"
+        headers = {"Link": f'<{here}>; rel="next"'} if page * size < len(found) else {}
+        return Reply(body=found[(page - 1) * size : page * size], headers=headers)
+
+    def create_issue(self, request: Request) -> Reply:
+        made = self.add_issue(request.body["title"], request.body["body"], author=request.login)
+        return Reply(status=201, body=made)
+
+    def add_issue(self, title: str, body: str, *, author: str) -> dict[str, Any]:
+        number = self._next_number()
+        made = DESCRIPTION.example("issue", number=number, state="open", title=title, body=body)
+        made |= {
+            "user": make_user(author),
+            "html_url": f"https://github.com/{REPOSITORY}/issues/{number}",
+            "labels": [],
+        }
+        self.issues[number] = made
+        return made
+
+    def update_issue(self, request: Request) -> Reply:
+        issue = self.issues.get(int(request.argument))
+        if issue is None:
+            return NOT_FOUND
+        issue.update(request.body)
+        return Reply(body=issue)
+
+    def add_labels(self, request: Request) -> Reply:
+        number = int(request.argument)
+        thread = self.pulls.get(number) or self.issues.get(number)
+        if thread is None:
+            return NOT_FOUND
+        named = {"id": 1, "node_id": "LA_1", "url": self.api_url, "description": "", "color": ""}
+        thread["labels"] = [
+            *thread["labels"],
+            *[{**named, "name": one, "default": False} for one in request.body["labels"]],
+        ]
+        return Reply(body=thread["labels"])
 
     def add_merge(self, number: int, sha: str, *labels: str) -> None:
         """Merge a pull request as that commit."""
@@ -455,7 +569,7 @@ class FakeGitHub:
 
     def create_comment(self, request: Request) -> Reply:
         number = int(request.argument)
-        if number not in self.pulls:
+        if number not in self.pulls and number not in self.issues:
             return NOT_FOUND
         if len(request.body["body"]) > 65_536:
             return _invalid("Validation Failed")
@@ -705,6 +819,14 @@ GRAPHQL: dict[str, dict[str, type]] = {
     },
     "mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { "
     "minimizedComment { isMinimized } } }": {"id": str},
+    "query($owner: String!, $name: String!) { "
+    "repository(owner: $owner, name: $name) { viewerDefaultMergeMethod } }": {
+        "owner": str,
+        "name": str,
+    },
+    "mutation($id: ID!, $sha: GitObjectID!, $method: PullRequestMergeMethod!) { "
+    "enablePullRequestAutoMerge( input: {pullRequestId: $id, expectedHeadOid: $sha, "
+    "mergeMethod: $method} ) { clientMutationId } }": {"id": str, "sha": str, "method": str},
 }
 """Compared with GitHub's public schema (npm's @octokit/graphql-schema 15.26.1): all is in it."""
 
@@ -718,7 +840,13 @@ ROUTES: tuple[tuple[str, str, Handle], ...] = (
     ("PATCH", r"/issues/comments/(\d+)", FakeGitHub.update_comment),
     ("DELETE", r"/issues/comments/(\d+)", FakeGitHub.delete_comment),
     ("GET", r"/pulls/(\d+)", FakeGitHub.get_pull),
+    ("PATCH", r"/pulls/(\d+)", FakeGitHub.update_pull),
     ("GET", r"/pulls", FakeGitHub.list_pulls),
+    ("POST", r"/pulls", FakeGitHub.create_pull),
+    ("GET", r"/issues", FakeGitHub.list_issues),
+    ("POST", r"/issues", FakeGitHub.create_issue),
+    ("PATCH", r"/issues/(\d+)", FakeGitHub.update_issue),
+    ("POST", r"/issues/(\d+)/labels", FakeGitHub.add_labels),
     ("GET", r"/commits/([0-9a-f]+)/check-runs", FakeGitHub.list_check_runs),
     ("GET", r"/commits/([0-9a-f]+)/pulls", FakeGitHub.list_pulls_of),
     ("POST", r"/actions/workflows/([^/]+)/dispatches", FakeGitHub.dispatch),

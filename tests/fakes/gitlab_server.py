@@ -34,6 +34,9 @@ class FakeGitLab(ForgeServer):
     believes: str = ""
     projects: dict[int, str] = field(default_factory=lambda: {7: PROJECT, 8: FORK})
     merge_requests: dict[int, dict[str, Any]] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
+    issue_notes: dict[int, list[str]] = field(default_factory=dict)
     notes: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
     releases: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -118,9 +121,111 @@ class FakeGitLab(ForgeServer):
             for one in self.merge_requests.values()
             if wanted.get("state", "all") in {"all", one["state"]}
             and wanted.get("source_branch", one["source_branch"]) == one["source_branch"]
+            and wanted.get("target_branch", one["target_branch"]) == one["target_branch"]
         ]
         found.sort(key=lambda one: one["id"], reverse=wanted.get("sort", "desc") == "desc")
         return self._page(request, found)
+
+    def create_merge_request(self, request: Request) -> Reply:
+        fields = "source_branch target_branch title description labels remove_source_branch"
+        needed = {"source_branch", "target_branch", "title"}
+        refused = _refuse(request.body, set(fields.split()), needed)
+        if refused:
+            return refused
+        body = request.body
+        if body["source_branch"] not in self.branches:
+            return Reply(status=400, body={"message": {"source_branch": ["does not exist"]}})
+        for known in self.merge_requests.values():
+            branches = (known["source_branch"], known["target_branch"])
+            is_here = known["source_project_id"] == 7 and known["state"] == "opened"
+            if is_here and branches == (body["source_branch"], body["target_branch"]):
+                why = f"Another open merge request already exists: !{known['iid']}"
+                return Reply(status=409, body={"message": [why]})
+        number = max(self.merge_requests, default=0) + 1
+        made = self.add_merge_request(
+            number,
+            title=body["title"],
+            description=body.get("description"),
+            source_branch=body["source_branch"],
+            target_branch=body["target_branch"],
+            sha=self.branches[body["source_branch"]],
+            labels=[],
+            merge_when_pipeline_succeeds=False,
+            head_pipeline=None,
+        )
+        return Reply(status=201, body=made)
+
+    def update_merge_request(self, request: Request) -> Reply:
+        return self._change(self.merge_requests.get(int(request.arguments[1])), request)
+
+    def _change(self, found: dict[str, Any] | None, request: Request) -> Reply:
+        known = {"title", "description", "add_labels", "state_event"}
+        refused = _refuse(request.body, known, set())
+        if found is None or refused:
+            return refused or _NOT_FOUND
+        body = dict(request.body)
+        if body.pop("state_event", None) == "close":
+            found["state"] = "closed"
+        found["labels"] = [*found["labels"], *body.pop("add_labels", "").split(",")]
+        found["labels"] = [one for one in found["labels"] if one]
+        found.update(body)
+        return Reply(body=found)
+
+    def merge(self, request: Request) -> Reply:
+        found = self.merge_requests[int(request.arguments[1])]
+        fields = {"sha", "auto_merge", "merge_when_pipeline_succeeds"}
+        refused = _refuse(request.body, fields, set())
+        if refused:
+            return refused
+        if request.body["sha"] != found["sha"]:
+            return Reply(status=409, body={"message": "SHA does not match HEAD of source branch"})
+        pipeline = found["head_pipeline"]
+        if pipeline and pipeline["status"] == "running":
+            found["merge_when_pipeline_succeeds"] = True
+        else:
+            found["state"] = "merged"  # as GitLab does: at once
+        return Reply(body=found)
+
+    def list_issues(self, request: Request) -> Reply:
+        author = request.query.get("author_id")
+        found = [
+            one
+            for one in self.issues.values()
+            if one["state"] == request.query.get("state", one["state"])
+            and author in {None, str(one["author"]["id"])}
+        ]
+        return self._page(request, found)
+
+    def create_issue(self, request: Request) -> Reply:
+        refused = _refuse(request.body, {"title", "description", "labels"}, {"title"})
+        if refused:
+            return refused
+        body = request.body
+        made = self.add_issue(body["title"], body.get("description"), author=request.user)
+        return Reply(status=201, body=made)
+
+    def add_issue(self, title: str, description: str | None, *, author: str) -> dict[str, Any]:
+        number = max(self.issues, default=0) + 1
+        self.issues[number] = {
+            "id": 8000 + number,
+            "iid": number,
+            "project_id": 7,
+            "title": title,
+            "description": description,
+            "state": "opened",
+            "labels": [],
+            "author": self._user(author),
+            "web_url": f"{self.site}/{PROJECT}/-/issues/{number}",
+        }
+        return self.issues[number]
+
+    def update_issue(self, request: Request) -> Reply:
+        return self._change(self.issues.get(int(request.arguments[1])), request)
+
+    def create_issue_note(self, request: Request) -> Reply:
+        number = int(request.arguments[1])
+        self.issue_notes.setdefault(number, []).append(request.body["body"])
+        return Reply(status=201, body={"id": next(self.ids), "body": request.body["body"]})
 
     def list_requests_of(self, request: Request) -> Reply:
         requests = self.merge_requests.values()
@@ -401,7 +506,14 @@ ROUTES: tuple[Route, ...] = (
     ("GET", "/user", FakeGitLab.get_user),
     ("GET", r"/projects/(\d+)", FakeGitLab.get_project),
     ("GET", f"{_PROJECT}/merge_requests", FakeGitLab.list_merge_requests),
+    ("POST", f"{_PROJECT}/merge_requests", FakeGitLab.create_merge_request),
     ("GET", _REQUEST, FakeGitLab.get_merge_request),
+    ("PUT", _REQUEST, FakeGitLab.update_merge_request),
+    ("PUT", f"{_REQUEST}/merge", FakeGitLab.merge),
+    ("GET", f"{_PROJECT}/issues", FakeGitLab.list_issues),
+    ("POST", f"{_PROJECT}/issues", FakeGitLab.create_issue),
+    ("PUT", rf"{_PROJECT}/issues/(\d+)", FakeGitLab.update_issue),
+    ("POST", rf"{_PROJECT}/issues/(\d+)/notes", FakeGitLab.create_issue_note),
     ("GET", f"{_PROJECT}/repository/commits/([^/]+)/merge_requests", FakeGitLab.list_requests_of),
     ("GET", f"{_REQUEST}/notes", FakeGitLab.list_notes),
     ("POST", f"{_REQUEST}/notes", FakeGitLab.create_note),

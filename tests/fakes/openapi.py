@@ -32,7 +32,12 @@ class Description:
         wrong = [one for where, key, value in given for one in self._check(name, where, key, value)]
         if operation["request"] is None:
             return wrong + ([f"{name} takes no body"] if body is not None else [])
-        known = operation["request"].get("properties", {})
+        schema = operation["request"]
+        known = [
+            key
+            for one in [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]
+            for key in one.get("properties", {})
+        ]
         unknown = sorted(set(body) - set(known)) if isinstance(body, dict) else []
         wrong += [f"{name} knows no field {key!r}" for key in unknown]
         return wrong + self._validate(f"{_pointer('operations', name, 'request')}", body)

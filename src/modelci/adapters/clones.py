@@ -143,6 +143,17 @@ def check_out(source: Source, folder: Path, environment: Mapping[str, str]) -> P
     return folder / source.subdir
 
 
+def clone_commit(root: Path, commit: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Make ``folder`` a clone of the repository at ``root`` at one commit, and no branch."""
+    quiet = {**cleaned(environment), "GIT_TERMINAL_PROMPT": "0"}
+    inside = ["-C", str(folder)]
+    git(["init", "--quiet", str(folder)], quiet)
+    # By its id: no branch or tag need lead to it, and in a shallow clone none may.
+    source = [str(root), commit]
+    git([*inside, "fetch", "--quiet", "--no-tags", "--update-shallow", "--", *source], quiet)
+    git([*inside, "checkout", "--quiet", "--detach", commit], quiet)
+
+
 def git(args: list[str], environment: Mapping[str, str]) -> str:
     """Return what a Git command prints; raise PipelineError with what it complains of."""
     done = subprocess.run(

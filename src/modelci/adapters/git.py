@@ -25,6 +25,7 @@ from modelci.domain.promotion import PlannedTag
 from modelci.domain.registry import TagRecord
 from modelci.domain.signatures import Signature
 from modelci.errors import (
+    BranchMovedError,
     ConfigError,
     ForgeDeniedError,
     ForgeError,
@@ -373,15 +374,14 @@ class GitRepository:
         made = {}
         for under, contents in blobs.items():
             for data in contents:
-                oid = _text(self._run("hash-object", "-w", "--stdin", stdin=data))
+                oid = self.write_blob(data)
                 made[f"{under}{oid}"] = oid
         return made
 
     def kept(self, under: str, *, remote: str | None) -> Mapping[str, bytes]:
         """Return what is kept in a folder of refs, by ref."""
         if remote is not None:
-            fetch = ("fetch", "--no-tags", "--quiet", "--prune", "--end-of-options", remote)
-            self._check_remote(self._try(*fetch, f"+{under}*:{under}*"), f"fetch {under}*")
+            self.mirror_refs(under, remote=remote)
         form = "--format=%(objecttype) %(objectsize) %(objectname) %(refname)"
         listed = self._read("for-each-ref", form, under).splitlines()
         rows = [line.split(" ", 3) for line in listed]
@@ -437,6 +437,71 @@ class GitRepository:
             )
         return self._signed[text]
 
+    # -- refs of our own -----------------------------------------------------------------------
+
+    def mirror_refs(self, under: str, *, remote: str) -> None:
+        """Let a folder of refs be what the remote's is."""
+        fetch = ("fetch", "--no-tags", "--quiet", "--prune", "--end-of-options", remote)
+        self._check_remote(self._try(*fetch, f"+{under}*:{under}*"), f"fetch {under}*")
+
+    def read_ref(self, ref: str) -> str | None:
+        """Return the id that a full ref names here."""
+        answer = self._try("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
+        return None if answer.code else _text(answer.out)
+
+    def move_ref(self, ref: str, oid: str, *, expected: str | None, remote: str | None) -> bool:
+        """Let a ref name ``oid``, on ``remote`` (and here) or only here.
+
+        False where it does not name what is ``expected`` (None: it is not there). Raises
+        ForgeDeniedError where the remote forbids it.
+        """
+        if remote is not None:
+            lease = f"--force-with-lease={ref}:{expected or ''}"
+            push = ("push", "--porcelain", "--no-verify", "--no-follow-tags", lease)
+            answer = self._try(*push, "--end-of-options", remote, f"{oid}:{ref}")
+            if answer.code:
+                if pushes.is_taken(answer.out):
+                    return False
+                self._check_taken(answer, ref, remote)
+            self._try("update-ref", ref, oid)
+            return True
+        nothing = "0" * len(oid)
+        return self._try("update-ref", "--", ref, oid, expected or nothing).code == 0
+
+    def _check_taken(self, answer: Answer, ref: str, remote: str) -> None:
+        verdicts = pushes.read_verdicts(answer.out)
+        if verdicts or any(mark in answer.err for mark in pushes.REFUSALS):
+            why = "; ".join(verdicts.values()) or _reason(answer.err)
+            raise ForgeDeniedError(
+                f"{remote} refused {ref}: {why}",
+                hint="Does a rule or a hook of it forbid refs of that name, or this job to push?",
+            )
+        self._check_remote(answer, f"push {ref} to {remote}")
+
+    def write_blob(self, data: bytes) -> str:
+        """Write contents to the object store, and return their id."""
+        return _text(self._run("hash-object", "-w", "--stdin", stdin=data))
+
+    def list_top(self, commit: str) -> tuple[tuple[str, str, int], ...]:
+        """Return name, id and size in bytes of each file at the top of a commit."""
+        rows = _split(self._run("ls-tree", "-z", "--long", "--end-of-options", commit))
+        parts = (row.partition("\t") for row in rows)
+        fields = ((*head.split(), name) for head, _, name in parts)
+        return tuple(
+            (name, oid, int(size)) for _, kind, oid, size, name in fields if kind == "blob"
+        )
+
+    def commit_top(
+        self, files: Mapping[str, str], *, parent: str | None, message: str, seconds: int
+    ) -> str:
+        """Write a commit whose files are these blobs, by name, and return its id; no ref moves."""
+        rows = "".join(f"100644 blob {oid}\t{name}\0" for name, oid in files.items())
+        tree = _text(self._run("mktree", "-z", stdin=rows.encode()))
+        who = f"{self._tagger} {seconds} +0000"
+        above = f"parent {parent}\n" if parent else ""
+        text = f"tree {tree}\n{above}author {who}\ncommitter {who}\n\n{message}\n"
+        return _text(self._run(*"hash-object -t commit -w --stdin".split(), stdin=text.encode()))
+
     # -- signatures ----------------------------------------------------------------------------
 
     @cached_property
@@ -473,10 +538,11 @@ class GitRepository:
         """Return who tags here, as ``Name <address>``."""
         return self._tagger
 
-    def trailers(self, key: str, *, since: str, until: str) -> tuple[str, ...]:
-        """Return the values of a trailer in the commits after ``since`` up to ``until``."""
+    def trailers(self, key: str, *, since: str | None, until: str) -> tuple[str, ...]:
+        """Return a trailer's values in the commits after ``since`` (None: all) up to ``until``."""
         form = f"--format=%(trailers:key={key},valueonly,unfold,separator=%x00)"
-        out = self._run("log", "-z", form, until, f"^{since}", "--")
+        after = [f"^{since}"] if since else []
+        out = self._run("log", "-z", form, until, *after, "--")
         return tuple(one for part in _split(out) if (one := part.strip()))
 
     @cached_property
@@ -519,6 +585,34 @@ class GitRepository:
             return True
         self.deepen(_DEEPER)
         return self._try("merge-base", "--is-ancestor", sha, ref).code == 0
+
+    # -- branches ------------------------------------------------------------------------------
+
+    def remote_branch(self, branch: str) -> str | None:
+        """Return the commit of ``remote()``'s branch, fetched now; None where it has none."""
+        remote, ref = self._need_remote(), f"refs/heads/{branch}"
+        listed = self._try("ls-remote", "--quiet", "--end-of-options", remote, ref)
+        self._check_remote(listed, f"list the branches of {remote}")
+        pairs = (line.partition("\t") for line in _text(listed.out).splitlines())
+        sha = next((oid for oid, _, name in pairs if name == ref), None)
+        if sha is not None and not self.has(sha):
+            depth = 1 if self.is_shallow() else None
+            self.fetch([f"+{ref}:refs/remotes/{remote}/{branch}"], depth=depth)
+        return sha
+
+    def push_branch(self, branch: str, sha: str, *, expected: str | None) -> None:
+        """Let ``remote()``'s branch name a commit, if it still names ``expected``."""
+        remote, ref = self._need_remote(), f"refs/heads/{branch}"
+        exactly = ("--no-follow-tags", "--recurse-submodules=no", "--no-verify")
+        lease = f"--force-with-lease={ref}:{expected or ''}"
+        answer = self._try("push", "--porcelain", *exactly, lease, remote, f"{sha}:{ref}")
+        why = pushes.read_verdicts(answer.out).get(ref, "")
+        if answer.code and pushes.is_first_come(why):
+            raise BranchMovedError(
+                f"{branch} of {remote} is not what it was a moment ago: {why}.",
+                hint="Run this again: what was pushed there is looked at anew.",
+            )
+        self._check_remote(answer, f"push {branch} to {remote}")
 
     # -- results -------------------------------------------------------------------------------
 

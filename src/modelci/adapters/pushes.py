@@ -29,6 +29,16 @@ def read_verdicts(out: bytes) -> Mapping[str, str]:
     return own or found
 
 
+def is_taken(out: bytes) -> bool:
+    """Whether a ref was only not what it was thought to be: that can be looked at anew."""
+    verdicts = read_verdicts(out)
+    return bool(verdicts) and all(map(_blames_taken, verdicts.values()))
+
+
+def _blames_taken(why: str) -> bool:
+    return any(mark in why for mark in _TAKEN)
+
+
 def refused(remote: str, err: str, verdicts: Mapping[str, str], *, reason: str) -> PromotionError:
     """Return the error for a push of which the remote took nothing.
 
@@ -49,9 +59,14 @@ def refused(remote: str, err: str, verdicts: Mapping[str, str], *, reason: str) 
             "branch is protected, let this job's token push to it, or set "
             "`promote: {commit_results: false}` and commit dvc.lock in the pull request.",
         )
-    if verdicts and all(any(mark in why for mark in _TAKEN) for why in verdicts.values()):
+    if verdicts and all(map(_blames_taken, verdicts.values())):
         return TagTakenError(message, hint="`modelci registry --remote` shows what is there.")
     return PromotionError(message, hint="A hook of the remote decides this: ask who keeps it.")
+
+
+def is_first_come(why: str) -> bool:
+    """Whether a ref was rejected because somebody else had moved it first."""
+    return any(mark in why for mark in _TAKEN)
 
 
 def _said_by_remote(err: str) -> str:

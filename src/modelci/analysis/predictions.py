@@ -92,7 +92,7 @@ def pair_predictions(
     Raises ValueError as ``read_sample`` does, saying which side is at fault.
     """
     ours, theirs = _read(head, evaluation, "head"), _read(base, evaluation, "base")
-    places = _places(base[evaluation.id], head[evaluation.id])
+    places = locate(base[evaluation.id], head[evaluation.id])
     if places is not None:
         common = int(np.count_nonzero(places >= 0))
         if common < max(len(base), len(head)):
@@ -114,7 +114,7 @@ def _read(frame: pd.DataFrame, evaluation: Evaluation, side: str) -> Sample:
         raise ValueError(f"predictions of the {side}: {error}") from None
 
 
-def _places(base: "pd.Series[Any]", head: "pd.Series[Any]") -> Ints | None:
+def locate(base: "pd.Series[Any]", head: "pd.Series[Any]") -> Ints | None:
     """Return where each id of ``head`` is in ``base`` (-1: nowhere), or None for "in order"."""
     if base.dtype == head.dtype and base.array.equals(head.array):
         return None

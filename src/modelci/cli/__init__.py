@@ -12,6 +12,7 @@ from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.wiring import App
 
 _COMMANDS = {
+    "act": "Do what watched windows ask for: a retraining pull request, an issue.",
     "check": "Show the verdict as a check beside the commit.",
     "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
     "comment": "Post the report on its pull request.",
@@ -25,11 +26,14 @@ _COMMANDS = {
     "golden": "Record requests and answers that a served model is held to.",
     "history": "Show how a metric went, over commits or versions.",
     "init": "Write modelci.yaml and workflows into this DVC repository.",
+    "monitor": "Hold what a deployed model sees and says now against its training.",
     "plan": "Say what a run would do, without running anything.",
+    "profile": "Record what a deployed model's data is compared with.",
     "promote": "Tag the versions and stages that a judged commit brings.",
     "registry": "List models, their versions and what holds each stage.",
     "release-hold": "Let promotions assign a stage again that a rollback holds.",
     "report": "Show how the model changed, and judge it by the gates.",
+    "retrain": "Prepare the retraining branches that watched windows ask for.",
     "rollback": "Assign an older version to a stage again, and hold it there.",
     "run": "Run the pipeline: only what is out of date, and say why.",
     "scan": "Say what loading a model's file would bring in.",

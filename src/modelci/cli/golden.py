@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import refuse_both, trust_options
+from modelci.cli.options import refuse_both, split_names, trust_options
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -89,18 +89,14 @@ def command(
         trust=app.trust_in(model, types=types, pickle=allow_pickle),
         options=RecordOptions(
             rows=rows,
-            columns=_split(columns),
-            exclude=_split(exclude),
+            columns=split_names(columns),
+            exclude=split_names(exclude),
             tolerance=tolerance,
             flavour=flavour,
         ),
     )
     codec.write(golden, out)
     click.echo(_said(golden, out), err=True)
-
-
-def _split(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(one.strip() for name in names for one in name.split(",") if one.strip())
 
 
 def _said(golden: "Golden", out: Path) -> str:

@@ -68,6 +68,11 @@ def refuse_both(given: Mapping[str, bool]) -> None:
         raise click.UsageError(f"{' and '.join(names)} exclude each other.")
 
 
+def split_names(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of an option that takes several, and may be given several times."""
+    return tuple(one.strip() for name in given for one in name.split(",") if one.strip())
+
+
 def read_report(app: App, path: Path | None) -> "Report":
     """Read the report document, or say which command writes it."""
     from modelci.documents import codec

@@ -13,9 +13,12 @@ from modelci.config.model import (
     Config,
     DataConfig,
     FairnessConfig,
+    MonitorConfig,
     ReleaseConfig,
+    RetrainConfig,
     ServeConfig,
     SigningMethod,
+    SkewConfig,
     SlicesConfig,
     SwitchKind,
     TargetConfig,
@@ -26,9 +29,12 @@ from modelci.config.model import (
 )
 from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnRule, Evaluation, Mode, SliceBy, Task
-from modelci.domain.gates import Waiver
+from modelci.domain.gates import Waiver, parse_limit
 from modelci.domain.images import PINNED, is_tag, parse_base, repository_of
+from modelci.domain.monitoring import TriggerKind
 from modelci.domain.tags import is_stage_name
+from modelci.domain.triggers import Trigger, parse_count
+from modelci.domain.windows import check_pattern, parse_duration
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]
@@ -55,6 +61,8 @@ def find_problems(config: Config) -> Iterator[Problem]:
     yield from _check_signing(config)
     yield from _check_deploy(config)
     yield from _check(("serve",), "serve", partial(_check_serve, config.serve))
+    yield from _each("monitor", config.monitor, _check_monitor)
+    yield from _check_watched_once(config.monitor)
     if not config.evaluation:
         yield from _without_evaluation(config)
 
@@ -306,6 +314,125 @@ def _check_kserve(target: TargetConfig) -> None:
 
 
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _check_monitor(monitor: MonitorConfig) -> None:
+    for name in ("model", "current", "score", "history"):
+        _refuse(not getattr(monitor, name).strip(), f"{name} must not be empty")
+    stage = monitor.stage
+    _refuse(stage is not None and not is_stage_name(stage), f"stage {stage!r} cannot be one's name")
+    _check_time("window", lambda: check_pattern(monitor.window))
+    _check_time("cooldown", lambda: parse_duration(monitor.cooldown))
+    if monitor.labels is not None:
+        delay = monitor.labels.delay
+        _check_time("labels.delay", lambda: parse_duration(delay))
+    _refuse(monitor.min_rows < 1, "min_rows must be 1 or more")
+    _refuse(
+        monitor.max_age_days is not None and not 0 < monitor.max_age_days < float("inf"),
+        "max_age_days must be above 0",
+    )
+    _check_drift(monitor)
+    _check_performance(monitor)
+    _check_skew(monitor.skew)
+    _check_retrain(monitor.retrain)
+    for trigger in monitor.triggers:
+        _check_trigger(trigger, monitor)
+
+
+def _check_time(name: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _check_drift(monitor: MonitorConfig) -> None:
+    drift = monitor.drift
+    _refuse(not 0 < drift.warn <= drift.fail, "drift.warn must be above 0 and up to drift.fail")
+    _refuse(not 0 < drift.alpha < 0.5, "drift.alpha must be above 0 and below 0.5; 0.01 is usual")
+    for name, own in monitor.columns.items():
+        if isinstance(own, str):
+            _refuse(own != "ignore", f"columns.{name} is {own!r}: write `ignore`, or what differs")
+            continue
+        warn = drift.warn if own.warn is None else own.warn
+        fail = drift.fail if own.fail is None else own.fail
+        # Who raises one limit past the other means both.
+        _refuse(warn <= 0 or fail <= 0, f"columns.{name}: warn and fail must be above 0")
+        both = own.warn is not None and own.fail is not None
+        _refuse(both and warn > fail, f"columns.{name}: warn is above fail")
+
+
+def _check_performance(monitor: MonitorConfig) -> None:
+    limits = {name: one for name, one in monitor.performance.items() if name != "estimate"}
+    estimate = monitor.performance.get("estimate")
+    _refuse(estimate not in {None, "cbpe"}, f"performance.estimate is {estimate!r}: it may be cbpe")
+    for name, one in limits.items():
+        if isinstance(one, str):
+            raise ValueError(f"performance.{name} is {one!r}: give max_drop, min or max")  # noqa: TRY004
+        if one.max_drop is not None:
+            parse_limit(one.max_drop)
+        nothing = one.max_drop is None and one.min is None and one.max is None
+        _refuse(nothing, f"performance.{name} limits nothing: give max_drop, min or max")
+    _refuse(
+        bool(limits) and monitor.labels is None and estimate is None,
+        "performance cannot be known: say where `labels` are, or `estimate: cbpe`",
+    )
+
+
+def _check_skew(skew: SkewConfig) -> None:
+    _refuse(not 0 <= skew.rows <= 100_000, "skew.rows must be 0 to 100000")
+    _refuse(skew.tolerance is not None and skew.tolerance < 0, "skew.tolerance must be 0 or more")
+    _refuse(not 0 <= skew.max_share <= 1, "skew.max_share must be 0 to 1")
+
+
+def _check_retrain(retrain: RetrainConfig) -> None:
+    name = retrain.branch.replace("{model}", "model")
+    _refuse(
+        "{model}" not in retrain.branch,
+        f"retrain.branch is {retrain.branch!r}: it is one per model, so {{model}} is part of it",
+    )
+    odd = name.startswith(("-", "/")) or name.endswith(("/", ".", ".lock")) or ".." in name
+    _refuse(
+        odd or _BRANCH.fullmatch(name) is None,
+        f"retrain.branch is {retrain.branch!r}, which no branch can be called",
+    )
+    for path in retrain.add:
+        parts = PurePosixPath(path).parts
+        _refuse(
+            not parts or path.startswith("/") or ".." in parts,
+            f"retrain.add is {path!r}: paths are counted from the top of the repository",
+        )
+
+
+_BRANCH = re.compile(r"[\w./@+-]+")
+
+
+def _check_trigger(trigger: Trigger, monitor: MonitorConfig) -> None:
+    what = f"triggers: when {trigger.when}"
+    if trigger.columns is not None:
+        _refuse(trigger.when is not TriggerKind.DRIFT, f"{what}: columns is of drift alone")
+        parse_count(trigger.columns)
+    _refuse(trigger.consecutive < 1, f"{what}: consecutive must be 1 or more")
+    is_age = trigger.when is TriggerKind.AGE
+    _refuse(trigger.days is not None and not is_age, f"{what}: days is of age alone")
+    _refuse(trigger.days is not None and not trigger.days > 0, f"{what}: days must be above 0")
+    _refuse(
+        is_age and trigger.days is None and monitor.max_age_days is None,
+        f"{what}: give its days, or max_age_days",
+    )
+    _refuse(
+        trigger.when is TriggerKind.PERFORMANCE and not monitor.performance,
+        f"{what}: `performance` limits nothing",
+    )
+
+
+def _check_watched_once(monitors: Sequence[MonitorConfig]) -> Iterator[Problem]:
+    seen = set[tuple[str, str | None]]()
+    for index, one in enumerate(monitors):
+        if (one.model, one.stage) in seen:
+            where = f"{one.model}#{one.stage}" if one.stage else one.model
+            yield ("monitor", index), f"monitor: {where} is watched twice"
+        seen.add((one.model, one.stage))
 
 
 def _check_alpha(alpha: float) -> None:

@@ -23,6 +23,7 @@ from modelci.domain.deployment import Strategy
 from modelci.domain.evaluation import ColumnType, FairnessMetric, Mode, Task
 from modelci.domain.gates import Severity, WhenMissing, WhenUnclear
 from modelci.domain.metrics import Direction
+from modelci.domain.monitoring import ActionKind, Correction, DriftStatistic, TriggerKind
 from modelci.domain.registry import Holder
 from modelci.errors import ConfigError
 from modelci.formats import locate_yaml, parse_yaml
@@ -50,8 +51,9 @@ def load(
     data = (parse_yaml(text, source) if text else None) or {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source} must hold keys and values, not a {type(data).__name__}.")
-    if isinstance(data.get("evaluation"), dict):  # one model's is the usual case
-        data["evaluation"] = [data["evaluation"]]
+    for section in ("evaluation", "monitor"):
+        if isinstance(data.get(section), dict):  # one model's is the usual case
+            data[section] = [data[section]]
     for section in ("slices", "baseline"):
         found = data.get(section)
         if isinstance(found, dict) and isinstance(found.get("metrics"), str):
@@ -279,6 +281,10 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "metric": FairnessMetric,
     "type": ColumnType,
     "switch": SwitchKind,
+    "when": TriggerKind,
+    "action": ActionKind,
+    "statistic": DriftStatistic,
+    "correction": Correction,
 }
 
 

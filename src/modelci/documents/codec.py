@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from modelci.domain.history import History
     from modelci.domain.modelfiles import Scan
     from modelci.domain.modelsignatures import ModelSigning
+    from modelci.domain.monitoring import Monitoring
     from modelci.domain.pipeline import Plan, Run
+    from modelci.domain.profile import Profile
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import VersionCheck
     from modelci.domain.report import Report
+    from modelci.domain.retraining import Retraining
     from modelci.domain.rollback import RegistryChange
     from modelci.domain.signatures import Verification
 
@@ -57,10 +60,24 @@ if TYPE_CHECKING:
         | Release
         | Deployment
         | Deployments
+        | Profile
+        | Monitoring
+        | Retraining
     )
 
 
-T = TypeVar("T", "Run", "Report", "Promotion", "Golden", "Health", "Release")
+T = TypeVar(
+    "T",
+    "Run",
+    "Report",
+    "Promotion",
+    "Golden",
+    "Health",
+    "Release",
+    "Profile",
+    "Monitoring",
+    "Retraining",
+)
 
 SCHEMAS: Mapping[str, str] = {
     "modelci.domain.pipeline.Run": "modelci.run/1",
@@ -84,6 +101,9 @@ SCHEMAS: Mapping[str, str] = {
     "modelci.domain.deployment.Release": "modelci.release/1",
     "modelci.domain.deployment.Deployment": "modelci.deployment/1",
     "modelci.domain.deployment.Deployments": "modelci.deployments/1",
+    "modelci.domain.profile.Profile": "modelci.profile/1",
+    "modelci.domain.monitoring.Monitoring": "modelci.monitor/1",
+    "modelci.domain.retraining.Retraining": "modelci.retraining/1",
 }
 """The schema of each kind of document, by where its dataclass is: one is loaded when it is used."""
 
@@ -184,6 +204,7 @@ _HINTS = {
 }
 _DERIVED: Mapping[str, Mapping[str, str]] = {
     "modelci.report/1": {"ok": "is_ok", "verdict": "verdict"},
+    "modelci.monitor/1": {"ok": "is_ok", "verdict": "verdict"},
     "modelci.verification/1": {"ok": "ok"},
 }
 """What a document says beside its fields: the names there, and the properties they come from."""

@@ -64,7 +64,9 @@ class Evaluation:
     ``threshold`` do not make them. ``metrics`` is one metric's name or glob (as in a gate), or a
     list of them: which metrics these predictions are behind; by default all whose values they
     reproduce. ``alpha`` is the one-sided error allowed. ``retrain_sd`` is how much a metric differs
-    (standard deviation) between trainings that nothing but chance tells apart.
+    (standard deviation) between trainings that nothing but chance tells apart. ``slices``
+    says whether slices and groups (fairness) are judged on them, ``baseline`` whether they are
+    compared with a dummy's.
     """
 
     predictions: str
@@ -84,6 +86,8 @@ class Evaluation:
     cost: CostMatrix | None = None
     retrain_sd: Mapping[str, float] = field(default_factory=dict)
     rescore: Rescore | None = None
+    slices: bool = True
+    baseline: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,8 @@ class CIContext:
 
     ``sha`` is what was checked out (for a pull request on GitHub the test merge),
     ``head_sha`` the pull request's own last commit, ``before`` what a push replaced.
-    ``labels`` are the pull request's, as they were when the event happened.
+    ``head_branch`` is the pull request's own, ``labels`` its labels as they were when the event
+    happened.
     ``run_id`` and ``attempt`` are this job's. A job that another workflow's end (or start) caused
     knows that one as ``cause``. ``actor`` is who started the job. ``tag`` is the tag that was
     pushed, or that a dispatch names in its input ``tag``.
@@ -56,6 +57,7 @@ class CIContext:
     head_sha: str | None = None
     base_ref: str | None = None
     branch: str | None = None
+    head_branch: str | None = None
     tag: str | None = None
     before: str | None = None
     pull_request: int | None = None

@@ -68,6 +68,11 @@ class Subject(StrEnum):
     DATA = "data"
     BASELINE = "baseline"
     SAFETY = "safety"
+    DRIFT = "drift"
+    SCHEMA = "schema"
+    PERFORMANCE = "performance"
+    AGE = "age"
+    SKEW = "skew"
 
 
 class Outcome(StrEnum):

@@ -75,7 +75,7 @@ def digest(report: Report) -> Digest:
     slices = worst_first(report.slices)
     return Digest(
         headline=_headline(report, troubled, len(changed)),
-        troubled=tuple(sorted(troubled, key=_urgency)),
+        troubled=tuple(sorted(troubled, key=urgency)),
         passed=tuple(result for result in report.gates if result.outcome is Outcome.PASSED),
         changed=changed,
         unchanged=tuple(delta for delta in report.metrics if not delta.is_changed),
@@ -128,7 +128,8 @@ _URGENCY = (
 )
 
 
-def _urgency(result: GateResult) -> tuple[bool, int]:
+def urgency(result: GateResult) -> tuple[bool, int]:
+    """Order results: what blocks first, and what passed last."""
     return not result.blocks, _URGENCY.index(result.outcome)
 
 
@@ -160,8 +161,8 @@ def _with_reservations(report: Report, troubled: Sequence[GateResult], tail: Phr
         (Role.STRONG, "No base to compare with" if only_no_base else "Passed with warnings"),
         (Role.PLAIN, f": {held:,} of {counted(len(report.gates), 'gate')} hold"),
         (Role.PLAIN, "s" if held == 1 else ""),
-        (Role.PLAIN, f", {_outcomes(troubled)}{_waived(troubled)}"),
-        *(() if only_no_base else _culprits(troubled)),
+        (Role.PLAIN, f", {count_outcomes(troubled)}{_waived(troubled)}"),
+        *(() if only_no_base else culprits(troubled)),
         tail,
     )
     return Headline(tone=Tone.INFO if only_no_base else Tone.WARNING, phrases=phrases)
@@ -187,7 +188,7 @@ def _blocked(report: Report, blocking: Sequence[GateResult]) -> Iterator[Phrase]
         if count:
             yield Role.PLAIN, f"{start}{count:,}{total} {one if count == 1 else many}"
             start, total = " and ", ""
-    yield from _culprits(blocking)
+    yield from culprits(blocking)
     yield Role.PLAIN, "."
 
 
@@ -203,7 +204,8 @@ _BLOCKED_VERBS = {
 }
 
 
-def _culprits(results: Sequence[GateResult]) -> Iterator[Phrase]:
+def culprits(results: Sequence[GateResult]) -> Iterator[Phrase]:
+    """Name in brackets what was judged; of a single one also say why."""
     yield Role.PLAIN, " ("
     if len(results) == 1:
         yield Role.NAME, metric_of(results[0])
@@ -245,7 +247,8 @@ def _waived(results: Sequence[GateResult]) -> str:
     return " and is waived" if count == len(results) == 1 else f" ({count:,} waived)"
 
 
-def _outcomes(results: Sequence[GateResult]) -> str:
+def count_outcomes(results: Sequence[GateResult]) -> str:
+    """Return ``1 warns, 2 are inconclusive``."""
     counts = dict.fromkeys(Outcome, 0)
     for result in results:
         counts[result.outcome] += 1

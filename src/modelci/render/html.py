@@ -1,13 +1,9 @@
 """A report as one HTML page that needs nothing but itself: no network, no other file."""
 
-import json
-import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
-
-from markupsafe import Markup, escape
 
 from modelci.domain.gates import GateResult
 from modelci.domain.history import MetricHistory
@@ -15,7 +11,6 @@ from modelci.domain.metrics import MetricDelta, MetricKey, MetricValue
 from modelci.domain.pipeline import Run, StageRun
 from modelci.domain.plots import Picture, PictureKind, picture_kind
 from modelci.domain.report import Report, Revision
-from modelci.errors import ConfigError
 from modelci.render import page, pictures, quantities, templating, vega
 from modelci.render.charts import spark, whisker
 from modelci.render.digest import (
@@ -26,7 +21,7 @@ from modelci.render.digest import (
     run_counts,
     short_sha,
 )
-from modelci.render.escape import PROSE_LIMIT, clean, log_lines, web_address
+from modelci.render.escape import clean, log_lines, web_address
 from modelci.render.rows import (
     Heat,
     SliceRow,
@@ -49,7 +44,6 @@ from modelci.render.timeline import chart
 _MOST_METRICS = 5_000
 _MOST_ROWS = 2_000
 _MOST_SLICES = 500
-_NAME_LIMIT = 300
 
 T = TypeVar("T")
 
@@ -73,16 +67,13 @@ def render_page(report: Report, *, title: str, overrides: Overrides | None = Non
     Plots are drawn by the reader's browser, from a script that the page brings along; without
     vl-convert, which has it, the page says what to install.
     """
-    script, bundle = page.asset("report.js"), _bundle(report)
+    script, bundle = page.asset("report.js"), pictures.bundle_if_any(report.plots)
     sheets = "".join(map(page.asset, ("base.css", "report.css", "chart.css")))
     style = sheets + (vega.STYLE if bundle else "")
     own = overrides is not None and overrides.has(PAGE)
     environment = templating.environment(overrides) if overrides and own else page.environment()
     context = _context(report)
-    environment.filters |= {
-        "name": _name,
-        "breaks": _breaks,
-        "prose": _prose,
+    environment.filters |= page.FILTERS | {
         "percent": _percent,
         "heat": _heater(context["heat"]),
     }
@@ -93,7 +84,7 @@ def render_page(report: Report, *, title: str, overrides: Overrides | None = Non
         "script": page.trusted(script),
         "draws": bool(bundle),
         "bundle": page.trusted(bundle),
-        "specs": page.trusted(_specs(report)) if bundle else "",
+        "specs": page.script_data(_specs(report)) if bundle else "",
     }
     if overrides and own:
         context["report"] = templating.report_values(report)
@@ -101,23 +92,8 @@ def render_page(report: Report, *, title: str, overrides: Overrides | None = Non
     return environment.get_template("report.html.j2").render(**context)
 
 
-def _bundle(report: Report) -> str:
-    """Return the script that draws plots; nothing where none are, or none can be."""
-    if not report.plots:
-        return ""
-    try:
-        return pictures.bundle()
-    except ConfigError:
-        return ""
-
-
-def _specs(report: Report) -> str:
-    """Return each plot's specification, as JSON that cannot end its element."""
-    specs = [vega.vega_lite(plot) for plot in report.plots]
-    for spec in specs:
-        spec["title"] = spec["title"] | {"text": ""}  # the page's own caption says it
-        spec["background"] = "transparent"
-    return json.dumps(specs, separators=(",", ":")).replace("<", "\\u003c")
+def _specs(report: Report) -> list[vega.Spec]:
+    return [vega.in_page(vega.vega_lite(plot)) for plot in report.plots]
 
 
 def _context(report: Report) -> dict[str, Any]:
@@ -129,14 +105,14 @@ def _context(report: Report) -> dict[str, Any]:
         "shows_files": view.shows_files,
         "from_fork": FROM_FORK if report.from_fork else "",
         "outlook": outlook(report),
-        "gates": _listing(view.troubled + view.passed, lambda one: (gate_row(one), whisker(one))),
+        "gates": listing(view.troubled + view.passed, lambda one: (gate_row(one), whisker(one))),
         "level": _level(report.gates),
         "waiver_changes": [waiver_edit(one) for one in report.waiver_changes[:_MOST_ROWS]],
         "heat": heat(view.slices),
         "bad_slices": len(view.bad_slices),
         "most_slices": _MOST_SLICES,
-        "fairness": _listing(report.fairness, fairness_row),
-        "evaluations": _listing(report.evaluations, evaluation_row),
+        "fairness": listing(report.fairness, fairness_row),
+        "evaluations": listing(report.evaluations, evaluation_row),
         "plots": report.plots,
         "pictures": [_picture(one) for one in report.pictures],
         "has_history": bool(view.trends),
@@ -146,11 +122,11 @@ def _context(report: Report) -> dict[str, Any]:
         "notes": [note for note in report.notes[:_MOST_ROWS] if note.strip()],
         "metrics": _metrics(report.metrics, view.trends),
         "changed": len(view.changed),
-        "texts": _listing(report.texts, lambda one: (one.key, one.kind, value_pair(one))),
-        "params": _listing(report.params, lambda one: (one.key, one.kind, value_pair(one))),
-        "data": _listing(report.data, data_row),
-        "stages": _listing(report.stages, lambda one: (one.name, one.kind, stage_fields(one))),
-        "files": _listing(report.files, lambda one: (one.path, one.kind, line_counts(one))),
+        "texts": listing(report.texts, lambda one: (one.key, one.kind, value_pair(one))),
+        "params": listing(report.params, lambda one: (one.key, one.kind, value_pair(one))),
+        "data": listing(report.data, data_row),
+        "stages": listing(report.stages, lambda one: (one.name, one.kind, stage_fields(one))),
+        "files": listing(report.files, lambda one: (one.path, one.kind, line_counts(one))),
         "run": _run(report.run) if report.run else None,
         "logs": [(one.name, "\n".join(log_lines(one.log_tail))) for one in view.failed[:20]],
         "provenance": list(_provenance(report)),
@@ -257,7 +233,7 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         "counts": run_counts(run),
         "time": quantities.duration(run.seconds),
-        "stages": _listing(run.stages, row),
+        "stages": listing(run.stages, row),
         "chart": chart(run),
     }
 
@@ -277,21 +253,6 @@ def _revision(revision: Revision) -> tuple[str, str]:
     return sha, f"{revision_label(revision)}{chosen}"
 
 
-def _listing(items: Sequence[T], row: Callable[[T], Any]) -> Listing[Any]:
+def listing(items: Sequence[T], row: Callable[[T], Any]) -> Listing[Any]:
+    """Return the rows of the first 2,000 items."""
     return Listing([row(item) for item in items[:_MOST_ROWS]], len(items))
-
-
-def _name(text: str) -> str:
-    return clean(text, _NAME_LIMIT) if text.strip() else '""'
-
-
-def _breaks(name: str) -> Markup:
-    """Return a name as HTML in which a line may end behind a slash, colon, dot or underscore."""
-    return Markup(_JOINT.sub(r"\g<0><wbr>", str(escape(name))))  # noqa: S704 - escaped just here
-
-
-_JOINT = re.compile(r"[/:._](?=\S)")
-
-
-def _prose(text: str) -> str:
-    return clean(text, PROSE_LIMIT)

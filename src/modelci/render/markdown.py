@@ -1,9 +1,9 @@
 """A report as GitHub-flavoured Markdown, for a comment or a job's summary."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from modelci.domain.changes import DataChange, FileChange, ValueChange
 from modelci.domain.evidence import EvaluationResult
@@ -18,24 +18,29 @@ from modelci.render.blocks import Block, fit_parts
 from modelci.render.digest import (
     FROM_FORK,
     Digest,
-    Headline,
-    Role,
-    Tone,
     digest,
     outlook,
     run_counts,
     short_sha,
 )
 from modelci.render.escape import (
-    clean,
     code,
-    inline,
     log_lines,
     picture_address,
     prose,
-    table_row,
     unmark,
     web_address,
+)
+from modelci.render.mdtables import (
+    GATE_SIGNS,
+    Table,
+    fold,
+    join,
+    missing_parts,
+    notes_block,
+    open_table,
+    summary,
+    verdict_text,
 )
 from modelci.render.quantities import ABSENT
 from modelci.render.rows import (
@@ -67,14 +72,6 @@ _LOGS = 3  # of failed stages
 _CHARTS = 3  # of gated metrics
 _GROUPS = 4  # of the lowest rates, and of the highest
 
-_TONES = {
-    Tone.GOOD: "✅",
-    Tone.BAD: "❌",
-    Tone.WARNING: "⚠️",
-    Tone.INFO: "ℹ️",  # noqa: RUF001 - the emoji
-    Tone.BROKEN: "💥",
-}
-_GATE_SIGNS = {Mood.GOOD: "✅", Mood.BAD: "❌", Mood.WARNING: "⚠️", Mood.NEUTRAL: "⚪"}
 _TREND_SIGNS = {Mood.GOOD: "🟢", Mood.BAD: "🔴", Mood.WARNING: "🟡", Mood.NEUTRAL: "⚪"}
 _STAGE_SIGNS = {Mood.GOOD: "✅", Mood.BAD: "❌", Mood.WARNING: "⏭️", Mood.NEUTRAL: "⚪"}
 
@@ -85,17 +82,6 @@ _RANKS = (
 ).split()
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table(Generic[T]):
-    """Rows of one kind. A title that ends in a colon stands over a column of numbers."""
-
-    rank: str
-    section: str
-    titles: Sequence[str]
-    rows: Sequence[T]
-    cells: Callable[[T], list[str]]
 
 
 def render_comment(
@@ -119,7 +105,7 @@ def render_comment(
     head = f"{marker}\n" if marker else ""
     room = max_bytes - len(head.encode())
     if overrides is None or not overrides.has(COMMENT):
-        return head + _join(_sections(report, title, room, shown))
+        return head + join(_sections(report, title, room, shown))
     return head + render_sections(
         lambda left: _sections(report, title, left, shown),
         report=report,
@@ -130,17 +116,13 @@ def render_comment(
 
 def render_summary(report: Report, *, title: str, max_bytes: int = SUMMARY_BYTES) -> str:
     """Return the same for the summary page of a job, where there is more room and no marker."""
-    return _join(_sections(report, title, max_bytes, _Pictures()))
+    return join(_sections(report, title, max_bytes, _Pictures()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pictures:
     addresses: Mapping[str, str] = field(default_factory=dict)
     elsewhere: str | None = None
-
-
-def _join(parts: Sequence[tuple[str, str]]) -> str:
-    return "\n\n".join(text for _, text in parts) + "\n"
 
 
 def _sections(
@@ -150,7 +132,7 @@ def _sections(
     view = digest(report)
     fork = f"\n\n> [!IMPORTANT]\n> {FROM_FORK}" if report.from_fork else ""
     merge = f"\n\n{prose(outlook(report), 1_000)}" if report.on_merge else ""
-    heading = f"## {prose(title, 200)}\n\n{_verdict(view.headline)}{merge}{fork}"
+    heading = f"## {prose(title, 200)}\n\n{verdict_text(view.headline)}{merge}{fork}"
     blocks = [
         Block(rank=0, section="headline", head=heading),
         *_attention(report, view),
@@ -160,37 +142,37 @@ def _sections(
         *_folded(report, view),
         Block(rank=0, section="footer", head=_provenance(report)),
     ]
-    return fit_parts(blocks, max_bytes=max_bytes, missing=_missing_parts)
+    return fit_parts(blocks, max_bytes=max_bytes, missing=missing_parts)
 
 
 def _attention(report: Report, view: Digest) -> Iterator[Block]:
     """What a reader has to act on."""
-    yield from _open(_gates("gates", view.troubled, view), "gates that do not hold")
+    yield from open_table(_gates("gates", view.troubled, view), "gates that do not hold")
     yield from _edits(report)
-    yield from _notes([note for note in report.notes if note.strip()])
+    yield from notes_block(report.notes, rank=_RANKS.index("notes"))
     for stage in view.failed[:_LOGS]:
         yield _log(stage)
 
 
 def _changes(report: Report, view: Digest) -> Iterator[Block]:
     if report.base is None:
-        yield from _open(_values("metrics", view.changed, view), "metrics")
+        yield from open_table(_values("metrics", view.changed, view), "metrics")
         return
     changed = list(view.changed)
     if len(changed) > _OPEN_ROWS:
         changed.sort(key=relative_change, reverse=True)
-    yield from _open(_metrics(changed, view), "changed metrics, the greatest changes first")
+    yield from open_table(_metrics(changed, view), "changed metrics, the greatest changes first")
 
 
 def _parts_of_data(report: Report, view: Digest) -> Iterator[Block]:
     """What the predictions say of slices and groups, and whether they could be compared."""
     bad = len(view.bad_slices)
-    yield from _open(_slices("bad_slices", view.bad_slices), "slices that got worse")
-    yield from _fold(_slices("slices", view.slices[bad:]), "Slices that hold: {:,}, worst first")
-    yield from _fold(_fairness(report), "Gaps between groups: {:,}")
+    yield from open_table(_slices("bad_slices", view.bad_slices), "slices that got worse")
+    yield from fold(_slices("slices", view.slices[bad:]), "Slices that hold: {:,}, worst first")
+    yield from fold(_fairness(report), "Gaps between groups: {:,}")
     lost = sum(not one.comparable for one in report.evaluations)
     tail = f", {lost:,} not comparable" if lost else ""
-    yield from _fold(_evaluations(report), "Predictions compared: {:,}" + tail)
+    yield from fold(_evaluations(report), "Predictions compared: {:,}" + tail)
 
 
 def _pictures(report: Report, view: Digest, pictures: _Pictures) -> Iterator[Block]:
@@ -201,10 +183,14 @@ def _pictures(report: Report, view: Digest, pictures: _Pictures) -> Iterator[Blo
     ]
     pairs = [found[place : place + 2] for place in range(0, len(found), 2)]
     table = Table(
-        rank="pictures", section="pictures", titles=["", ""], rows=pairs, cells=_picture_cells
+        rank=_RANKS.index("pictures"),
+        section="pictures",
+        titles=["", ""],
+        rows=pairs,
+        cells=_picture_cells,
     )
     title = f"Pictures: {len(found):,}"
-    yield from (replace(block, head=_summary(title)) for block in _fold(table, "{}"))
+    yield from (replace(block, head=summary(title)) for block in fold(table, "{}"))
     if pictures.elsewhere:
         line = f"_{prose(pictures.elsewhere)}_"
         yield Block(rank=_RANKS.index("pictures"), section="pictures", head=line)
@@ -226,7 +212,7 @@ def _charts(view: Digest) -> Iterator[Block]:
     ][:_CHARTS]
     if charts:
         text = "\n\n".join(f"```mermaid\n{chart}```" for chart in charts)
-        head = f"{_summary('History of gated metrics')}\n\n{text}"
+        head = f"{summary('History of gated metrics')}\n\n{text}"
         rank = _RANKS.index("charts")
         yield Block(rank=rank, section="pictures", head=head, tail="</details>")
 
@@ -235,29 +221,14 @@ def _folded(report: Report, view: Digest) -> Iterator[Block]:
     """Everything else, each part behind its own summary line."""
     if report.run:
         time = quantities.duration(report.run.seconds)
-        yield from _fold(_stages(report), f"Run: {run_counts(report.run)}, {time}")
-    yield from _fold(_stage_changes(report), "Pipeline stages changed: {:,}")
-    yield from _fold(_data(report), "Data and models changed: {:,}")
-    yield from _fold(_values_changed("params", report.params), "Parameters changed: {:,}")
-    yield from _fold(_values_changed("texts", report.texts), "Metrics that are text, changed: {:,}")
-    yield from _fold(_gates("passed", view.passed, view), "Gates that hold: {:,}")
-    yield from _fold(_values("unchanged", view.unchanged, view), "Metrics unchanged: {:,}")
-    yield from _fold(_files(report), "Files changed in Git: {:,}")
-
-
-def _verdict(headline: Headline) -> str:
-    phrases = (_phrase(role, text) for role, text in headline.phrases)
-    return f"{_TONES[headline.tone]} {''.join(phrases)}"
-
-
-def _phrase(role: Role, text: str) -> str:
-    match role:
-        case Role.NAME:
-            return code(text)
-        case Role.STRONG:
-            return f"**{text}**"
-        case Role.PLAIN:
-            return inline(clean(text, 400))
+        yield from fold(_stages(report), f"Run: {run_counts(report.run)}, {time}")
+    yield from fold(_stage_changes(report), "Pipeline stages changed: {:,}")
+    yield from fold(_data(report), "Data and models changed: {:,}")
+    yield from fold(_values_changed("params", report.params), "Parameters changed: {:,}")
+    yield from fold(_values_changed("texts", report.texts), "Metrics that are text, changed: {:,}")
+    yield from fold(_gates("passed", view.passed, view), "Gates that hold: {:,}")
+    yield from fold(_values("unchanged", view.unchanged, view), "Metrics unchanged: {:,}")
+    yield from fold(_files(report), "Files changed in Git: {:,}")
 
 
 def _gates(rank: str, results: Sequence[GateResult], view: Digest) -> Table[GateResult]:
@@ -269,7 +240,7 @@ def _gates(rank: str, results: Sequence[GateResult], view: Digest) -> Table[Gate
         named = {row.metric, str(result.key)}
         gate = code(row.rule) + ("" if pattern in named else f" on {code(pattern)}")
         return [
-            f"{_GATE_SIGNS[row.mood]} {row.outcome}{', waived' if row.waiver else ''}",
+            f"{GATE_SIGNS[row.mood]} {row.outcome}{', waived' if row.waiver else ''}",
             gate,
             *([code(row.path) if row.path else ""] if view.shows_files else []),
             code(row.metric),
@@ -288,7 +259,9 @@ def _gates(rank: str, results: Sequence[GateResult], view: Digest) -> Table[Gate
         *(["Interval:"] if shows_proof else []),
         *("Limit:", "Reason"),
     ]
-    return Table(rank=rank, section=_section(rank), titles=titles, rows=results, cells=cells)
+    return Table(
+        rank=_RANKS.index(rank), section=_section(rank), titles=titles, rows=results, cells=cells
+    )
 
 
 def _section(rank: str) -> str:
@@ -320,7 +293,9 @@ def _metrics(deltas: Sequence[MetricDelta], view: Digest) -> Table[MetricDelta]:
     file = ["File"] if view.shows_files else []
     titles = [*file, "Metric", "Base:", "Head:", "Change:", "Trend"]
     titles += ["History"] if shows_history else []
-    return Table(rank="metrics", section="metrics", titles=titles, rows=deltas, cells=cells)
+    return Table(
+        rank=_RANKS.index("metrics"), section="metrics", titles=titles, rows=deltas, cells=cells
+    )
 
 
 def _slices(rank: str, slices: Sequence[SliceResult]) -> Table[SliceResult]:
@@ -341,7 +316,7 @@ def _slices(rank: str, slices: Sequence[SliceResult]) -> Table[SliceResult]:
 
     titles = ["Trend", "Measure", "Slice", "Rows:", "Base:", "Head:", "Change:", "Interval:"]
     titles += ["p, adjusted:", "Reason"]
-    return Table(rank=rank, section="slices", titles=titles, rows=slices, cells=cells)
+    return Table(rank=_RANKS.index(rank), section="slices", titles=titles, rows=slices, cells=cells)
 
 
 def _fairness(report: Report) -> Table[FairnessResult]:
@@ -358,19 +333,23 @@ def _fairness(report: Report) -> Table[FairnessResult]:
 
     titles = ["Gap", "Column", "Base:", "Head:", "Interval:", "Rates by group"]
     return Table(
-        rank="fairness", section="slices", titles=titles, rows=report.fairness, cells=cells
+        rank=_RANKS.index("fairness"),
+        section="slices",
+        titles=titles,
+        rows=report.fairness,
+        cells=cells,
     )
 
 
 def _evaluations(report: Report) -> Table[EvaluationResult]:
     def cells(result: EvaluationResult) -> list[str]:
         row = evaluation_row(result)
-        state = f"{_GATE_SIGNS[row.mood]} {row.state}"
+        state = f"{GATE_SIGNS[row.mood]} {row.state}"
         return [code(row.predictions), state, row.rows, row.overlap, prose(row.reason)]
 
     titles = ["Predictions", "State", "Rows:", "Ids on both sides:", "Why"]
     return Table(
-        rank="evaluations",
+        rank=_RANKS.index("evaluations"),
         section="slices",
         titles=titles,
         rows=report.evaluations,
@@ -387,7 +366,9 @@ def _values(rank: str, deltas: Sequence[MetricDelta], view: Digest) -> Table[Met
 
     file = ["File"] if view.shows_files else []
     titles = [*file, "Metric", "Value:"]
-    return Table(rank=rank, section=_section(rank), titles=titles, rows=deltas, cells=cells)
+    return Table(
+        rank=_RANKS.index(rank), section=_section(rank), titles=titles, rows=deltas, cells=cells
+    )
 
 
 def _stages(report: Report) -> Table[StageRun]:
@@ -398,7 +379,7 @@ def _stages(report: Report) -> Table[StageRun]:
 
     stages = report.run.stages if report.run else ()
     return Table(
-        rank="run",
+        rank=_RANKS.index("run"),
         section="stages",
         titles=["Stage", "Status", "Time:", "Reason"],
         rows=stages,
@@ -411,7 +392,7 @@ def _stage_changes(report: Report) -> Table[StageChange]:
         return [code(change.name), str(change.kind), prose(stage_fields(change))]
 
     return Table(
-        rank="stages",
+        rank=_RANKS.index("stages"),
         section="stages",
         titles=["Stage", "Change", "Fields"],
         rows=report.stages,
@@ -425,7 +406,9 @@ def _data(report: Report) -> Table[DataChange]:
         return [code(row.path), row.what, row.kind, row.size, row.files]
 
     titles = ["Path", "Kind", "Change", "Size:", "Files:"]
-    return Table(rank="data", section="data", titles=titles, rows=report.data, cells=cells)
+    return Table(
+        rank=_RANKS.index("data"), section="data", titles=titles, rows=report.data, cells=cells
+    )
 
 
 def _values_changed(rank: str, changes: Sequence[ValueChange]) -> Table[ValueChange]:
@@ -438,7 +421,9 @@ def _values_changed(rank: str, changes: Sequence[ValueChange]) -> Table[ValueCha
 
     file = ["File"] if shows_files else []
     titles = [*file, "Name", "Base", "Head"]
-    return Table(rank=rank, section="params", titles=titles, rows=changes, cells=cells)
+    return Table(
+        rank=_RANKS.index(rank), section="params", titles=titles, rows=changes, cells=cells
+    )
 
 
 def _files(report: Report) -> Table[FileChange]:
@@ -446,39 +431,8 @@ def _files(report: Report) -> Table[FileChange]:
         return [code(change.path), str(change.kind), line_counts(change)]
 
     titles = ["File", "Change", "Lines:"]
-    return Table(rank="files", section="files", titles=titles, rows=report.files, cells=cells)
-
-
-def _open(table: Table[T], what: str) -> Iterator[Block]:
-    """Show a table, and fold what of it would fill more than a screen."""
-    head, rest = table.rows[:_OPEN_ROWS], table.rows[_OPEN_ROWS:]
-    if head:
-        yield _block(replace(table, rows=head))
-    if rest:
-        yield from _fold(replace(table, rows=rest), "{:,} more " + what)
-
-
-def _fold(table: Table[T], summary: str) -> Iterator[Block]:
-    if table.rows:
-        title = summary.format(len(table.rows))
-        yield replace(_block(table), head=_summary(title), tail="</details>")
-
-
-def _summary(title: str) -> str:
-    return f"<details>\n<summary>{title}</summary>"
-
-
-def _block(table: Table[T]) -> Block:
-    rows = enumerate(table_row(table.cells(row)) for row in table.rows)
-    titles = [title.removesuffix(":") for title in table.titles]
-    ruler = ["---:" if title.endswith(":") else "---" for title in table.titles]
-    return Block(
-        rank=_RANKS.index(table.rank),
-        section=table.section,
-        opening=f"{table_row(titles)}\n{table_row(ruler)}",
-        rows=rows,
-        total=len(table.rows),
-        more=_more_rows,
+    return Table(
+        rank=_RANKS.index("files"), section="files", titles=titles, rows=report.files, cells=cells
     )
 
 
@@ -525,18 +479,6 @@ def _alert(lines: Sequence[str], what: str, start: str) -> Iterator[Block]:
         )
 
 
-def _notes(notes: Sequence[str]) -> Iterator[Block]:
-    if notes:
-        yield Block(
-            rank=_RANKS.index("notes"),
-            section="notes",
-            opening="> [!NOTE]",
-            rows=enumerate(f"> - {prose(note)}" for note in notes),
-            total=len(notes),
-            more=lambda count: f"_… {counted(count, 'more note')}_",
-        )
-
-
 def _log(stage: StageRun) -> Block:
     lines = [unmark(line) for line in log_lines(stage.log_tail)] if stage.log_tail.strip() else []
     ticks = "`" * (1 + max([2, *(len(run) for line in lines for run in re.findall("`+", line))]))
@@ -580,11 +522,3 @@ def _revision(revision: Revision) -> str:
     dirty = " with uncommitted changes" if revision.dirty else ""
     chosen = f" ({prose(revision.chosen, 200)})" if revision.chosen else ""
     return f"{sha}{code(revision.name)}{dirty}{chosen}"
-
-
-def _more_rows(count: int) -> str:
-    return f"_… {counted(count, 'more row')}: see the HTML page or the report's JSON_"
-
-
-def _missing_parts(count: int) -> str:
-    return f"_… {counted(count, 'more part')}: see the HTML page or the report's JSON_"

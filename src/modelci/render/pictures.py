@@ -77,6 +77,16 @@ def bundle() -> str:
     return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 
+def bundle_if_any(plots: Sequence[object]) -> str:
+    """Return ``bundle()``; nothing where there is nothing to draw, or vl-convert is missing."""
+    if not plots:
+        return ""
+    try:
+        return bundle()
+    except ConfigError:
+        return ""
+
+
 def _honest(picture: Picture, side: Side) -> bytes | None:
     """Return an image that is what it is called, or None: a report may come from anyone."""
     data = image_of(picture, side)

@@ -8,7 +8,7 @@ import math
 from datetime import UTC, datetime
 
 from modelci.domain.gates import Threshold
-from modelci.domain.metrics import MetricDelta, MetricValue
+from modelci.domain.metrics import MetricDelta, MetricKey, MetricValue
 
 ABSENT = "—"
 _DIGITS = 4  # of a value
@@ -79,6 +79,23 @@ def size_of_change(value: float) -> str:
     return _written(abs(value), _leading(value) - _CHANGE_DIGITS + 1, tiny=1e-7)
 
 
+def effect(value: float | None) -> str:
+    """Return an effect size, such as a PSI, with three decimals: ``0.031``, ``< 0.001``."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    if math.isinf(value):
+        return "∞"
+    return "0" if value == 0 else "< 0.001" if 0 < value < 0.001 else f"{value:,.3f}"
+
+
+def signed_change(before: float, now: float) -> str:
+    """Return ``−0.051`` with the digits that tell both apart; nothing where there is no number."""
+    if not math.isfinite(now - before):
+        return ""
+    key = MetricKey(path="", name="")
+    return difference(MetricDelta(key=key, base=before, head=now))
+
+
 def probability(p: float | None) -> str:
     """Return a p-value: ``0.031``, ``< 0.001``."""
     if p is None or not math.isfinite(p):
@@ -97,6 +114,18 @@ def percent(part: float, *, of: float) -> str:
     decimals = 0 if size >= 100 else 2 if size >= 0.1 or size == 0 else None
     text = f"{size:.1g}" if decimals is None else f"{size:,.{decimals}f}"
     return _signed(share, f"{_plain_exponent(text)} %")
+
+
+def share(part: float | None) -> str:
+    """Return a share of a whole: ``0.03 %``, ``2.1 %``, ``45 %``."""
+    if part is None or not math.isfinite(part):
+        return ABSENT
+    size = 100 * abs(part)
+    if size and size < 0.01:
+        return "< 0.01 %"
+    decimals = 2 if size < 1 else 1 if size < 99.95 else 0
+    text = f"{100 * part:z,.{decimals}f}"
+    return f"{text.rstrip('0').rstrip('.') if decimals else text} %"
 
 
 def limit(threshold: Threshold) -> str:
@@ -145,6 +174,15 @@ def instant(seconds: int) -> str:
         return datetime.fromtimestamp(seconds, UTC).date().isoformat()
     except (OverflowError, OSError, ValueError):
         return ABSENT
+
+
+def moment(seconds: float) -> str:
+    """Return a Unix time in UTC, without the time of day where that is midnight."""
+    try:
+        at = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return ABSENT
+    return f"{at:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
 
 
 def _shared_place(base: float, head: float) -> int:

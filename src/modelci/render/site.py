@@ -3,7 +3,6 @@
 Every file needs nothing but itself: pages work from a disk, and below any path of a server.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,14 +117,8 @@ def _index(views: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "models": views,
         "recent": recent[:_RECENT],
         "newest": next((event.when for event in recent), ""),
-        "data": page.trusted(_search_data(views)),
+        "data": page.script_data([[row.label for row in view["versions"]] for view in views]),
     }
-
-
-def _search_data(views: Sequence[Mapping[str, Any]]) -> str:
-    """Return each model's versions, newest first, as JSON that cannot end its element."""
-    known = [[row.label for row in view["versions"]] for view in views]
-    return json.dumps(known, separators=(",", ":")).replace("<", "\\u003c")
 
 
 # -- a model -----------------------------------------------------------------------------------

@@ -18,12 +18,16 @@ def sparkline(history: MetricHistory, *, most: int = _MOST) -> str:
     return bars([point.value for point in history.points[-most:]])
 
 
-def bars(values: Sequence[MetricValue | None]) -> str:
-    """Return a bar for each value; all of one height where they are equal."""
+def bars(values: Sequence[MetricValue | None], *, within: tuple[float, float] | None = None) -> str:
+    """Return a bar for each value; all of one height where they are equal.
+
+    The lowest and the highest bar are those of the least and the greatest value, or of what all
+    values lie ``within``.
+    """
     numbers = [value for value in values if isinstance(value, float) and math.isfinite(value)]
     if not numbers:
         return GAP * len(values)
-    low, high = min(numbers), max(numbers)
+    low, high = within or (min(numbers), max(numbers))
     return "".join(_bars(values, low, high))
 
 

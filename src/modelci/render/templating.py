@@ -34,6 +34,7 @@ _OUR_FILES = {
     f"{_OURS}{COMMENT}": COMMENT,
     f"{_OURS}{PAGE}": "report.html.j2",
     "chart.html.j2": "chart.html.j2",  # which our page includes
+    "macros.html.j2": "macros.html.j2",  # and imports
 }
 _MAX_OUTPUT = 8 * 1024 * 1024
 _ATTEMPTS = 4

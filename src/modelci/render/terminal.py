@@ -1,18 +1,15 @@
 """Reports, plans, runs and promotions as text for a terminal."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from io import StringIO
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from modelci.domain.allowance import sentence
+from modelci.domain.changes import DataChange
 from modelci.domain.checks import Examination, Health
 from modelci.domain.gates import GateResult
 from modelci.domain.history import History, MetricHistory
@@ -23,12 +20,9 @@ from modelci.domain.report import Report, Revision
 from modelci.domain.slices import FairnessResult, SliceResult
 from modelci.domain.wording import counted
 from modelci.render import quantities
-from modelci.render.console import console
 from modelci.render.digest import (
     FROM_FORK,
     Digest,
-    Headline,
-    Role,
     Tone,
     digest,
     outlook,
@@ -36,7 +30,7 @@ from modelci.render.digest import (
     run_counts,
     short_sha,
 )
-from modelci.render.escape import PROSE_LIMIT, log_lines, terminal
+from modelci.render.escape import log_lines, terminal
 from modelci.render.rows import (
     GateRow,
     Mood,
@@ -56,22 +50,20 @@ from modelci.render.rows import (
     waiver_edit,
 )
 from modelci.render.sparkline import sparkline
+from modelci.render.tables import (
+    MOODS,
+    MOST_ROWS,
+    TONES,
+    Cell,
+    draw,
+    name_text,
+    plain_text,
+    remarks,
+    section,
+    table,
+    verdict_line,
+)
 
-_MOST_ROWS = 100  # of a table; a terminal is no place to read more
-
-_TONES = {
-    Tone.GOOD: ("✓", "bold green"),
-    Tone.BAD: ("✗", "bold red"),
-    Tone.WARNING: ("!", "bold yellow"),
-    Tone.INFO: ("i", "bold blue"),
-    Tone.BROKEN: ("✗", "bold red"),
-}
-_MOODS = {
-    Mood.GOOD: ("✓", "green"),
-    Mood.BAD: ("✗", "red"),
-    Mood.WARNING: ("!", "yellow"),
-    Mood.NEUTRAL: ("·", "dim"),
-}
 _HEALTH = {
     Health.OK: ("✓", "green"),
     Health.WARNING: ("!", "yellow"),
@@ -89,19 +81,13 @@ _GATE_TITLES = {
     True: ["Outcome", "Gate", "Metric", "Base:", "Head:", "Reason"],
     False: ["Outcome", "Gate", "Metric", "Reason"],
 }
-_SHORT = frozenset(
-    {"Change", "Date", "Gate", "History", "Kind", "Outcome", "State", "Status", "Trend"}
-)
-"""Titles of columns that hold our own short words: they are not broken."""
-
-Cell = Text | str
 T = TypeVar("T")
 
 
 def render_report(report: Report, *, width: int = 100, colour: bool = False) -> str:
     """Return the verdict, then gates, changed metrics and the rest as tables."""
     view = digest(report)
-    return _print(_report(report, view, wide=width >= 80), width=width, colour=colour)
+    return draw(_report(report, view, wide=width >= 80), width=width, colour=colour)
 
 
 def render_plan(plan: Plan, *, width: int = 100, colour: bool = False) -> str:
@@ -109,38 +95,42 @@ def render_plan(plan: Plan, *, width: int = 100, colour: bool = False) -> str:
     counts = {state: sum(stage.state is state for stage in plan.stages) for state in PlannedState}
     words = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
     rows: Iterator[list[Cell]] = (
-        [_name(one.name), Text(one.state, _STATES[one.state]), _text("; ".join(one.reasons))]
+        [
+            name_text(one.name),
+            Text(one.state, _STATES[one.state]),
+            plain_text("; ".join(one.reasons)),
+        ]
         for one in plan.stages
     )
     parts: list[RenderableType] = [Text(f"{counted(len(plan.stages), 'stage')}: {words}")]
     if plan.stages:
-        parts.append(_table(["Stage", "State", "Reason"], rows))
+        parts.append(table(["Stage", "State", "Reason"], rows))
     else:
         parts = [Text("There are no stages to run.")]
-    return _print(parts, width=width, colour=colour)
+    return draw(parts, width=width, colour=colour)
 
 
 def render_run(run: Run, *, width: int = 100, colour: bool = False) -> str:
     """Return what a run did, stage by stage, with the ends of failed stages' logs."""
     tone = Tone.GOOD if run.is_ok else Tone.BROKEN
-    sign, style = _TONES[tone]
+    sign, style = TONES[tone]
     word = "Pipeline ran" if run.is_ok else "Pipeline failed" if run.failed else "Run failed"
     line = Text.assemble((f"{sign} {word}", style), f": {run_counts(run)}")
     line.append(f" in {quantities.duration(run.seconds)}.")
     parts: list[RenderableType] = [line]
     if run.error:
-        parts.append(_text(run.error))
+        parts.append(plain_text(run.error))
     if run.stages:
         parts.append(_stages(run))
     parts.extend(_logs(run.failed))
     if run.pushed is not None:
         parts.append(Text(f"{counted(run.pushed, 'object')} pushed to the DVC remote."))
-    return _print(parts, width=width, colour=colour)
+    return draw(parts, width=width, colour=colour)
 
 
 def render_promotion(promotion: Promotion, *, width: int = 100, colour: bool = False) -> str:
     """Return the tags that were (or would be) created, and the artifacts left alone."""
-    return _print(_promotion(promotion), width=width, colour=colour)
+    return draw(_promotion(promotion), width=width, colour=colour)
 
 
 def render_verdict(report: Report, *, width: int = 100, colour: bool = False) -> str:
@@ -148,8 +138,8 @@ def render_verdict(report: Report, *, width: int = 100, colour: bool = False) ->
     view = digest(report)
     wide = width >= 80
     cells = _gate_cells(view, wide=wide)
-    gates = _section("Gates", view.troubled + view.passed, _GATE_TITLES[wide], cells)
-    return _print([_verdict(view.headline), *gates], width=width, colour=colour)
+    gates = section("Gates", view.troubled + view.passed, _GATE_TITLES[wide], cells)
+    return draw([verdict_line(view.headline), *gates], width=width, colour=colour)
 
 
 def render_history(history: History, *, width: int = 100, colour: bool = False) -> str:
@@ -163,35 +153,35 @@ def render_history(history: History, *, width: int = 100, colour: bool = False) 
     else:
         shows_files = len({one.key.path for one in history.metrics}) > 1
         rows = (_history_cells(one, shows_files=shows_files) for one in history.metrics)
-        parts.append(_table(titles, rows, most=None))
-    parts.extend(_remarks(history.notes))
-    return _print(parts, width=width, colour=colour)
+        parts.append(table(titles, rows, most=None))
+    parts.extend(remarks(history.notes))
+    return draw(parts, width=width, colour=colour)
 
 
 def _history_cells(history: MetricHistory, *, shows_files: bool) -> list[Cell]:
     row = history_row(history)
-    name = _name(f"{row.path}:{row.name}" if shows_files else row.name)
+    name = name_text(f"{row.path}:{row.name}" if shows_files else row.name)
     return [name, row.spark, row.first, row.last, terminal(row.best)]
 
 
 def _single(history: MetricHistory) -> Iterator[RenderableType]:
     row = history_row(history)
     best = Text(f"  best {terminal(row.best)}" if row.best else "")
-    yield Text.assemble(_name(f"{row.path}:{row.name}"), "  ", row.spark, best)
+    yield Text.assemble(name_text(f"{row.path}:{row.name}"), "  ", row.spark, best)
     values = [point.value for point in history.points]
     pairs = zip(history.points, [None, *values], strict=False)
     rows: Iterator[list[Cell]] = (
         [
-            _name(point.name),
+            name_text(point.name),
             quantities.instant(point.seconds),
             quantities.number(point.value),
             *_step(history, before, point.value),
-            _text(point.subject),
+            plain_text(point.subject),
         ]
         for point, before in pairs
     )
     titles = ["Version or commit", "Date", "Value:", "Change:", "Trend", "Subject"]
-    yield _table(titles, rows, most=None)
+    yield table(titles, rows, most=None)
 
 
 def _step(
@@ -200,7 +190,7 @@ def _step(
     """Return how a value differs from the one before it."""
     delta = MetricDelta(key=history.key, base=before, head=value, direction=history.direction)
     row = metric_row(delta)
-    sign, style = _MOODS[row.mood]
+    sign, style = MOODS[row.mood]
     is_step = before is not None and value is not None and delta.is_changed
     return (row.change, Text(f"{sign} {row.trend}", style)) if is_step else ("", "")
 
@@ -211,23 +201,25 @@ def render_examination(examination: Examination, *, width: int = 100, colour: bo
     for check in examination.checks:
         sign, style = _HEALTH[check.health]
         lines.append(
-            Text(f"{sign} ", style).append(_name(check.name)).append(f": {_text(check.detail)}")
+            Text(f"{sign} ", style)
+            .append(name_text(check.name))
+            .append(f": {plain_text(check.detail)}")
         )
         if check.fix:
-            lines.append(Padding(Text("→ ", "dim").append(_text(check.fix)), (0, 0, 0, 4)))
-    return _print([Group(*lines)], width=width, colour=colour)
+            lines.append(Padding(Text("→ ", "dim").append(plain_text(check.fix)), (0, 0, 0, 4)))
+    return draw([Group(*lines)], width=width, colour=colour)
 
 
 def _report(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
-    yield _verdict(view.headline)
+    yield verdict_line(view.headline)
     if report.from_fork:
-        yield from _remarks([FROM_FORK])
+        yield from remarks([FROM_FORK])
     if report.on_merge:
-        yield from _remarks([outlook(report)])
-    yield from _section(
+        yield from remarks([outlook(report)])
+    yield from section(
         "Gates", view.troubled + view.passed, _GATE_TITLES[wide], _gate_cells(view, wide=wide)
     )
-    yield from _remarks([*_edits(report), *report.notes])
+    yield from remarks([*_edits(report), *report.notes])
     yield from _logs(view.failed)
     yield from _metrics(report, view, wide=wide)
     yield from _predictions(report, view, wide=wide)
@@ -255,25 +247,25 @@ def _predictions(report: Report, view: Digest, *, wide: bool) -> Iterator[Render
     """Return what predictions say of slices and groups, and why some say nothing."""
     titles = ["Trend", "Measure", "Slice", "Rows:", *(["Base:"] if wide else []), "Head:"]
     titles += ["Change:", "p:"] if wide else []
-    yield from _section("Slices", view.slices, titles, lambda one: _slice_cells(one, wide=wide))
+    yield from section("Slices", view.slices, titles, lambda one: _slice_cells(one, wide=wide))
     titles = ["Gap", "Column", "Base:", "Head:", "Rates by group"]
-    yield from _section("Gaps between groups", report.fairness, titles, _fairness_cells)
+    yield from section("Gaps between groups", report.fairness, titles, _fairness_cells)
     lost = [evaluation_row(one) for one in report.evaluations if not one.comparable]
-    yield from _section(
+    yield from section(
         "Predictions that cannot be compared",
         lost,
         ["Predictions", "Rows:", "Ids on both sides:", "Why"],
-        lambda row: [_name(row.predictions), row.rows, row.overlap, _text(row.reason)],
+        lambda row: [name_text(row.predictions), row.rows, row.overlap, plain_text(row.reason)],
     )
 
 
 def _slice_cells(result: SliceResult, *, wide: bool) -> list[Cell]:
     row = slice_row(result)
-    sign, style = _MOODS[row.mood]
+    sign, style = MOODS[row.mood]
     return [
         Text(f"{sign} {row.trend}".strip(), style),
-        _name(row.measure),
-        _name(row.slice),
+        name_text(row.measure),
+        name_text(row.slice),
         row.rows,
         *([row.base] if wide else []),
         row.head,
@@ -285,75 +277,77 @@ def _fairness_cells(result: FairnessResult) -> list[Cell]:
     row = fairness_row(result)
     groups = "; ".join(f"{group.name} {group.rate} of {group.rows}" for group in row.groups)
     return [
-        _text(f"{row.metric} ({row.rate})"),
-        _name(row.column),
+        plain_text(f"{row.metric} ({row.rate})"),
+        name_text(row.column),
         row.base_gap,
         row.gap,
-        _text(groups),
+        plain_text(groups),
     ]
 
 
 def _metrics(report: Report, view: Digest, *, wide: bool) -> Iterator[RenderableType]:
     if report.base is None:
         titles = ["Metric", "Value:"]
-        yield from _section("Metrics", view.changed, titles, lambda one: _value_cells(one, view))
+        yield from section("Metrics", view.changed, titles, lambda one: _value_cells(one, view))
         return
     changed = view.changed
-    if len(changed) > _MOST_ROWS:
+    if len(changed) > MOST_ROWS:
         changed = tuple(sorted(changed, key=relative_change, reverse=True))
     titles = ["Metric", "Base:", "Head:", *(["Change:"] if wide else []), "Trend"]
     titles += ["History"] if wide and view.trends else []
     name = f"Metrics ({len(view.unchanged):,} unchanged)" if view.unchanged else "Metrics"
-    yield from _section(name, changed, titles, lambda one: _metric_cells(one, view, wide=wide))
+    yield from section(name, changed, titles, lambda one: _metric_cells(one, view, wide=wide))
 
 
 def _differences(report: Report) -> Iterator[RenderableType]:
     for name, changes in (("Parameters", report.params), ("Metrics that are text", report.texts)):
-        yield from _section(
+        yield from section(
             name,
             changes,
             ["Name", "Base", "Head"],
-            lambda one: [_name(str(one.key)), *(terminal(side) for side in value_pair(one))],
+            lambda one: [name_text(str(one.key)), *(terminal(side) for side in value_pair(one))],
         )
-    yield from _section(
+    yield from section(
         "Pipeline stages",
         report.stages,
         ["Stage", "Change", "Fields"],
-        lambda one: [_name(one.name), one.kind, terminal(stage_fields(one))],
+        lambda one: [name_text(one.name), one.kind, terminal(stage_fields(one))],
     )
-    yield from _section(
+    yield from section(
         "Data and models",
         report.data,
         ["Path", "Kind", "Change", "Size:", "Files:"],
-        lambda one: [_name(one.path), one.data, one.kind, data_row(one).size, data_row(one).files],
+        lambda one: [
+            name_text(one.path),
+            one.data,
+            one.kind,
+            data_row(one).size,
+            data_row(one).files,
+        ],
     )
-    yield from _section(
+    yield from section(
         "Files in Git",
         report.files,
         ["File", "Change", "Lines:"],
-        lambda one: [_name(one.path), one.kind, line_counts(one)],
+        lambda one: [name_text(one.path), one.kind, line_counts(one)],
     )
 
 
-def _verdict(headline: Headline) -> Text:
-    sign, style = _TONES[headline.tone]
-    line = Text(f"{sign} ", style)
-    for role, text in headline.phrases:
-        styles = {Role.STRONG: style, Role.NAME: "cyan", Role.PLAIN: ""}
-        line.append(terminal(text, PROSE_LIMIT), styles[role])
-    return line
+def _data_cells(change: DataChange) -> list[Cell]:
+    row = data_row(change)
+    return [name_text(row.path), row.what, row.kind, row.size, row.files]
 
 
 def _gate_cells(view: Digest, *, wide: bool) -> Callable[[GateResult], list[Cell]]:
     def cells(result: GateResult) -> list[Cell]:
         row = gate_row(result)
-        sign, style = _MOODS[row.mood]
+        sign, style = MOODS[row.mood]
         return [
             Text(f"{sign} {row.outcome}", style),
             row.rule,
             _metric_name(row.path, row.metric, view),
             *([row.base, row.head] if wide else []),
-            _text(_why(row)),
+            plain_text(_why(row)),
         ]
 
     return cells
@@ -366,7 +360,7 @@ def _why(row: GateRow) -> str:
 
 def _metric_cells(delta: MetricDelta, view: Digest, *, wide: bool) -> list[Cell]:
     row, trend = metric_row(delta), view.trends.get(delta.key)
-    style = _MOODS[row.mood][1] if row.mood is not Mood.NEUTRAL else ""
+    style = MOODS[row.mood][1] if row.mood is not Mood.NEUTRAL else ""
     return [
         _metric_name(row.path, row.name, view),
         row.base,
@@ -384,17 +378,17 @@ def _value_cells(delta: MetricDelta, view: Digest) -> list[Cell]:
 def _stages(run: Run) -> Table:
     def cells(stage: StageRun) -> list[Cell]:
         row = stage_row(stage)
-        sign, style = _MOODS[row.mood]
+        sign, style = MOODS[row.mood]
         status = Text(f"{sign} {row.status}", style)
-        return [_name(row.name), status, row.time, _text(row.reason)]
+        return [name_text(row.name), status, row.time, plain_text(row.reason)]
 
-    return _table(["Stage", "Status", "Time:", "Reason"], map(cells, run.stages))
+    return table(["Stage", "Status", "Time:", "Reason"], map(cells, run.stages))
 
 
 def _logs(stages: Sequence[StageRun]) -> Iterator[RenderableType]:
     for stage in stages[:3]:
         if stage.log_tail.strip():
-            title = Text("The end of the log of ", "bold").append(_name(stage.name)).append(":")
+            title = Text("The end of the log of ", "bold").append(name_text(stage.name)).append(":")
             lines = (terminal(line, 400) for line in log_lines(stage.log_tail, lines=20))
             yield Group(title, Padding(Text("\n".join(lines), "dim"), (0, 2)))
 
@@ -407,20 +401,15 @@ def _promotion(promotion: Promotion) -> Iterator[RenderableType]:
         style = "bold green" if promotion.done else "bold"
         count = counted(len(promotion.tags), "tag")
         title = Text.assemble((f"{count} {verb}", style), f"{where}, at {commit}:")
-        rows = ([_name(tag.name), _text(tag.subject)] for tag in promotion.tags)
-        yield Group(title, _table(["Tag", "What"], rows, most=None))
+        rows = ([name_text(tag.name), plain_text(tag.subject)] for tag in promotion.tags)
+        yield Group(title, table(["Tag", "What"], rows, most=None))
     else:
         yield Text(f"Nothing to promote at {commit}.")
     left = [f"{one.artifact}: {one.reason}" for one in promotion.unpromoted]
-    yield from _remarks(left, sign="·")
+    yield from remarks(left, sign="·")
     if promotion.allowed and promotion.tags:
-        yield from _remarks([sentence(promotion.allowed, promotion.allowed_rules)])
-    yield from _remarks(promotion.notes)
-
-
-def _remarks(texts: Sequence[str], sign: str = "!") -> Iterator[RenderableType]:
-    if texts:
-        yield Group(*(Text(f"{sign} ", "yellow").append(_text(text)) for text in texts))
+        yield from remarks([sentence(promotion.allowed, promotion.allowed_rules)])
+    yield from remarks(promotion.notes)
 
 
 def _provenance(report: Report) -> Text:
@@ -436,71 +425,5 @@ def _revision(revision: Revision) -> str:
     return f"{sha}{terminal(revision_label(revision))}{chosen}"
 
 
-def _section(
-    name: str, rows: Sequence[T], titles: Sequence[str], cells: Callable[[T], Sequence[Cell]]
-) -> Iterator[RenderableType]:
-    if not rows:
-        return
-    parts: list[RenderableType] = [Text(name, "bold"), _table(titles, map(cells, rows))]
-    if len(rows) > _MOST_ROWS:
-        rest = counted(len(rows) - _MOST_ROWS, "more row")
-        parts.append(Text(f"… {rest}: see the HTML page or --json", "dim"))
-    yield Group(*parts)
-
-
-def _table(
-    titles: Sequence[str], rows: Iterable[Sequence[Cell]], *, most: int | None = _MOST_ROWS
-) -> Table:
-    """Return a table; a title that ends in a colon stands over a column of numbers."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    for title in titles:
-        numbers = title.endswith(":")
-        table.add_column(
-            Text(title.removesuffix(":")),
-            justify="right" if numbers else "left",
-            no_wrap=numbers or title in _SHORT,
-            overflow="fold",
-        )
-    for cells in islice(rows, most):
-        shown = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
-        table.add_row(*shown)
-        for column, cell in zip(table.columns, shown, strict=True):
-            if cell.style == _NAME and not column.no_wrap:
-                least = min(_LEAST_NAME, cell.cell_len)
-                column.min_width = max(least, column.min_width or 0)
-    return table
-
-
 def _metric_name(path: str, name: str, view: Digest) -> Text:
-    return _name(f"{path}:{name}" if path and view.shows_files else name)
-
-
-def _name(text: str) -> Text:
-    shown = terminal(text) if text.strip() else '""'
-    return Text(_JOINT.sub(rf"\g<0>{_BREAK}", shown), _NAME)
-
-
-_NAME = "cyan"
-_LEAST_NAME = 24
-_JOINT = re.compile(r"[/:._](?=\S)")
-_BREAK = "\x1f"
-"""Where a name may end its line. Rich takes it for a space without a width; it is not printed.
-
-No foreign text holds it: it is a control character, and those are spelt out.
-"""
-
-
-def _text(text: str) -> Text:
-    return Text(terminal(text, PROSE_LIMIT))
-
-
-def _print(parts: Iterable[RenderableType], *, width: int, colour: bool) -> str:
-    """Draw the parts one below the other; the environment has no say in it."""
-    out = StringIO()
-    page = console(out, width=width, colour=colour)
-    for place, part in enumerate(parts):
-        if place:
-            page.print()
-        page.print(part)
-    lines = (line.rstrip() for line in out.getvalue().replace(_BREAK, "").split("\n"))
-    return "\n".join(lines)
+    return name_text(f"{path}:{name}" if path and view.shows_files else name)

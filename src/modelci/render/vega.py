@@ -28,14 +28,14 @@ SERIES = "series"
 REV = "rev"
 
 # Grey against blue (Okabe and Ito's) stay apart for every kind of colour blindness, and in print.
-_COLOURS = {
+COLOURS = {
     False: {Side.BASE: "#8a8f98", Side.HEAD: "#0072b2"},
     True: {Side.BASE: "#9aa3ad", Side.HEAD: "#56b4e9"},
 }
 _INK = {False: "#24292f", True: "#d7dde4"}
 _LINES = {False: "#d8dee4", True: "#39424d"}
 DARK = {
-    **{_COLOURS[False][side]: _COLOURS[True][side] for side in Side},
+    **{COLOURS[False][side]: COLOURS[True][side] for side in Side},
     _INK[False]: _INK[True],
     _LINES[False]: _LINES[True],
 }
@@ -84,7 +84,7 @@ def vega_lite(plot: Plot, *, dark: bool = False) -> Spec:
     _size(spec)
     spec["title"] = _title(plot, remark)
     spec["background"] = "transparent" if dark else "white"
-    spec["config"] = _config(spec.get("config"), dark=dark)
+    spec["config"] = theme(spec.get("config"), dark=dark)
     return spec
 
 
@@ -239,7 +239,7 @@ def _is_unfilled(item: object) -> bool:
 def _colour(spec: Spec, rows: Sequence[Row], *, dark: bool) -> None:
     """Give base and head the same colours in every plot."""
     sides = [side.value for side in Side if any(row.get(REV) == side.value for row in rows)]
-    scale = {"domain": sides, "range": [_COLOURS[dark][Side(side)] for side in sides]}
+    scale = {"domain": sides, "range": [COLOURS[dark][Side(side)] for side in sides]}
     for channel, encoding in _encodings(spec):
         if channel in {"color", "fill", "stroke"} and encoding.get("field") == REV:
             encoding["scale"] = scale
@@ -286,7 +286,14 @@ def _title(plot: Plot, remark: str | None) -> dict[str, Any]:
     return title
 
 
-def _config(own: object, *, dark: bool) -> dict[str, Any]:
+def in_page(spec: Spec) -> Spec:
+    """Return a specification for a page, whose own caption says the title."""
+    title = {**spec.get("title", {}), "text": ""}
+    return {**spec, "title": title, "background": "transparent"}
+
+
+def theme(own: object = None, *, dark: bool = False) -> dict[str, Any]:
+    """Return Vega's configuration: our inks over a template's ``own``."""
     ink, lines = _INK[dark], _LINES[dark]
     words = {"labelColor": ink, "titleColor": ink}
     return {

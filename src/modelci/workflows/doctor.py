@@ -11,12 +11,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from modelci.config.load import FILE, Loaded
-from modelci.config.model import Config, ForgeConfig, PromoteConfig
+from modelci.config.model import Config, ForgeConfig, MonitorConfig, PromoteConfig
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
 from modelci.domain.gates import Outcome, judge_all
 from modelci.domain.metrics import diff_metrics
+from modelci.domain.monitoring import ActionKind
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.remotes import DataRemote
@@ -262,6 +263,17 @@ def _check_evaluation(world: _World) -> Iterator[Check]:
     )
 
 
+def _check_monitors(world: _World) -> Iterator[Check]:
+    config = world.configuration().config
+    if not config.monitor:
+        return
+    from modelci.workflows.watch_checks import check_monitors  # noqa: PLC0415 - it loads pandas
+
+    tree = world.git.work_tree()
+    snapshot = world.reader().read(tree)
+    yield from check_monitors(config, snapshot, tree, git=world.git, reader=world.reader())
+
+
 def _check_templates(world: _World) -> Iterator[Check]:
     config = world.configuration().config
     if config.report.templates is not None and world.templates is not None:
@@ -367,6 +379,7 @@ def _check_workflows(world: _World) -> Iterator[Check]:
         needs = (*needs, _PICTURES_NEED)
     if world.configuration().config.promote.dispatch:
         needs = (*needs, *_DISPATCH_NEEDS)
+    needs = (*needs, *_monitor_needs(world.configuration().config.monitor))
     github = {
         path: parse_yaml(text.encode(), path)
         for path, text in ours.items()
@@ -385,6 +398,41 @@ def _check_workflows(world: _World) -> Iterator[Check]:
             f"Say there: `include: {{local: {GITLAB_INCLUDED}}}`.",
         )
     yield from _check_installs(ours, tree.paths())
+    if world.configuration().config.monitor:
+        yield from _check_schedule(ours, github)
+
+
+def _monitor_needs(monitors: Sequence[MonitorConfig]) -> tuple["_Need", ...]:
+    """Return what the jobs that act on watched windows need, by the actions that may come."""
+    kinds = {trigger.action for one in monitors for trigger in one.triggers}
+    pushes = ActionKind.RETRAIN_PR in kinds or any(one.history == "git" for one in monitors)
+    needed = ["contents: write"] if pushes else []
+    needed += ["pull-requests: write"] if ActionKind.RETRAIN_PR in kinds else []
+    needed += ["issues: write"] if ActionKind.ISSUE in kinds else []
+    commands = (("act", None), ("monitor", "--no-"))
+    return tuple(("", verb, harmless, one) for one in needed for verb, harmless in commands)
+
+
+def _check_schedule(ours: Mapping[str, str], github: Mapping[str, Any]) -> Iterator[Check]:
+    """Say where nothing watches by itself; of other forges' schedules nobody knows from files."""
+    watching = [path for path, text in ours.items() if "modelci monitor" in text]
+    if not watching:
+        yield _warning(
+            "monitor",
+            "no workflow calls `modelci monitor`",
+            "`modelci init` writes model-monitor.yml.",
+        )
+    idle = [path for path in watching if path in github and not _is_scheduled(github[path])]
+    if watching and len(idle) == len(watching):
+        yield _warning(
+            idle[0],
+            "it watches only when somebody starts it",
+            'Say there: `on: {schedule: [{cron: "23 5 * * *"}]}`.',
+        )
+
+
+def _is_scheduled(workflow: Any) -> bool:
+    return isinstance(workflow, dict) and "schedule" in _events(workflow.get("on"))
 
 
 _GITHUB = ".github/workflows/"
@@ -534,6 +582,7 @@ _GROUPS = (
     _Group("dvc remotes", _check_trust),
     _Group("pipeline", _check_pipeline),
     _Group("evaluation", _check_evaluation),
+    _Group("monitor", _check_monitors),
     _Group("report.templates", _check_templates),
     _Group("deploy", _check_deploy),
     _Group("tags", _check_tags),

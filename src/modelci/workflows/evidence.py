@@ -131,6 +131,7 @@ def _gather(
         head = read_sample(ours.frame, evaluation)
     except _UNUSABLE as error:
         return _nothing(evaluation, _unread(evaluation, Side.HEAD, error))
+    is_new = False
     try:
         theirs = reader.read(Side.BASE, evaluation.predictions, _columns(evaluation))
         base = read_sample(theirs.frame, evaluation)
@@ -139,8 +140,10 @@ def _gather(
         no_base = sides.base is None
         reason = _said(error) if no_base else _unread(evaluation, Side.BASE, error)
         result = _result(evaluation, reason, ours=ours)
-        return Case(evaluation=evaluation, result=result, head=head, reason=reason)
-    if case.differs and evaluation.rescore and rescorer and sides.base is not None:
+        # A test set that is new, such as this month's: the base has a model, and no answers yet.
+        is_new = isinstance(error, MissingDataError) and not no_base
+        case = Case(evaluation=evaluation, result=result, head=head, reason=reason)
+    if (case.differs or is_new) and evaluation.rescore and rescorer and sides.base is not None:
         return _rescore(case, ours, sides.base, rescorer=rescorer, progress=progress, pull=pull)
     return case
 

@@ -15,7 +15,13 @@ from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
 from modelci.ports import Git, SnapshotReader
 
-_WORKFLOWS = ("model-pr.yml", "model-comment.yml", "model-merge.yml", "model-deploy.yml")
+_WORKFLOWS = (
+    "model-pr.yml",
+    "model-comment.yml",
+    "model-merge.yml",
+    "model-deploy.yml",
+    "model-monitor.yml",
+)
 GITLAB_PIPELINE, GITLAB_INCLUDED = ".gitlab-ci.yml", ".gitlab/modelci.yml"
 _MAX_GATES = 6
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -73,10 +73,12 @@ def judge_evidence(
 ) -> Findings:
     """Decide: samples in, results out."""
     grounds, notes = find_grounds(cases, metrics)
-    slices, slice_gates = _judge_slices(cases, config, grounds)
-    fairness, fairness_gates = _judge_fairness(cases, config.fairness)
+    sliced = [case for case in cases if case.evaluation.slices]
+    slices, slice_gates = _judge_slices(sliced, config, grounds)
+    fairness, fairness_gates = _judge_fairness(sliced, config.fairness)
     data = [_judge_data(one, found) for one, found in datasets]
-    gates = (*slice_gates, *fairness_gates, *_judge_baseline(cases, config))
+    held = [case for case in cases if case.evaluation.baseline]
+    gates = (*slice_gates, *fairness_gates, *_judge_baseline(held, config))
     return Findings(
         grounds=grounds,
         gates=(*_once(cases, gates), *(result for results, _ in data for result in results)),

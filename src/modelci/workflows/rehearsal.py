@@ -94,7 +94,7 @@ def _measures(config: Config) -> Iterator[Check]:
 
 def _slices(config: Config, known: _Known) -> Iterator[Check]:
     for evaluation in config.evaluation:
-        for by in config.slices.by:
+        for by in config.slices.by if evaluation.slices else ():
             wrong = known.slices(evaluation, by)
             if wrong is not None:
                 column = by if isinstance(by, str) else by.name or by.query or by.column

@@ -205,12 +205,14 @@ def _gather(
     # than its own. Else gates that are mended on main would wait for a version to take effect.
     is_merged = theirs is not None and theirs.merged
     judging, notes = (proposed, ()) if is_merged else _judging_config(base_tree, proposed)
+    # Some gates are of some pull requests alone, such as those that retrain.
+    branch = context.head_branch or git.branch()
     return Gathered(
         base=theirs,
         head=ours,
         files=_changed(git, theirs, ours, worktree=head is None),
-        judging=judging,
-        proposed=proposed,
+        judging=judging.of_branch(branch),
+        proposed=proposed.of_branch(branch),
         notes=(*notes, *_untracked(after)),
         sides=Sides(
             base=base_tree,

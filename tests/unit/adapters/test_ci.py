@@ -135,6 +135,7 @@ def test_a_pull_request_knows_its_test_merge_its_head_and_its_base(tmp_path: Pat
     context = found(tmp_path, pull_request(), **PULL)
     assert context.event is EventKind.PULL_REQUEST
     assert (context.sha, context.head_sha, context.base_ref) == (MERGE, HEAD, "trunk")
+    assert context.head_branch == "feature"
     assert (context.pull_request, context.from_fork) == (7, False)
     assert context.default_branch == "trunk"
     assert context.run_url == "https://github.com/acme/credit/actions/runs/512"

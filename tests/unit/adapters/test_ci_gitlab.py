@@ -60,6 +60,11 @@ def test_a_merge_request_knows_its_number_its_head_and_its_base() -> None:
     assert (context.workflow, context.job) == ("gitlab-ci", "model")
 
 
+def test_a_merge_request_knows_its_branch() -> None:
+    assert found(REQUEST).head_branch == "feature"
+    assert found(PUSH).head_branch is None
+
+
 @pytest.mark.parametrize(
     ("text", "labels"),
     [

@@ -51,6 +51,14 @@ from modelci.domain.history import History, HistoryPoint, MetricHistory
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, NonFinite
 from modelci.domain.modelfiles import Danger, FileFormat, FileScan, Scan, ScanFinding
 from modelci.domain.modelsignatures import ModelSigning
+from modelci.domain.monitoring import (
+    Action,
+    ActionKind,
+    ColumnDrift,
+    Monitoring,
+    TriggerKind,
+    Watched,
+)
 from modelci.domain.pipeline import (
     ChangeKind,
     Plan,
@@ -60,10 +68,19 @@ from modelci.domain.pipeline import (
     StageRun,
     StageStatus,
 )
+from modelci.domain.profile import (
+    Calibration,
+    ColumnKind,
+    ColumnProfile,
+    NumberProfile,
+    Profile,
+    Realised,
+)
 from modelci.domain.promotion import PlannedTag, Promotion, Unpromoted
 from modelci.domain.provenance import CheckState, Finding, VersionCheck, conclude
 from modelci.domain.registry import Holder, TagRecord, fold_registry, list_events
 from modelci.domain.report import GateChange, Report, Revision
+from modelci.domain.retraining import Retraining
 from modelci.domain.rollback import RegistryChange
 from modelci.domain.signatures import Standing, TagSignature, Verification
 from modelci.domain.tags import TagName
@@ -242,8 +259,49 @@ DEPLOYING: "list[codec.Document]" = [
 ]
 
 
+MONTHLY = ColumnProfile(
+    name="amount",
+    kind=ColumnKind.NUMBER,
+    dtype="double",
+    rows=4,
+    number=NumberProfile(edges=(0.0, 1.0), counts=(4,), min=0.0, max=1.0, mean=0.5, std=0.5),
+)
+WATCHING: "list[codec.Document]" = [
+    Profile(
+        rows=4,
+        columns=(MONTHLY,),
+        scores=MONTHLY,
+        calibration=Calibration(scores=(0.1, 0.9), rates=(0.0, 1.0), rows=4),
+        realised={"roc_auc": Realised(value=0.8, low=0.7, high=0.9, rows=4)},
+        hashes={"data/train.csv": "5" * 32},
+    ),
+    Monitoring(
+        watched=Watched(artifact="credit", stage="prod", version="v1.0.0", tag=None, commit=None),
+        window="2026-03",
+        current="scored/2026-03.parquet",
+        created="2026-04-01T00:00:00Z",
+        version="1.0.0",
+        rows=4,
+        columns=(ColumnDrift(name="amount", reference=MONTHLY, current=MONTHLY, psi=0.3),),
+        gates=REPORT.gates,
+        actions=(
+            Action(kind=ActionKind.ISSUE, trigger=TriggerKind.DRIFT, reason="x", done="created"),
+        ),
+    ),
+    Retraining(
+        model="credit",
+        window="2026-03",
+        branch="modelci/retrain-credit",
+        base="main",
+        base_sha="a" * 40,
+        commit="b" * 40,
+        changed=("params.yaml",),
+    ),
+]
+
 DOCUMENTS: "list[codec.Document]" = [
     *DEPLOYING,
+    *WATCHING,
     REPORT,
     PROMOTION,
     *([REPORT.run] if REPORT.run else []),
@@ -304,6 +362,12 @@ def test_a_document_is_read_back_as_it_was(document: Report | Run | Promotion) -
     data = codec.encode(document).encode()
     kind: type[Any] = type(document)
     assert codec.decode(kind, data, source="x.json") == document
+
+
+@pytest.mark.parametrize("document", WATCHING, ids=lambda one: type(one).__name__)
+def test_what_passes_between_the_jobs_that_watch_and_act_is_read_back(document: Any) -> None:
+    data = codec.encode(document).encode()
+    assert codec.decode(type(document), data, source="x.json") == document
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: type(one).__name__)

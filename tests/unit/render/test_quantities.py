@@ -166,3 +166,57 @@ def test_levels_details_and_days() -> None:
     assert quantities.size_of_change(math.inf) == "∞"
     assert quantities.instant(1_761_000_000) == "2025-10-20"
     assert quantities.instant(10**18) == "—"
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (None, "—"),
+        (math.nan, "—"),
+        (0.0, "0 %"),
+        (0.00004, "< 0.01 %"),
+        (0.0003, "0.03 %"),
+        (0.021, "2.1 %"),
+        (0.45, "45 %"),
+        (0.9996, "100 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_share_of_a_whole(part: float | None, text: str) -> None:
+    assert quantities.share(part) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "—"),
+        (math.nan, "—"),
+        (math.inf, "∞"),
+        (0.0, "0"),
+        (0.0004, "< 0.001"),
+        (0.0314, "0.031"),
+        (2.8142, "2.814"),
+    ],
+)
+def test_an_effect_size(value: float | None, text: str) -> None:
+    assert quantities.effect(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "1970-01-01"),
+        (1_767_225_600.0, "2026-01-01"),
+        (1_767_269_520.0, "2026-01-01 12:12"),
+        (1e300, "—"),
+        (math.nan, "—"),
+    ],
+)
+def test_a_moment(seconds: float, text: str) -> None:
+    assert quantities.moment(seconds) == text
+
+
+def test_a_change_has_its_sign() -> None:
+    assert quantities.signed_change(0.7812, 0.7038) == "−0.0774"
+    assert quantities.signed_change(0.5, 0.5) == "±0"
+    assert quantities.signed_change(0.5, math.inf) == ""

@@ -49,3 +49,8 @@ def test_the_newest_points_are_kept() -> None:
     history = samples.history(samples.ROC_AUC, tuple(float(number) for number in range(100)))
     assert len(sparkline(history)) == 40
     assert sparkline(history, most=2) == "▁█"
+
+
+def test_two_lines_may_have_one_scale() -> None:
+    assert bars([0.0, 0.1], within=(0.0, 1.0)) == "▁▁"
+    assert bars([0.5, 1.0], within=(0.0, 1.0)) == "▅█"

@@ -277,6 +277,62 @@ def test_a_job_that_starts_the_deployment_needs_to_write_actions(world: World) -
     assert world.check(".github/workflows/pr.yml").health is OK
 
 
+WATCHED = (
+    GATES
+    + b"""\
+monitor:
+  - model: credit
+    current: x.csv
+    retrain: {cmd: ./next.sh}
+    triggers:
+      - {when: drift, action: retrain-pr}
+      - {when: drift, action: issue}
+"""
+)
+WATCHING = b"""\
+on: {schedule: [{cron: "23 5 * * *"}]}
+jobs:
+  act:
+    permissions: {contents: write, pull-requests: write, issues: write}
+    steps: [{run: modelci monitor --no-write}, {run: modelci act}]
+"""
+
+
+@pytest.mark.parametrize("needed", ["contents", "pull-requests", "issues"])
+@pytest.mark.parametrize("run", ["modelci act", "modelci monitor"])
+def test_a_job_that_acts_on_windows_needs_what_its_triggers_ask_for(
+    world: World, needed: str, run: str
+) -> None:
+    workflow = WATCHING.replace(b"modelci act", run.encode())
+    world.commit(**{"modelci.yaml": WATCHED, ".github/workflows/monitor.yml": workflow})
+    assert world.check(".github/workflows/monitor.yml").health is OK
+    lacking = workflow.replace(f"{needed}: write".encode(), b"actions: write")
+    world.commit(**{"modelci.yaml": WATCHED, ".github/workflows/monitor.yml": lacking})
+    check = world.check(".github/workflows/monitor.yml")
+    assert check.health is PROBLEM
+    assert f"calls `{run}` without `permissions: {needed}: write`" in check.detail
+
+
+def test_a_watched_model_without_an_issue_needs_no_issues(world: World) -> None:
+    config = WATCHED.replace(b"      - {when: drift, action: issue}\n", b"")
+    lacking = WATCHING.replace(b", issues: write", b"")
+    world.commit(**{"modelci.yaml": config, ".github/workflows/monitor.yml": lacking})
+    assert world.check(".github/workflows/monitor.yml").health is OK
+
+
+def test_a_model_that_nothing_watches_by_itself_is_pointed_out(world: World) -> None:
+    world.commit(**{"modelci.yaml": WATCHED})
+    assert "no workflow calls `modelci monitor`" in [
+        one.detail for one in world.examine().checks if one.name == "monitor"
+    ]
+    idle = WATCHING.replace(b'{schedule: [{cron: "23 5 * * *"}]}', b"workflow_dispatch")
+    world.commit(**{"modelci.yaml": WATCHED, ".github/workflows/monitor.yml": idle})
+    found = [one for one in world.examine().checks if "monitor.yml" in one.name]
+    assert [(one.health, one.detail) for one in found if one.health is WARNING] == [
+        (WARNING, "it watches only when somebody starts it")
+    ]
+
+
 def test_without_a_workflow_nothing_calls_us(world: World) -> None:
     world.commit(**{".github/workflows/pr.yml": None})
     assert world.check("workflows").health is WARNING

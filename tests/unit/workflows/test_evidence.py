@@ -89,6 +89,7 @@ def report_on(
     progress: RecordedProgress | None = None,
     pull: bool = False,
     now: str = "2026-03-01T00:00:00Z",
+    context: CIContext | None = None,
 ) -> Report:
     remote = FakeRemote()
     start = None if base is None else remote.commit(base)
@@ -100,7 +101,7 @@ def report_on(
         git=git,
         reader=FakeSnapshots(),
         config=load(git.files["modelci.yaml"]).config,
-        context=CIContext(),
+        context=context or CIContext(),
         progress=progress or RecordedProgress(),
         now=lambda: now,
         version="1.0",
@@ -190,6 +191,18 @@ def test_one_evaluation_may_be_behind_several_metrics() -> None:
     report = report_on(files(GOOD, config, metrics=wrong), files(GOOD, config, metrics=wrong))
     assert len(report.notes) == 2
     assert {note.split()[4] for note in report.notes} == {"roc_auc", "log_loss"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "judged"), [("slices", {Subject.BASELINE}), ("baseline", {Subject.SLICE})]
+)
+def test_predictions_may_be_left_out_of_slices_or_the_baseline(
+    left_out: str, judged: set[Subject]
+) -> None:
+    asked = "slices: {by: [channel], metrics: [roc_auc]}\nbaseline: {metrics: [roc_auc]}\n"
+    config = BASIC.replace("p.csv}", f"p.csv, {left_out}: false}}") + asked
+    report = report_on(files(GOOD, config), files(NOISY, config))
+    assert {result.subject for result in report.gates} == {Subject.METRIC, *judged}
 
 
 def claiming(auc: float) -> bytes:
@@ -402,6 +415,53 @@ def test_rescoring_other_rows_again_is_no_comparison() -> None:
     report = report_on(files(GOOD, RESCORE), files(ELSEWHERE, RESCORE), rescorer=rescorer)
     assert report.gates[0].outcome is INCOMPARABLE
     assert "although the base was rescored" in report.gates[0].reason
+
+
+FRESH = """\
+evaluation:
+  - {predictions: p.csv, metrics: "test.*"}
+  - {predictions: fresh.csv, metrics: "fresh.*", rescore: {cmd: python score.py, files: [m]}}
+gates:
+  - {metric: test.roc_auc, max_drop: 0.01, mode: noninferior}
+  - {metric: fresh.roc_auc, min_gain: 0.0, mode: superior, branches: ["modelci/retrain-*"]}
+"""
+MONTH = predictions(0.4, first=20_000)
+
+
+def retrained(head: pd.DataFrame, *, branch: str, theirs: pd.DataFrame) -> Report:
+    """Report on a model that has learnt from a new month, on which the base has never answered."""
+    test = value("roc_auc", read_sample(GOOD, EVALUATION), EVALUATION)
+    fresh = value("roc_auc", read_sample(head, EVALUATION), EVALUATION)
+    base = files(GOOD, FRESH, metrics=json.dumps({"test.roc_auc": test}).encode())
+    both = {"test.roc_auc": test, "fresh.roc_auc": fresh}
+    proposed = files(GOOD, FRESH, metrics=json.dumps(both).encode(), fresh=head)
+    return report_on(
+        base,
+        proposed,
+        rescorer=FakeRescorer(make=lambda: theirs),
+        context=CIContext(head_branch=branch),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome"),
+    [(MONTH, predictions(1.5, first=20_000), PASSED), (MONTH, MONTH, FAILED)],
+    ids=["better", "the same"],
+)
+def test_a_retrained_model_must_be_better_on_the_new_month_and_no_worse_on_the_old(
+    ours: pd.DataFrame, theirs: pd.DataFrame, outcome: Outcome
+) -> None:
+    report = retrained(ours, branch="modelci/retrain-credit", theirs=theirs)
+    old, new = report.gates
+    assert (old.outcome, old.mode) == (PASSED, Mode.NONINFERIOR)
+    assert (new.outcome, new.mode) == (outcome, Mode.SUPERIOR)
+    assert report.evaluations[1].rescored
+
+
+def test_other_pull_requests_need_not_be_better_on_it() -> None:
+    report = retrained(MONTH, branch="refactor", theirs=MONTH)
+    assert [one.gate.metric for one in report.gates] == ["test.roc_auc"]
+    assert report.gate_changes == ()
 
 
 def test_equal_test_sets_are_not_scored_again() -> None:

@@ -23,6 +23,7 @@ PATHS = (
     ".github/workflows/model-comment.yml",
     ".github/workflows/model-merge.yml",
     ".github/workflows/model-deploy.yml",
+    ".github/workflows/model-monitor.yml",
 )
 
 

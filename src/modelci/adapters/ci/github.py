@@ -35,6 +35,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         head_sha=_text(_dict(pull.get("head")).get("sha")) or environ.get("GITHUB_SHA"),
         base_ref=environ.get("GITHUB_BASE_REF") or _text(_dict(pull.get("base")).get("ref")),
         branch=branch,
+        head_branch=environ.get("GITHUB_HEAD_REF") or _text(_dict(pull.get("head")).get("ref")),
         tag=_tag(name, event, environ),
         before=_commit(event.get("before")),
         pull_request=_number(pull.get("number")),

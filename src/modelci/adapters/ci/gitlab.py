@@ -31,6 +31,7 @@ def detect(environ: Mapping[str, str]) -> CIContext | None:
         head_sha=(environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or sha),
         base_ref=environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") or None,
         branch=branch,
+        head_branch=environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or None,
         tag=environ.get("CI_COMMIT_TAG") or None,
         before=_commit(environ.get("CI_COMMIT_BEFORE_SHA")),
         pull_request=_number(environ.get("CI_MERGE_REQUEST_IID")) if is_merge_request else None,

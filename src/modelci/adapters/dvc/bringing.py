@@ -30,3 +30,22 @@ class FileBringer:
         part.write_bytes(found)
         part.replace(kept)
         return kept
+
+
+class NamedBringer:
+    """Brings files under their own names: in DVC's cache they have none, nor an ending."""
+
+    def __init__(self, bring: FileBringer, folder: Path) -> None:
+        self._bring = bring
+        self._folder = folder
+
+    def __call__(self, tree: FileTree, path: str) -> Path:
+        """Return a path that ends as ``path`` does, or raise MissingDataError."""
+        found = self._bring(tree, path)
+        if found.name == Path(path).name:
+            return found
+        link = self._folder / hashlib.sha256(str(found).encode()).hexdigest()[:16] / Path(path).name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(found.absolute())
+        return link

@@ -188,6 +188,15 @@ class DvcPipeline:
                 sent, self._sent = self._sent, 0
                 return sent + int(repo.push()) + noted + _push_copies(repo)
 
+    def push_only(self, targets: Sequence[str], *, progress: Progress) -> int:
+        """Push what these targets track, and nothing else; return how many files were new."""
+        with self._open(progress.warn) as (repo, heard):
+            remote = self._remote(repo)
+            if remote is None:
+                raise faults.no_remote()
+            with _talking_to(remote, "push to", heard):
+                return int(repo.push(targets=list(targets)))
+
     def fetch(self, files: Sequence[TrackedFile]) -> None:
         """Bring the bytes of tracked files, of whatever revision, from the remote to the cache.
 

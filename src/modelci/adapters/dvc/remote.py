@@ -45,7 +45,7 @@ class _Store:
 
 def read_remotes(project: Path) -> tuple[DataRemote, ...]:
     """Return the DVC remotes of the project in a folder; none where it is no project of DVC's."""
-    config = _read_config(project)
+    config = read_config(project)
     default = str(config["core"].get("remote", "")).lower()
     return tuple(
         DataRemote(
@@ -142,7 +142,8 @@ class RemoteObjects:
             )
 
 
-def _read_config(project: Path) -> Config:
+def read_config(project: Path) -> Config:
+    """Return DVC's settings of the project in a folder, of all their files; paths are absolute."""
     try:
         return Config(dvc_dir=str(project / ".dvc"))
     except DvcConfigError as error:
@@ -154,7 +155,7 @@ def _unusable(error: DvcConfigError) -> ConfigError:
 
 
 def _configure(project: Path, name: str | None) -> _Store:
-    config = _read_config(project)
+    config = read_config(project)
     name = name or config["core"].get("remote")
     if not name:
         raise faults.no_remote()

@@ -9,7 +9,7 @@ from pathlib import Path
 import dvc.repo
 from dvc.exceptions import DvcException
 
-from modelci.adapters.clones import cleaned, git
+from modelci.adapters.clones import clone_commit
 from modelci.adapters.dvc import errors
 from modelci.adapters.dvc.cache import Cache, CacheAt, DvcSettings
 from modelci.adapters.dvc.hashing import hash_bytes
@@ -54,7 +54,7 @@ class CleanClone:
         """
         with tempfile.TemporaryDirectory(prefix="modelci-reproduce-") as name:
             clone, cache = Path(name) / "clone", Path(name) / "cache"
-            self._clone(commit, clone)
+            clone_commit(self._root, commit, clone, self._environment)
             cache.mkdir()
             self._bring(inputs, cache, progress)
             self._settle(clone, cache)
@@ -68,15 +68,6 @@ class CleanClone:
                     hint="Its log is above. Do the stages need anything that Git and DVC have not?",
                 )
             return DvcSnapshotReader(clone).read(self._open_tree(clone))
-
-    def _clone(self, commit: str, clone: Path) -> None:
-        here = {**cleaned(self._environment), "GIT_TERMINAL_PROMPT": "0"}
-        inside = ["-C", str(clone)]
-        git(["init", "--quiet", str(clone)], here)
-        # By its id: no branch or tag need lead to it, and in a shallow clone none may.
-        source = [str(self._root), commit]
-        git([*inside, "fetch", "--quiet", "--no-tags", "--update-shallow", "--", *source], here)
-        git([*inside, "checkout", "--quiet", "--detach", commit], here)
 
     def _bring(self, inputs: Sequence[TrackedFile], cache: Path, progress: Progress) -> None:
         wanted = [file for file in inputs if file.hash and not file.in_git]

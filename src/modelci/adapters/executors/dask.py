@@ -41,6 +41,23 @@ _LAST_WORDS_SECONDS = 2.0
 
 def connect(settings: ExecutorConfig, *, progress: Progress) -> "DaskExecutor":
     """Connect to the scheduler at ``address``, or start the ``cluster`` and stop it at the end."""
+    client, cluster = _connect(settings)
+    return DaskExecutor(client, cluster, settings=settings, progress=progress)
+
+
+@contextmanager
+def connected(settings: ExecutorConfig) -> Iterator[Any]:
+    """Return a client of the same, for as long as it is needed."""
+    client, cluster = _connect(settings)
+    try:
+        yield client
+    finally:
+        client.close()
+        if cluster is not None:
+            cluster.close()
+
+
+def _connect(settings: ExecutorConfig) -> tuple[Any, Any | None]:
     cluster = None if settings.address else _start(settings)
     try:
         client: Any = distributed.Client(  # type: ignore[no-untyped-call]
@@ -56,7 +73,7 @@ def connect(settings: ExecutorConfig, *, progress: Progress) -> "DaskExecutor":
             f"No Dask workers could be had from {settings.address or settings.cluster}: {error}.",
             hint="Check executor.address, that the scheduler runs, and that its workers start.",
         ) from error
-    return DaskExecutor(client, cluster, settings=settings, progress=progress)
+    return client, cluster
 
 
 def _start(settings: ExecutorConfig) -> Any:

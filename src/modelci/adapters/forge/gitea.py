@@ -1,14 +1,21 @@
 """Comments, commit statuses and releases on Gitea and Forgejo, over their REST API."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
-from urllib.parse import quote, urlencode
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 import msgspec
 
-from modelci.adapters.forge import dispatching, gitea_deployments, github_artifacts
+from modelci.adapters.forge import (
+    dispatching,
+    gitea_deployments,
+    github_artifacts,
+    issuing,
+    proposing,
+)
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
+from modelci.adapters.forge.gitea_lists import walk
+from modelci.adapters.forge.gitea_proposals import GiteaIssues, GiteaProposals
 from modelci.adapters.forge.gitea_releases import GiteaReleases
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
@@ -28,18 +35,20 @@ from modelci.ports import (
     Check,
     CheckStatus,
     ForgeDeployment,
+    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
+    PostedIssue,
+    PostedProposal,
     PostedRelease,
     Progress,
+    Proposal,
     PullRequest,
     Writer,
 )
 
 NAME = "Gitea"
-PAGE = 50
-MAX_PAGES = 200
 MAX_DESCRIPTION_CHARACTERS = 255
 RUNNERS = frozenset({"gitea-actions", "forgejo-actions"})
 """Whose a workflow's own token is; both names are reserved."""
@@ -50,14 +59,6 @@ _STATES = {
     CheckStatus.FAILURE: "failure",
     CheckStatus.NEUTRAL: "success",  # a warning would block where the check is required
 }
-
-
-class _Numbered(Protocol):
-    @property
-    def id(self) -> int: ...
-
-
-N = TypeVar("N", bound=_Numbered)
 
 
 class _User(msgspec.Struct):
@@ -142,6 +143,8 @@ class GiteaForge:
         self._progress = progress
         self._root = f"/repos/{repository}"
         self._releases = GiteaReleases(client, self._root)
+        self._proposals = GiteaProposals(client, self._root)
+        self._issues = GiteaIssues(self, client, self._root)
         self._logins = frozenset({login.casefold()}) if login else None
 
     def upsert_comment(
@@ -172,7 +175,7 @@ class GiteaForge:
     def find_pull_request(self, *, owner: str, branch: str, sha: str) -> PullRequest | None:
         """Return the newest open pull request from that owner's branch with that head."""
         path = f"{self._root}/pulls?state=open"  # the newest first
-        for found in _walk(self._client, path, _Pull):
+        for found in walk(self._client, path, _Pull):
             pull = _describe(found)
             theirs = (pull.head_repository or "").partition("/")[0]
             if (pull.head_branch, pull.head_sha) == (branch, sha) and _is_same(theirs, owner):
@@ -271,13 +274,37 @@ class GiteaForge:
             hint="`modelci registry show` tells which commits hold a stage.",
         )
 
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Return the branch's pull request; one that ended among the newest alone."""
+        return proposing.find_proposal(self._proposals, branch, base)
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Keep the rules of ``proposing``."""
+        return proposing.propose(self._proposals, proposal)
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the branch's open pull request."""
+        return proposing.withdraw(self._proposals, branch, base, why)
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Keep the rules of ``issuing``."""
+        return issuing.upsert_issue(self._issues, issue)
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close our issue with that marker."""
+        return issuing.close_issue(self._issues, marker, why)
+
     def is_us(self, user: _User | None) -> bool:
         """Whether a user is the token's."""
-        if user is None:
+        return self.is_login(user.login if user else None)
+
+    def is_login(self, login: str | None) -> bool:
+        """Whether a name is that of the token's user."""
+        if login is None:
             return False
         if self._logins is None:
             self._logins = self._ask_logins()
-        return user.login.casefold() in self._logins
+        return login.casefold() in self._logins
 
     def _ask_logins(self) -> frozenset[str]:
         try:
@@ -308,7 +335,7 @@ class _Comments:
         """Return our own comments with the marker, the oldest first."""
         return [
             StickyComment(key=one.id, url=one.html_url, body=one.body)
-            for one in _walk(self._client, self._path, _Comment)
+            for one in walk(self._client, self._path, _Comment)
             if has_marker(one.body, marker) and self._forge.is_us(one.user)
         ]
 
@@ -344,31 +371,6 @@ class _Comments:
     @property
     def _path(self) -> str:
         return f"{self._issues}/{self._number}/comments"
-
-
-def _walk(client: ForgeClient, path: str, kind: type[N]) -> Iterator[N]:
-    """Return the items of a list, page after page as they are asked for, none twice.
-
-    Comments have no pages before Gitea 1.27 or so: the same reply comes whatever page is asked
-    for. So a page ends the list that brings nothing new.
-    """
-    seen: set[int] = set()
-    joint = "&" if "?" in path else "?"
-    for page in range(1, MAX_PAGES + 1):
-        query = urlencode({"limit": PAGE, "page": page})
-        reply = client.send("GET", f"{path}{joint}{query}")
-        items: list[N] = client.decode(reply, list[kind])  # type: ignore[valid-type]
-        new = [item for item in items if item.id not in seen]
-        yield from new
-        seen.update(item.id for item in new)
-        if not new or _saw_all(reply.headers.get("x-total-count", ""), len(seen)):
-            return
-    raise ForgeError(f"Gitea lists more than {MAX_PAGES} pages at {path}.")
-
-
-def _saw_all(total: str, seen: int) -> bool:
-    """Whether no further page is to be asked for."""
-    return total.isascii() and total.isdigit() and seen >= int(total)
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -13,7 +13,7 @@ ADVICE = (
     "for user."
 )
 _PERMISSIONS = (
-    (re.compile(r"/issues/"), "write:issue"),
+    (re.compile(r"/(?:issues|labels)(?:/.*)?$"), "write:issue"),
     (re.compile(r"/user$"), "read:user"),
     (re.compile(r"/(?:statuses|releases|actions/workflows)(?:/.*)?$"), "write:repository"),
 )
@@ -21,8 +21,9 @@ _PERMISSIONS = (
 
 def _permission(asked: Exchange) -> str:
     found = (permission for path, permission in _PERMISSIONS if path.search(asked.path))
+    usual = "read:repository" if asked.method == "GET" else "write:repository"
     return (
-        f"The token needs `{next(found, 'read:repository')}`. A workflow's own token can only read "
+        f"The token needs `{next(found, usual)}`. A workflow's own token can only read "
         "where a pull request comes from a fork, and where the repository's settings say so."
     )
 

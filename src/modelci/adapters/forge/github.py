@@ -6,12 +6,19 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
-from modelci.adapters.forge import deploying, dispatching, github_artifacts
+from modelci.adapters.forge import (
+    deploying,
+    dispatching,
+    github_artifacts,
+    issuing,
+    proposing,
+)
 from modelci.adapters.forge.github_checks import GitHubChecks
 from modelci.adapters.forge.github_comments import GitHubComments
 from modelci.adapters.forge.github_deployments import READ, GitHubDeployments
 from modelci.adapters.forge.github_identity import Identity
 from modelci.adapters.forge.github_pictures import GitHubPictures
+from modelci.adapters.forge.github_proposals import GitHubIssues, GitHubProposals
 from modelci.adapters.forge.github_pulls import GitHubPulls
 from modelci.adapters.forge.github_releases import GitHubReleases, find_uploads_url
 from modelci.adapters.forge.github_replies import judge
@@ -24,10 +31,14 @@ from modelci.errors import ConfigError, ForgeDeniedError
 from modelci.ports import (
     Check,
     ForgeDeployment,
+    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
+    PostedIssue,
+    PostedProposal,
     PostedRelease,
+    Proposal,
     PullRequest,
     Writer,
 )
@@ -106,6 +117,8 @@ class GitHubForge:
         self._root = root = f"/repos/{repository}"
         self._identity = Identity(client, login, likely=likely_login)
         self._pulls = GitHubPulls(client, root, self._identity)
+        self._proposals = GitHubProposals(client, root)
+        self._issues = GitHubIssues(client, root, self._identity)
         self._checks = GitHubChecks(client, root)
         self._releases = GitHubReleases(client, root)
         self._pages = pages = f"{server}/{repository}"
@@ -193,3 +206,23 @@ class GitHubForge:
         """Return our newest deployments; each takes a request for its status."""
         store = GitHubDeployments(self._client, self._root, pages=self._pages, needs=READ)
         return deploying.list_deployments(store, environment, limit)
+
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Return the branch's pull request, however it ended."""
+        return proposing.find_proposal(self._proposals, branch, base)
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Keep the rules of ``proposing``."""
+        return proposing.propose(self._proposals, proposal)
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the branch's open pull request."""
+        return proposing.withdraw(self._proposals, branch, base, why)
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Keep the rules of ``issuing``."""
+        return issuing.upsert_issue(self._issues, issue)
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close our issue with that marker."""
+        return issuing.close_issue(self._issues, marker, why)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -21,10 +22,11 @@ except ImportError as error:
         hint="pip install 'modelci[gitlab]'",
     ) from error
 
-from modelci.adapters.forge import deploying
+from modelci.adapters.forge import deploying, issuing, proposing
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitlab_carrier import Carrier
 from modelci.adapters.forge.gitlab_deployments import GitLabDeployments
+from modelci.adapters.forge.gitlab_proposals import GitLabIssues, GitLabProposals
 from modelci.adapters.forge.gitlab_releases import GitLabReleases
 from modelci.adapters.forge.gitlab_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
@@ -36,11 +38,15 @@ from modelci.ports import (
     Check,
     CheckStatus,
     ForgeDeployment,
+    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
+    PostedIssue,
+    PostedProposal,
     PostedRelease,
     Progress,
+    Proposal,
     PullRequest,
     Writer,
 )
@@ -157,6 +163,8 @@ class GitLabForge:
             page=f"{self._site}/{project}/-/releases",
         )
         self._deployments = GitLabDeployments(self, self._root, page=f"{self._site}/{project}")
+        self._proposals = GitLabProposals(self, self._root)
+        self._issues = GitLabIssues(self, self._root)
         self._user: int | None = None
         self._uploaded: dict[str, str] = {}
 
@@ -311,6 +319,28 @@ class GitLabForge:
         """Return the newest deployments of tags that no job of GitLab's own made."""
         return deploying.list_deployments(self._deployments, environment, limit)
 
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Return the branch's merge request, however it ended."""
+        return proposing.find_proposal(self._proposals, branch, base)
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Keep the rules of ``proposing``; nothing in the text is a command to GitLab."""
+        tamed = replace(proposal, body=_tame(proposal.body))
+        return proposing.propose(self._proposals, tamed)
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the branch's open merge request."""
+        return proposing.withdraw(self._proposals, branch, base, why)
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Keep the rules of ``issuing``; nothing in the text is a command to GitLab."""
+        tamed = replace(issue, body=_tame(issue.body))
+        return issuing.upsert_issue(self._issues, tamed)
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close our issue with that marker."""
+        return issuing.close_issue(self._issues, marker, why)
+
     def ask(self, verb: str, path: str, kind: type[T], body: object = None) -> T:
         """Send a request below the API's URL and return its reply as ``kind``."""
         answer = self.send(verb, path, body)
@@ -342,11 +372,14 @@ class GitLabForge:
 
     def is_us(self, user: _User | None) -> bool:
         """Whether a user is the token's; GitLab is asked once, and only if need be."""
-        if user is None:
-            return False
+        return user is not None and user.id == self.user_id
+
+    @property
+    def user_id(self) -> int:
+        """The id of the token's user, asked for once."""
         if self._user is None:
             self._user = self.ask("get", "/user", _User).id
-        return user.id == self._user
+        return self._user
 
     def wait(self, error: ForgeError, *, tries: int) -> None:
         """Pause, out of the time for waiting."""

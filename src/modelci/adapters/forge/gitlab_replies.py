@@ -21,6 +21,11 @@ _ROLES = (
         re.compile(r"/deployments(?:/\d+)?$"),
         "deploy: in a protected environment the right to, else the role Developer",
     ),
+    (
+        re.compile(r"/merge_requests(?:/\d+)?(?:/merge)?$"),
+        "open merge requests: the role Developer, and the right to merge where it merges by itself",
+    ),
+    (re.compile(r"/issues(?:/\d+)?$"), "open issues: the role Reporter, and issues enabled"),
     (re.compile(r"/uploads$"), "upload pictures: the role Reporter"),
 )
 

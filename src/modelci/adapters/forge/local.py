@@ -2,7 +2,8 @@
 
 It holds, to be read by people, ``comments/pr-7-SLUG.md``, ``checks/SHA/NAME.md``,
 ``pictures/HASH.png``, ``releases/TAG.md``, ``releases/TAG/FILE``, ``tags/TAG.md``,
-``dispatches/WORKFLOW/TAG.json`` and ``deployments/ENVIRONMENT.json``. A pull request and a run's
+``dispatches/WORKFLOW/TAG.json``, ``deployments/ENVIRONMENT.json``, and ``pulls/7.md`` and
+``issues/8.md`` with how they stand beside them (``.json``). Others' pull requests and a run's
 artifact exist where somebody puts them: ``pulls/7.json`` (``{"head_sha": …, "head_branch": …,
 "labels": […]}``) and ``artifacts/RUN/NAME/PATH``.
 """
@@ -19,9 +20,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from modelci.adapters.forge import deploying
+from modelci.adapters.forge import deploying, issuing, proposing
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.adapters.forge.local_deployments import LocalDeployments
+from modelci.adapters.forge.local_proposals import LocalIssues, LocalProposals, LocalPull
 from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.releasing import NO_FILES
 from modelci.adapters.forge.settings import ForgeSettings
@@ -38,11 +40,15 @@ from modelci.errors import ConfigError, ForgeError, UsageError
 from modelci.ports import (
     Check,
     ForgeDeployment,
+    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
+    PostedIssue,
+    PostedProposal,
     PostedRelease,
     Progress,
+    Proposal,
     PullRequest,
     Writer,
 )
@@ -57,16 +63,6 @@ def connect(settings: ForgeSettings) -> "LocalForge":
             "The local forge has no folder.", hint="Set `forge.path` in modelci.yaml."
         )
     return LocalForge(settings.folder, progress=settings.progress)
-
-
-class _PullRequest(msgspec.Struct, forbid_unknown_fields=True):
-    head_sha: str
-    head_branch: str = ""
-    head_repository: str | None = None
-    base_branch: str = ""
-    is_open: bool = True
-    labels: list[str] = []
-    merge_commit_sha: str | None = None
 
 
 class LocalForge:
@@ -87,6 +83,8 @@ class LocalForge:
         self._folder = folder.absolute()
         self._progress = progress
         self._clock = clock
+        self._proposals = LocalProposals(self, self._folder)
+        self._issues = LocalIssues(self, self._folder)
         deployments = self._folder / "deployments"
         self._deployments = LocalDeployments(
             self,
@@ -122,7 +120,7 @@ class LocalForge:
             is_open=known.is_open,
         )
 
-    def _read_pull(self, number: int) -> _PullRequest:
+    def _read_pull(self, number: int) -> LocalPull:
         path = self._folder / "pulls" / f"{number}.json"
         data = self.read(path)
         if data is None:
@@ -131,7 +129,7 @@ class LocalForge:
                 hint=f'Describe it in {path}: {{"head_sha": "…"}}',
             )
         try:
-            return msgspec.json.decode(data, type=_PullRequest)
+            return msgspec.json.decode(data, type=LocalPull)
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise ForgeError(f"{path} describes no pull request: {error}.") from error
 
@@ -271,6 +269,26 @@ class LocalForge:
     ) -> tuple[PostedDeployment, ...]:
         """Read ``deployments/ENVIRONMENT.json``, or those of all environments."""
         return deploying.list_deployments(self._deployments, environment, limit)
+
+    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
+        """Look through ``pulls/`` for those from here."""
+        return proposing.find_proposal(self._proposals, branch, base)
+
+    def propose(self, proposal: Proposal) -> PostedProposal:
+        """Write ``pulls/NUMBER.json`` and its text."""
+        return proposing.propose(self._proposals, proposal)
+
+    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
+        """Close the branch's open pull request."""
+        return proposing.withdraw(self._proposals, branch, base, why)
+
+    def upsert_issue(self, issue: Issue) -> PostedIssue:
+        """Write ``issues/NUMBER.json`` and its text."""
+        return issuing.upsert_issue(self._issues, issue)
+
+    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
+        """Close the issue with that marker."""
+        return issuing.close_issue(self._issues, marker, why)
 
     def read(self, path: Path) -> str | None:
         """Return a file's text, or None where there is none."""

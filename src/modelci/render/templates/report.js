@@ -73,7 +73,7 @@
     body.append(...sorted.map((one) => one.row));
   }
 
-  for (const header of table.tHead.rows[0].cells) {
+  for (const header of table.tHead.rows[0].querySelectorAll("[data-key]")) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);

@@ -1,0 +1,233 @@
+"""``modelci monitor``."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelci.cli.options import refuse_both, terminal_size
+from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
+from modelci.wiring import App
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelci.workflows.monitor import Seen
+
+_FILES = {
+    "terminal": "monitor.txt",
+    "md": "monitor.md",
+    "json": "monitor.json",
+    "html": "monitor.html",
+    "openmetrics": "metrics.txt",
+}
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL|MODEL#STAGE]…")
+@click.option("--window", metavar="NAME", help="Which window (default: the last that has ended).")
+@click.option(
+    "--current",
+    metavar="PLACE",
+    help="Where the window's data are, in place of monitor.current: a file, a folder or a URL.",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(list(_FILES)),
+    multiple=True,
+    help="How to show it (default: terminal); several at once with --out.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write, or with several formats the folder for monitor.md, monitor.html, …",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--plain", is_flag=True, help="Print a tab-separated line for each gate.")
+@click.option(
+    "--remote", is_flag=True, help="Look up the version in the remote's tags, not this clone's."
+)
+@click.option("--no-history", is_flag=True, help="Neither read nor remember windows.")
+@click.option("--no-act", is_flag=True, help="Decide what the triggers ask for, and leave it.")
+@click.option(
+    "--no-write",
+    is_flag=True,
+    help="Leave remembering and acting to `modelci act`, in a job that may write.",
+)
+@click.pass_obj
+def command(
+    app: App,
+    models: tuple[str, ...],
+    window: str | None,
+    current: str | None,
+    formats: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    plain: bool,
+    remote: bool,
+    no_history: bool,
+    no_act: bool,
+    no_write: bool,
+) -> None:
+    """Hold what a deployed model sees and says now against what it was trained on.
+
+    MODEL is a model that `monitor:` of modelci.yaml watches; by default all of them are. The
+    reference is the profile of the version that holds the stage, at its own commit. What is judged
+    is the drift of its columns, its scores and decisions, the schema, performance where outcomes
+    are known (else by estimate), the version's age, and whether logged answers are the model's
+    own. Without --window, earlier windows are judged too, once their outcomes are complete.
+
+    What was found is remembered at refs/modelci/monitor/ of the Git remote (`monitor.history`), and
+    what the triggers ask for is done: a pull request that retrains, an issue. All of it can be run
+    again. Exit code 1 says that something failed, 8 that the data cannot decide what must be
+    decided. The document is also written to .modelci/monitor.json.
+
+    \b
+    Examples:
+      modelci monitor
+      modelci monitor credit --window 2026-03 --no-act
+      modelci monitor credit#prod --current scored.parquet --no-history
+      modelci monitor --format html --format openmetrics --out build/
+    """  # noqa: D301
+    from modelci.errors import ModelCIError
+    from modelci.workflows.monitor import choose_monitors, watch
+
+    formats = (*formats, "json") if as_json else formats
+    refuse_both({"--plain": plain, "--format": bool(formats)})
+    if len(set(formats)) > 1 and out is None:
+        raise click.UsageError("Several formats need --out DIR.")
+    chosen = choose_monitors(app.configuration.config, models)
+    if current is not None and len(chosen) > 1:
+        raise click.UsageError("--current is the data of one: name the MODEL#STAGE.")
+    if current is not None and "://" not in current:
+        current = str(app.at(current))
+    tools = app.monitoring(
+        remote=remote, history=not no_history, act=not no_act, write=not no_write
+    )
+    seen: list[Seen] = []
+    errors: list[ModelCIError] = []
+    for settings in chosen:  # one that cannot be watched keeps no other back
+        try:
+            for one in watch(settings, tools, window=window, current=current):
+                seen.append(one)  # noqa: PERF402 - those before one that fails count
+        except ModelCIError as failure:
+            errors.append(failure)
+    errors += [one.failure for one in seen if one.failure is not None]
+    _keep(app, seen)
+    _show(seen, formats or (("plain",) if plain else ("terminal",)), out)
+    for error in errors[:-1]:
+        app.progress.warn(f"{error} {error.hint or ''}".strip())
+    if errors:
+        raise errors[-1]
+    click.get_current_context().exit(_exit_code(seen))
+
+
+def _exit_code(seen: "Sequence[Seen]") -> int:
+    """Return what the verdicts come to: a failed gate counts for more than an undecided one."""
+    verdicts = [one.document.verdict for one in seen]
+    if any(one.blocked and not one.unclear for one in verdicts):
+        return BLOCKED_EXIT_CODE
+    return UNCLEAR_EXIT_CODE if any(one.blocked for one in verdicts) else 0
+
+
+def _keep(app: App, seen: "Sequence[Seen]") -> None:
+    """Write the documents where other commands find them, and tell the runner."""
+    from modelci.adapters.ci import write_outputs, write_summary
+    from modelci.documents import codec
+    from modelci.render.monitoring.markdown import render_summary
+    from modelci.workflows.retrain import is_due
+
+    folder = app.folder / "monitor"
+    kept = {folder / f"{_name(one)}{_slug(one.document.window)}.json": one for one in seen}
+    # What an earlier run found of the same models is not for `modelci act` any more.
+    for one in seen:
+        for old in folder.glob(f"{_name(one)}*.json"):
+            if old not in kept:
+                old.unlink()
+    for path, one in kept.items():
+        codec.write(one.document, path)
+        write_summary(render_summary(one.document, one.history, title=_title(one)))
+    if seen:
+        codec.write(seen[-1].document, app.folder / "monitor.json")
+        write_outputs(
+            {
+                "ok": str(all(one.document.is_ok for one in seen)).lower(),
+                "window": seen[-1].document.window,
+                "monitor": str(app.folder / "monitor.json"),
+                "retrain": str(any(is_due(one.document.actions) for one in seen)).lower(),
+            }
+        )
+
+
+def _name(one: "Seen") -> str:
+    """Return what the names of a model's documents begin with; no other model's do."""
+    watched = one.document.watched
+    return f"{_slug(watched.artifact)}@{_slug(watched.stage or '')}@"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def _title(one: "Seen") -> str:
+    watched = one.document.watched
+    return f"{watched.artifact}{f' in {watched.stage}' if watched.stage else ''}"
+
+
+def _show(seen: "Sequence[Seen]", formats: "Sequence[str]", out: Path | None) -> None:
+    from modelci.cli.output import write_file
+
+    for number, one in enumerate(seen):
+        for name in dict.fromkeys(formats):
+            path = _destination(out, name, one, several=len(seen) > 1, folder=len(set(formats)) > 1)
+            text = _render(one, name)
+            if path is not None:
+                write_file(path, text, option="--out")
+                click.echo(f"Wrote {path}", err=True)
+                continue
+            if number and name in {"terminal", "md"}:
+                click.echo()
+            click.echo(text, nl=False)
+
+
+def _destination(
+    out: Path | None, name: str, one: "Seen", *, several: bool, folder: bool
+) -> Path | None:
+    """Return the file to write; of several documents each has its own, by model and window."""
+    if out is None or not (several or folder or out.is_dir()):
+        return out
+    file = Path(_FILES.get(name, "monitor.tsv"))
+    watched = one.document.watched
+    parts = (file.stem, watched.artifact, watched.stage or "latest", one.document.window)
+    return out / f"{_slug('-'.join(parts)) if several else file.stem}{file.suffix}"
+
+
+def _render(one: "Seen", name: str) -> str:
+    document, history = one.document, one.history
+    match name:
+        case "json":
+            from modelci.documents import codec
+
+            return codec.encode(document)
+        case "md":
+            from modelci.render.monitoring.markdown import render_summary
+
+            return render_summary(document, history, title=_title(one))
+        case "html":
+            from modelci.render.monitoring.page import render_page
+
+            return render_page(document, history, title=_title(one))
+        case "openmetrics":
+            from modelci.render.monitoring.openmetrics import render_metrics
+
+            return render_metrics(document, history)
+        case "plain":
+            from modelci.render.monitoring.terminal import plain_monitoring
+
+            return plain_monitoring(document, history)
+        case _:
+            from modelci.render.monitoring.terminal import render_monitoring
+
+            return render_monitoring(document, history, **terminal_size())

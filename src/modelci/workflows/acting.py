@@ -1,0 +1,231 @@
+"""What watched windows ask for, done: in one go, or by a job that prepares and one that writes.
+
+The job that watches has no token that writes, for the project's own command runs in it; what it
+found and prepared passes as documents (and a bundle of the commit) to one that runs nothing of the
+project's. That one takes nothing on trust: it reads strictly, looks at the commit, renders anew.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelci.config.model import Config, MonitorConfig
+from modelci.documents import codec
+from modelci.domain.monitoring import Action, Monitoring
+from modelci.domain.retraining import Retraining
+from modelci.domain.windows import parse_window
+from modelci.errors import ConfigError, ModelCIError
+from modelci.ports import Forge, Journal, Progress
+from modelci.workflows import alert, retrain
+from modelci.workflows.retrain import Text
+from modelci.workflows.watched import name_of
+from modelci.workflows.windows_kept import as_first_said, keep, read_kept
+
+if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
+    from modelci.workflows.monitor import Occasion
+
+FOLDER, RETRAININGS = "monitor", "retraining"
+"""The folder below ``.modelci/`` that one job leaves to the other, and the one in it."""
+
+History = Sequence[Monitoring]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What acting takes; the windows before one are there to be shown with it.
+
+    ``root`` is the top of the repository, from which places of data count; ``run_url`` is this
+    job's own page.
+    ``describe`` makes a pull request's text, ``alarm`` an issue's, each with its marker line.
+    """
+
+    root: Path
+    config: Config
+    retrain: Callable[[History], retrain.Tools]
+    forge: Callable[[], Forge]
+    alarm: Callable[[Monitoring, History, str], Text]
+    journal: Callable[[MonitorConfig], Journal | None]
+    progress: Progress
+    run_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acted:
+    """A window with what came of its actions; ``failure`` kept one of them from success."""
+
+    document: Monitoring
+    failure: ModelCIError | None = None
+
+
+def take_actions(occasion: "Occasion", tools: Tools) -> tuple[Action, ...]:
+    """Retrain, and see to the issue; one job does it all."""
+    document, settings = occasion.document, occasion.settings
+    if retrain.is_due(document.actions):
+        tools.forge()  # before the project's command has run for an hour
+    current = _place(occasion.current, tools.root)
+    actions = retrain.act(
+        document, settings, current=current, tools=tools.retrain(occasion.history)
+    )
+    return _see_to_issue(replace(document, actions=actions), settings, occasion.history, tools)
+
+
+def prepare_all(
+    folder: Path, tools: Tools, *, models: Sequence[str] = ()
+) -> tuple[Retraining, ...]:
+    """Prepare what the windows in a folder ask for, one retraining a model: the newest window's.
+
+    Each is left in the folder, its commit in a bundle beside it.
+    """
+    due = {
+        document.watched.artifact: (document, settings)
+        for document, settings in _read_windows(folder, tools.config)
+        if retrain.is_due(document.actions) and (not models or document.watched.artifact in models)
+    }
+    return tuple(_prepare(document, settings, folder, tools) for document, settings in due.values())
+
+
+def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
+    """Do what the windows in a folder ask for, with what was prepared for it, and remember them.
+
+    One that cannot be done keeps no other back.
+    """
+    windows = _read_windows(folder, tools.config)
+    if not windows:
+        raise ConfigError(
+            f"{folder} has no watched window.",
+            hint="`modelci monitor --no-write` leaves them there; --from names another folder.",
+        )
+    newest = {name_of(settings): document.window for document, settings in windows}
+    return tuple(
+        _act_on(
+            _undone(document, tools.run_url),
+            settings,
+            folder,
+            tools,
+            is_late=document.window != newest[name_of(settings)],
+        )
+        for document, settings in windows
+    )
+
+
+def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, MonitorConfig], ...]:
+    """Return the windows with their settings, those of this checkout; the oldest first."""
+    read = (codec.read(Monitoring, path) for path in sorted(folder.glob("*.json")))
+    found = [(document, _settings(document, config)) for document in read]
+    return tuple(sorted(found, key=lambda one: _start(*one)))
+
+
+def _undone(document: Monitoring, run_url: str | None) -> Monitoring:
+    """Return a window as it was decided: that something was done is not the other job's to say."""
+    actions = tuple(replace(one, done=None, url=None) for one in document.actions)
+    return replace(document, actions=actions, run_url=run_url)
+
+
+def _settings(document: Monitoring, config: Config) -> MonitorConfig:
+    watched = (document.watched.artifact, document.watched.stage)
+    for settings in config.monitor:
+        if (settings.model, settings.stage) == watched:
+            return settings
+    raise ConfigError(
+        f"{watched[0]} in {watched[1] or 'no stage'} is not watched by this modelci.yaml.",
+        hint="Check out the commit that the watching job had.",
+    )
+
+
+def _start(document: Monitoring, settings: MonitorConfig) -> datetime:
+    try:
+        return parse_window(document.window, settings.window).start
+    except ValueError as error:
+        raise ConfigError(f"A watched window is no window of {settings.model}: {error}.") from error
+
+
+def _prepare(
+    document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools
+) -> Retraining:
+    ours = tools.retrain(())
+    done = retrain.prepare(
+        document, settings, current=_place(document.current, tools.root), tools=ours
+    )
+    path, bundle = _paths(folder, settings)
+    bundle.unlink(missing_ok=True)
+    if done.commit is not None and not done.is_known:
+        ours.git.bundle(bundle, sha=done.commit, since=done.base_sha)
+    codec.write(done, path)
+    return done
+
+
+def _place(current: str, root: Path) -> str:
+    """Return where data are for a command that runs in another folder."""
+    return current if "://" in current else str(root / current)
+
+
+def _act_on(
+    document: Monitoring,
+    settings: MonitorConfig,
+    folder: Path,
+    tools: Tools,
+    *,
+    is_late: bool,
+) -> Acted:
+    """Do what one window asks for; that a late one is well is no news of the model."""
+    journal = tools.journal(settings)
+    kept = read_kept(journal, settings.window)
+    history = kept.before(parse_window(document.window, settings.window), settings.window)
+    failure = None
+    said = as_first_said(document, kept)
+    try:
+        said = _propose(said, settings, folder, tools.retrain(history))
+        if not is_late or any(one.held_back is None for one in said.actions):
+            said = replace(said, actions=_see_to_issue(said, settings, history, tools))
+    except ModelCIError as error:
+        failure = error
+    document = replace(document, actions=said.actions)
+    if keep(journal, document, kept) and journal is not None:
+        tools.progress.note(f"Remembered at {journal.place}")
+    return Acted(document=document, failure=failure)
+
+
+def _propose(
+    document: Monitoring, settings: MonitorConfig, folder: Path, tools: retrain.Tools
+) -> Monitoring:
+    if not retrain.is_due(document.actions):
+        return document
+    path, bundle = _paths(folder, settings)
+    done = codec.read(Retraining, path) if path.is_file() else None
+    if done is None or done.window != document.window:
+        return replace(document, actions=_unprepared(document.actions))
+    if done.commit is not None and bundle.is_file():
+        tools.git.remote_branch(done.base)  # what the bundle's commit stands on
+        found = tools.git.unbundle(bundle)
+        if found != done.commit:
+            raise ConfigError(
+                f"{bundle} holds {found[:7]}, and not {done.commit[:7]}.",
+                hint="Prepare it anew: `modelci retrain`.",
+            )
+    return replace(document, actions=retrain.propose(document, settings, done, tools=tools))
+
+
+def _unprepared(actions: Iterable[Action]) -> tuple[Action, ...]:
+    why = "nothing was prepared for it: see the job that watches"
+    return tuple(replace(one, held_back=why) if retrain.is_due([one]) else one for one in actions)
+
+
+def _see_to_issue(
+    document: Monitoring, settings: MonitorConfig, history: History, tools: Tools
+) -> tuple[Action, ...]:
+    return alert.act(
+        document,
+        settings,
+        forge=tools.forge,
+        describe=lambda found, marker: tools.alarm(found, history, marker),
+        progress=tools.progress,
+    )
+
+
+def _paths(folder: Path, settings: MonitorConfig) -> tuple[Path, Path]:
+    stem = re.sub(r"[^\w.-]+", "-", settings.model)
+    below = folder / RETRAININGS
+    return below / f"{stem}.json", below / f"{stem}.bundle"

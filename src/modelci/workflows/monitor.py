@@ -1,0 +1,329 @@
+"""``modelci monitor``: a window of a deployed model's data against the reference of its version."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from modelci.config.model import ColumnDriftConfig, Config, MonitorConfig, PerformanceConfig
+from modelci.domain.gates import GateResult, parse_limit
+from modelci.domain.invariants import judge_schema
+from modelci.domain.monitoring import Action, Monitoring, TriggerKind
+from modelci.domain.staleness import judge_age, judge_skew
+from modelci.domain.triggers import count_kinds, decide_actions
+from modelci.domain.watching import (
+    DriftRule,
+    DriftRules,
+    PerformanceRule,
+    judge_drift,
+    judge_performance,
+)
+from modelci.domain.windows import Window, last_complete, parse_duration, parse_window
+from modelci.errors import ModelCIError, UsageError
+from modelci.ports import Asker, Journal, MissingDataError, Progress, RowScanner
+from modelci.workflows.watched import Reference, Sources, find_reference, name_of
+from modelci.workflows.window_facts import WINDOW, Desk, Facts, read_facts
+from modelci.workflows.windows_kept import as_first_said, keep, read_kept, unlabelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """A judged window, on which its actions are taken.
+
+    ``current`` is where its data are, from anywhere; ``is_late`` that a newer one was judged then.
+    """
+
+    document: Monitoring
+    history: tuple[Monitoring, ...]
+    settings: MonitorConfig
+    current: str
+    is_late: bool = False
+
+
+Act = Callable[[Occasion], tuple[Action, ...]]
+"""Takes the actions that are not held back, and returns all of them with what came of it."""
+
+
+def do_nothing(occasion: Occasion) -> tuple[Action, ...]:
+    """Leave the actions as they were decided."""
+    return occasion.document.actions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a model is watched with; ``journal`` None: nothing is remembered."""
+
+    sources: Sources
+    rows: RowScanner
+    asker: Asker
+    journal: Callable[[MonitorConfig], Journal | None]
+    config: Config
+    progress: Progress
+    now: Callable[[], str]
+    version: str
+    run_url: str | None = None
+    act: Act = do_nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A window's document, those of the windows before it, and what kept an action from success."""
+
+    document: Monitoring
+    history: tuple[Monitoring, ...] = ()
+    failure: ModelCIError | None = None
+
+
+def choose_monitors(config: Config, names: Sequence[str]) -> tuple[MonitorConfig, ...]:
+    """Return the configured monitors that are meant, by model or ``MODEL#STAGE``; () means all."""
+    if not config.monitor:
+        raise UsageError(
+            "Nothing is watched: modelci.yaml has no `monitor`.",
+            hint="monitor: {model: credit, stage: prod, current: 'data/scored/{window}.parquet'}; "
+            "docs/monitoring.md says the rest.",
+        )
+    known = ", ".join(map(name_of, config.monitor))
+    for name in names:
+        if not any(name in {one.model, name_of(one)} for one in config.monitor):
+            raise UsageError(f"{name!r} is not watched.", hint=f"modelci.yaml watches {known}.")
+    return tuple(
+        one for one in config.monitor if not names or {one.model, name_of(one)} & set(names)
+    )
+
+
+def watch(
+    settings: MonitorConfig, tools: Tools, *, window: str | None = None, current: str | None = None
+) -> Iterator[Seen]:
+    """Watch one window (default: the newest that has ended), and remember it.
+
+    Where none is named, windows whose outcomes have become complete meanwhile are judged by them
+    first. ``current`` is where the data are, in place of the configured one. Raises
+    MissingDataError where there are none, UsageError for a window or a version that is none.
+    """
+    now = datetime.fromisoformat(tools.now())
+    reference = find_reference(settings, tools.config, tools.sources, now=now)
+    for note in reference.notes:
+        tools.progress.warn(note)
+    watcher = _Watcher(settings, tools, reference, now)
+    named = _window(window or last_complete(now, settings.window).name, settings)
+    late = () if window is not None or current is not None else watcher.settled_since(named)
+    for one in late:
+        yield from watcher.catch_up(one)
+    yield watcher.watch(named, current)
+
+
+def _window(name: str, settings: MonitorConfig) -> Window:
+    try:
+        return parse_window(name, settings.window)
+    except ValueError as error:
+        raise UsageError(
+            f"{error}.", hint=f"`monitor.window` of {name_of(settings)} says how they are named."
+        ) from error
+
+
+_BY_OUTCOMES = frozenset({TriggerKind.PERFORMANCE})
+
+
+class _Watcher:
+    """One model's windows, one after the other."""
+
+    def __init__(
+        self, settings: MonitorConfig, tools: Tools, reference: Reference, now: datetime
+    ) -> None:
+        self._settings, self._tools, self._reference, self._now = settings, tools, reference, now
+        self._journal = tools.journal(settings)
+        self._kept = read_kept(self._journal, settings.window)
+
+    def settled_since(self, newest: Window) -> tuple[Window, ...]:
+        """Return the windows before ``newest`` whose outcomes have become complete since."""
+        labels = self._settings.labels
+        if labels is None:
+            return ()
+        delay = parse_duration(labels.delay)
+        names = unlabelled(self._kept, commit=self._reference.watched.commit)
+        windows = (_window(name, self._settings) for name in names if name != newest.name)
+        return tuple(
+            one
+            for one in windows
+            if one.is_settled(self._now, delay) and self._has_outcomes(labels.path, one)
+        )
+
+    def _has_outcomes(self, path: str, window: Window) -> bool:
+        """Look before all of the window's data are read again."""
+        try:
+            return bool(self._tools.rows.pieces(path.replace(WINDOW, window.name)))
+        except MissingDataError:
+            return False
+
+    def catch_up(self, window: Window) -> Iterator[Seen]:
+        """Judge an earlier window by its outcomes, if they are there."""
+        try:
+            document, current = self._judge(window, None)
+        except MissingDataError as error:
+            self._tools.progress.warn(f"{window.name} cannot be judged by its outcomes: {error}")
+            return
+        if document.labelled:
+            yield self._conclude(window, document, current, is_late=True)
+
+    def watch(self, window: Window, current: str | None) -> Seen:
+        """Judge a window, act, and remember it."""
+        return self._conclude(window, *self._judge(window, current))
+
+    def _judge(self, window: Window, current: str | None) -> tuple[Monitoring, str]:
+        settings, reference = self._settings, self._reference
+        label = reference.watched.version or (reference.watched.commit or "")[:7]
+        self._tools.progress.note(f"Watching {name_of(settings)} ({label}), {window.name}")
+        said = current or settings.current.replace(WINDOW, window.name)
+        place = self._find(said, window)
+        desk = Desk(
+            settings=settings,
+            config=self._tools.config,
+            reference=reference,
+            rows=self._tools.rows,
+            bring=self._tools.sources.bring,
+            asker=self._tools.asker,
+        )
+        facts = read_facts(desk, window, place, now=self._now)
+        return self._describe(window, said, facts, desk), place
+
+    def _find(self, place: str, window: Window) -> str:
+        """Return where the data lie: on disk, at a URL, or, brought by hash, in DVC's cache."""
+        try:
+            self._tools.rows.pieces(place)
+        except MissingDataError as error:
+            brought = None if "://" in place else self._bring(place)
+            if brought is not None:
+                return brought
+            raise MissingDataError(
+                f"There are no data of {name_of(self._settings)} for {window.name}: {error}",
+                hint="`monitor.current` says where they are; --window names another window. "
+                f"{error.hint or ''}".strip(),
+            ) from error
+        return place
+
+    def _bring(self, place: str) -> str | None:
+        sources = self._tools.sources
+        try:
+            return str(sources.bring(sources.git.work_tree(), place))
+        except ModelCIError:
+            return None
+
+    def _describe(self, window: Window, place: str, facts: Facts, desk: Desk) -> Monitoring:
+        drift, profile = facts.drift, self._reference.profile
+        return Monitoring(
+            watched=self._reference.watched,
+            window=window.name,
+            current=place,
+            created=self._tools.now(),
+            version=self._tools.version,
+            rows=facts.current.rows,
+            labelled=facts.labelled,
+            columns=drift.columns,
+            scores=drift.scores,
+            chosen_before=profile.chosen,
+            chosen_now=facts.current.chosen,
+            performance=facts.performance,
+            skew=facts.skew,
+            gates=tuple(judge(facts, desk)),
+            notes=(*self._reference.notes, *self._kept.notes, *facts.notes),
+            run_url=self._tools.run_url,
+        )
+
+    def _conclude(
+        self, window: Window, judged: Monitoring, current: str, *, is_late: bool = False
+    ) -> Seen:
+        """Decide what is to be done, do it, and remember the window, whatever came of it.
+
+        Of a late one only what its outcomes have shown is news, and that it is well is none.
+        """
+        settings = self._settings
+        earlier = self._kept.before(window, settings.window)
+        document = replace(
+            judged,
+            consecutive=count_kinds(judged, earlier),
+            actions=decide_actions(
+                [one for one in settings.triggers if not is_late or one.when in _BY_OUTCOMES],
+                judged,
+                earlier,
+                others=self._kept.windows,
+                now=self._now,
+                cooldown=parse_duration(settings.cooldown),
+            ),
+        )
+        occasion = Occasion(
+            document=as_first_said(document, self._kept),
+            history=earlier,
+            settings=settings,
+            current=self._absolute(current),
+            is_late=is_late,
+        )
+        actions, failure = self._act(occasion)
+        document = replace(document, actions=actions)
+        if keep(self._journal, document, self._kept) and self._journal is not None:
+            self._tools.progress.note(f"Remembered at {self._journal.place}")
+        self._kept = self._kept.with_window(document, settings.window)
+        return Seen(document=document, history=earlier, failure=failure)
+
+    def _act(self, occasion: Occasion) -> tuple[tuple[Action, ...], ModelCIError | None]:
+        document = occasion.document
+        if occasion.is_late and all(one.held_back for one in document.actions):
+            return document.actions, None
+        try:
+            return self._tools.act(occasion), None
+        except ModelCIError as error:
+            # What was found is remembered all the same; a run again takes the actions again.
+            return document.actions, error
+
+    def _absolute(self, place: str) -> str:
+        root = self._tools.sources.git.root
+        return place if "://" in place else str(root / place)
+
+
+def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
+    """Yield what the rules make of a window."""
+    settings = desk.settings
+    rows = facts.current.rows
+    yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
+    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
+    if settings.performance and rows:
+        rules = performance_rules(settings)
+        yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)
+    if settings.max_age_days is not None:
+        yield judge_age(desk.reference.watched, settings.max_age_days)
+    if facts.skew is not None:
+        yield judge_skew(facts.skew, settings.skew.max_share)
+
+
+def drift_rules(settings: MonitorConfig) -> DriftRules:
+    """Return the rules of ``monitor.drift`` and ``monitor.columns``."""
+    drift = settings.drift
+    usual = DriftRule(statistic=drift.statistic, warn=drift.warn, fail=drift.fail)
+    own = {
+        name: _own_rule(usual, one)
+        for name, one in settings.columns.items()
+        if not isinstance(one, str)
+    }
+    return DriftRules(usual=usual, columns=own, alpha=drift.alpha, min_rows=settings.min_rows)
+
+
+def _own_rule(usual: DriftRule, own: ColumnDriftConfig) -> DriftRule:
+    """Return a column's rule; a limit that passes the usual other one takes it along."""
+    warn = usual.warn if own.warn is None else own.warn
+    fail = usual.fail if own.fail is None else own.fail
+    return DriftRule(
+        statistic=own.statistic or usual.statistic,
+        warn=min(warn, fail) if own.warn is None else warn,
+        fail=max(warn, fail) if own.fail is None else fail,
+    )
+
+
+def performance_rules(settings: MonitorConfig) -> dict[str, PerformanceRule]:
+    """Return the rules of ``monitor.performance`` by measure."""
+    return {
+        name: PerformanceRule(
+            max_drop=None if one.max_drop is None else parse_limit(one.max_drop),
+            min=one.min,
+            max=one.max,
+        )
+        for name, one in settings.performance.items()
+        if isinstance(one, PerformanceConfig)
+    }
