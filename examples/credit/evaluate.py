@@ -127,12 +127,12 @@ def write_csv(path: Path, plot: Plot) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write metrics (JSON), plots (a folder of CSV files) and predictions (Parquet)."""
+    """Write predictions (Parquet), and where asked metrics (JSON) and plots (a folder of CSV)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a .skops file")
     parser.add_argument("rows", type=Path, help="prepared test rows")
-    parser.add_argument("--metrics", type=Path, required=True)
-    parser.add_argument("--plots", type=Path, required=True)
+    parser.add_argument("--metrics", type=Path)
+    parser.add_argument("--plots", type=Path)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(argv)
@@ -143,10 +143,12 @@ def main(argv: list[str] | None = None) -> None:
     score = model.predict_proba(rows[list(columns.FEATURES)])[:, 1]
     y_true = rows[columns.TARGET].to_numpy()
 
-    stage.write_json(arguments.metrics, measure(y_true, score, threshold))
-    arguments.plots.mkdir(parents=True, exist_ok=True)
-    for name, plot in draw(y_true, score, threshold).items():
-        write_csv(arguments.plots / f"{name}.csv", plot)
+    if arguments.metrics:
+        stage.write_json(arguments.metrics, measure(y_true, score, threshold))
+    if arguments.plots:
+        arguments.plots.mkdir(parents=True, exist_ok=True)
+        for name, plot in draw(y_true, score, threshold).items():
+            write_csv(arguments.plots / f"{name}.csv", plot)
     arguments.predictions.parent.mkdir(parents=True, exist_ok=True)
     predictions(rows, score).to_parquet(arguments.predictions, index=False)
 

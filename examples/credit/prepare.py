@@ -1,4 +1,4 @@
-"""Stage ``prepare``: check the applications, and split them into training and test rows."""
+"""Stage ``prepare``: check the applications, and split them into training, test and fresh rows."""
 
 from __future__ import annotations
 
@@ -120,17 +120,40 @@ def prepare(source: Path, test_share: float) -> tuple[pa.Table, pa.Table]:
     return split(table, test_share)
 
 
+def hold_out(test: pa.Table, until: str) -> tuple[pa.Table, pa.Table]:
+    """Return the test rows up to a month, and those of the newest one.
+
+    So the old test set stays the same when months are added, and what is newest is judged apart.
+    Without later months the newest is one of the old ones.
+    """
+    months = test[columns.MONTH]
+    old, fresh = (
+        test.filter(mask)
+        for mask in (pc.less_equal(months, until), pc.equal(months, pc.max(months)))
+    )
+    for name, part in (("up to prepare.test_until", old), ("of the newest month", fresh)):
+        if len(pc.unique(part[columns.TARGET])) < 2:
+            raise stage.BadInputError(
+                f"the test rows {name} ({part.num_rows}) hold one class only: add rows, "
+                "or change prepare.test_until"
+            )
+    return old, fresh
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Write training and test rows to two Parquet files."""
+    """Write training, test and fresh rows to three Parquet files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path, help="CSV or Parquet")
     parser.add_argument("train", type=Path)
     parser.add_argument("test", type=Path)
+    parser.add_argument("fresh", type=Path, help="the newest month's test rows")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(argv)
-    test_share = stage.fraction(stage.read_params(arguments.params, "prepare"), "test_share")
-    train, test = prepare(arguments.source, test_share)
-    for part, path in ((train, arguments.train), (test, arguments.test)):
+    params = stage.read_params(arguments.params, "prepare")
+    train, test = prepare(arguments.source, stage.fraction(params, "test_share"))
+    old, fresh = hold_out(test, stage.month(params, "test_until"))
+    parts = {arguments.train: train, arguments.test: old, arguments.fresh: fresh}
+    for path, part in parts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(part, path)
 

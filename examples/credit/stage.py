@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,14 @@ def fraction(params: dict[str, Any], key: str) -> float:
     if isinstance(value, int | float) and 0.0 < value < 1.0:
         return float(value)
     raise BadInputError(f"parameter {key!r} is {value!r}: set it between 0 and 1")
+
+
+def month(params: dict[str, Any], key: str) -> str:
+    """Read a parameter that is a month, such as 2025-12."""
+    value = params.get(key)
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}", value):
+        return value
+    raise BadInputError(f"parameter {key!r} is {value!r}: write it like '2025-12'")
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

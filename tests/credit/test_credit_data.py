@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import add_months
 import columns
 import generate
 import numpy as np
 import pandas as pd
 import prepare
+import pyarrow as pa
 import pytest
 import stage
 
@@ -154,6 +156,59 @@ def test_no_row_changes_sides_when_rows_are_added(usual: pd.DataFrame, tmp_path:
     assert not more_train & more_test
 
 
+def test_the_old_test_set_stays_and_the_newest_month_is_held_out(usual: pd.DataFrame) -> None:
+    later = applications(first_row=4_000, rows=3_000, first_month="2026-06", months=1)
+    tests = [
+        prepare.split(prepare.cast(pa.Table.from_pandas(frame, preserve_index=False)), 0.3)[1]
+        for frame in (usual, pd.concat([usual, later]))
+    ]
+    old, fresh = prepare.hold_out(tests[0], "2025-12")
+    assert old.equals(tests[0])
+    assert set(fresh[columns.MONTH].to_pylist()) == {"2025-12"}
+    still, newest = prepare.hold_out(tests[1], "2025-12")
+    assert still.equals(old)
+    assert set(newest[columns.MONTH].to_pylist()) == {"2026-06"}
+    with pytest.raises(stage.BadInputError, match=r"up to prepare\.test_until \(0\)"):
+        prepare.hold_out(tests[0], "2024-12")
+
+
+def month(folder: Path, name: str, frame: pd.DataFrame, *, is_known: bool = True) -> Path:
+    for kind in ("scored", "outcomes"):
+        (folder / kind).mkdir(exist_ok=True)
+    scored = frame.drop(columns=columns.TARGET).assign(score=0.1)
+    scored.to_parquet(folder / f"scored/{name}.parquet")
+    if is_known:
+        truth = frame[[columns.ID, columns.TARGET]].sample(frac=1, random_state=0)
+        truth.to_parquet(folder / f"outcomes/{name}.parquet")
+    return folder / f"scored/{name}.parquet"
+
+
+def test_months_with_outcomes_are_added_once(usual: pd.DataFrame, tmp_path: Path) -> None:
+    rows = {"rows": 100, "months": 1}
+    january = applications(first_row=4_000, first_month="2026-01", **rows)
+    february = applications(first_row=4_100, first_month="2026-02", **rows)
+    march = applications(first_row=4_200, first_month="2026-03", **rows)
+    month(tmp_path, "2026-01", january)
+    month(tmp_path, "2026-02", february, is_known=False)
+    current = month(tmp_path, "2026-03", march)
+    month(tmp_path, "2026-04", march.assign(application_id="later"))
+    usual.to_parquet(tmp_path / "so_far.parquet")
+    so_far = prepare.cast(prepare.read_table(tmp_path / "so_far.parquet"))
+    added = add_months.added_to(so_far, current)
+    wanted = pd.concat([january, march])
+    assert added[columns.ID].to_pylist() == wanted[columns.ID].tolist()
+    assert added[columns.TARGET].to_pylist() == wanted[columns.TARGET].tolist()
+    assert add_months.added_to(pa.concat_tables([so_far, added]), current).num_rows == 0
+
+
+@pytest.mark.parametrize("value", [None, "2025", "'2025-1'", "12", "December"])
+def test_a_month_is_written_as_a_month(value: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"prepare: {{test_until: {value or 'null'}}}", encoding="utf-8")
+    with pytest.raises(stage.BadInputError, match="write it like '2025-12'"):
+        stage.month(stage.read_params(path, "prepare"), "test_until")
+
+
 def test_a_users_csv_gives_the_same_rows_as_parquet(usual: pd.DataFrame, tmp_path: Path) -> None:
     usual.assign(comment="extra columns are dropped").to_csv(tmp_path / "own.csv", index=False)
     usual.to_parquet(tmp_path / "own.parquet")
@@ -245,6 +300,7 @@ def test_bad_input_ends_a_script_with_one_line_and_no_traceback(
             tmp_path / "own.csv",
             tmp_path / "train.parquet",
             tmp_path / "test.parquet",
+            tmp_path / "fresh.parquet",
             "--params",
             params,
         ],
