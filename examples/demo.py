@@ -1,4 +1,4 @@
-"""``make demo``: a pull request, its merge, promotion and deployment, played on one machine.
+"""``make demo``: a pull request, its merge, promotion, deployment and watch, on one machine.
 
 Everything is real: a bare Git repository stands for the forge's, a folder for the DVC remote, and
 fresh clones (as shallow as actions/checkout makes them) for the runners. Only the forge writes
@@ -18,12 +18,18 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO = PROJECT / "demo"
 REMOTE, STORE, FORGE, LAPTOP = (DEMO / name for name in ("remote.git", "store", "forge", "laptop"))
 PIPELINE = ("dvc.yaml", "params.yaml", "modelci.yaml", ".dvcignore", ".dvc/config",
             ".dvc/.gitignore", "examples/credit")  # fmt: skip
 WHO = "Ada Lovelace"
+LAKE = DEMO / "lake"
+RETRAIN = "modelci/retrain-credit"
 DIRECTORY = "kind: directory, path: .modelci/staging"
 SERVER = f"kind: server, path: {DEMO / 'server'}, server: {{listen: '127.0.0.1:@PORT@'}}"
 APPLICATION = {
@@ -32,6 +38,18 @@ APPLICATION = {
     "delinquencies_2y": 0, "inquiries_6m": 1, "purpose": "car", "housing": "rent",
     "channel": "web", "region": "north",
 }  # fmt: skip
+ROWS = 3000  # applications a month
+NEW_CHANNEL = {"new_channel_share": 0.06}
+DRIFTED = {"population_shift": 0.5, "missing_share": 0.15}
+# What comes each month, and how `modelci monitor` is to end.
+MONTHS: tuple[tuple[str, str, dict[str, float], int], ...] = (
+    ("2026-01", "a month like those it was trained on", {}, 0),
+    ("2026-02", "and another one", {}, 0),
+    ("2026-03", "people are a little poorer: a warning", {"population_shift": 0.15}, 0),
+    ("2026-04", "and much poorer, with gaps: drift, so an issue is opened", DRIFTED, 1),
+    ("2026-05", "a new channel: that is drift, but nothing is lost by it", NEW_CHANNEL, 1),
+)  # fmt: skip
+LAST, CONCEPT_DRIFT = "2026-06", {"concept_drift": 1.0}
 
 
 def main() -> None:
@@ -65,8 +83,38 @@ def main() -> None:
         run("modelci", "deploy", "credit#staging", folder=deployer)
         decide(deployer)
         run("modelci", "deployments", folder=deployer)
+        months_go_by(deployer)
     say(f"Done in {time.monotonic() - began:.0f} s. Look at:")
     show()
+
+
+def months_go_by(deployer: Path) -> None:
+    """Watch what is deployed, month by month, until it is trained again."""
+    say("8. Months go by. What it is asked is held against what it was trained on")
+    watcher = clone("watcher", "refs/heads/main")
+    for window, what, knobs, expected in MONTHS:
+        say(f"   {window}: {what}")
+        go_by(window, knobs, deployer)
+        turn_out(window)
+        watch(watcher, window, expected=expected)
+    say(f"   {LAST}: the same people, who now pay back otherwise. No column shows it")
+    go_by(LAST, CONCEPT_DRIFT, deployer)
+    watch(watcher, LAST, expected=0)
+    say("   Its outcomes come in: that the model is worse opens a pull request that retrains")
+    turn_out(LAST)
+    watch(watcher, LAST, expected=1)
+    say("9. It is judged: better on the newest month, and no worse on the old test set")
+    number = retraining()
+    offer(number, RETRAIN)
+    pull_request_runner(number, RETRAIN, expected=0)
+    say("   The rollback still holds the stage: that is let go, for the branches know why by now")
+    run("modelci", "release-hold", "credit", "--stage", "staging",
+        "--reason", "the retrained model follows what happens", folder=deployer)  # fmt: skip
+    say("   It is merged, promoted and deployed")
+    merge(number, RETRAIN)
+    push_runner("retrained")
+    run("modelci", "deploy", "credit#staging", folder=deployer)
+    decide(deployer)
 
 
 def make_project() -> None:
@@ -78,9 +126,11 @@ def make_project() -> None:
         (LAPTOP / name).parent.mkdir(parents=True, exist_ok=True)
         copy(PROJECT / name, LAPTOP / name)
     settings = LAPTOP / "modelci.yaml"
-    settings.write_text(
-        replaced(settings.read_text(), {DIRECTORY: SERVER.replace("@PORT@", str(free_port()))})
-    )
+    server = SERVER.replace("@PORT@", str(free_port()))
+    lake = {
+        f"data/{name}/{{window}}": f"{LAKE}/{name}/{{window}}" for name in ("scored", "outcomes")
+    }
+    settings.write_text(replaced(settings.read_text(), {DIRECTORY: server, **lake}))
     git("init", "--quiet", "--initial-branch", "main", folder=LAPTOP)
     git("init", "--quiet", "--bare", "--initial-branch", "main", str(REMOTE), folder=DEMO)
     git("remote", "add", "origin", REMOTE.as_uri(), folder=LAPTOP)
@@ -93,12 +143,21 @@ def make_project() -> None:
 
 
 def propose(number: int, branch: str, edits: Mapping[str, str]) -> None:
-    """Push a branch that changes a parameter, and the test merge that a forge makes of it."""
+    """Push a branch that changes a parameter, and open its pull request."""
     git("switch", "--quiet", "--create", branch, "main", folder=LAPTOP)
     params = LAPTOP / "params.yaml"
     params.write_text(replaced(params.read_text(), edits))
     git("commit", "--quiet", "--all", "-m", branch.replace("-", " "), folder=LAPTOP)
     git("push", "--quiet", "origin", branch, folder=LAPTOP)
+    (FORGE / "pulls").mkdir(exist_ok=True)
+    sha = output("git", "rev-parse", branch, folder=LAPTOP)
+    pull = {"head_sha": sha, "head_branch": branch, "base_branch": "main"}
+    (FORGE / f"pulls/{number}.json").write_text(json.dumps(pull))
+    offer(number, branch)
+
+
+def offer(number: int, branch: str) -> None:
+    """Push the test merge that a forge makes of a pull request."""
     git("switch", "--quiet", "--detach", "main", folder=LAPTOP)
     git("merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch, folder=LAPTOP)
     git("push", "--quiet", "origin", f"HEAD:refs/pull/{number}/merge", folder=LAPTOP)
@@ -198,6 +257,56 @@ def modelci_ci(
     run("modelci", "gate", folder=runner, expected=expected)
 
 
+def go_by(window: str, knobs: Mapping[str, float], deployer: Path) -> None:
+    """Let a month's applications be scored by the server, as it runs; their outcomes come later."""
+    everything = yaml.safe_load((LAPTOP / "params.yaml").read_text())["generate"]
+    first = everything["rows"] + ROWS * (int(window[-2:]) - 1)
+    everything |= {"rows": ROWS, "first_row": first, "first_month": window, "months": 1, **knobs}
+    for name in ("scored", "outcomes", "unknown"):
+        (LAKE / name).mkdir(parents=True, exist_ok=True)
+    params, file = LAKE / "params.yaml", LAKE / f"unknown/{window}.parquet"
+    params.write_text(json.dumps({"generate": everything}))
+    script = ("python", "examples/credit/generate.py", str(file), "--params", str(params))
+    run(*script, folder=LAPTOP, quiet=True)
+    table = pq.read_table(file)
+    asked = table.select(list(APPLICATION)).to_pylist()
+    answers = [
+        one for start in range(0, ROWS, 1000) for one in ask(deployer, asked[start : start + 1000])
+    ]
+    scores = pa.array([one["score"] for one in answers])
+    pq.write_table(table.select(["application_id", "default"]), file)
+    scored = table.drop_columns(["default"]).append_column("score", scores)
+    pq.write_table(scored, LAKE / f"scored/{window}.parquet")
+
+
+def turn_out(window: str) -> None:
+    """Let the month's outcomes be known."""
+    shutil.move(LAKE / f"unknown/{window}.parquet", LAKE / f"outcomes/{window}.parquet")
+
+
+def watch(folder: Path, window: str, *, expected: int) -> None:
+    """Run what the scheduled job runs; show the verdict, and keep the rest and the page."""
+    local = {"MODELCI_FORGE_KIND": "local", "MODELCI_FORGE_PATH": str(FORGE)}
+    out = DEMO / "watched" / window
+    command = ("modelci", "monitor", "--remote", "--window", window,
+               "--format", "terminal", "--format", "html", "--out", str(out))  # fmt: skip
+    run(*command, folder=folder, environment=local, expected=expected)
+    found, _, rest = (out / "monitor.txt").read_text().partition("\nGates\n")
+    _, heading, actions = rest.partition("\nActions\n")
+    print(found + heading + actions)
+
+
+def retraining() -> int:
+    """Fetch the branch of the open retraining pull request; return its number."""
+    (number,) = (
+        int(path.stem)
+        for path in (FORGE / "pulls").glob("*.json")
+        if json.loads(path.read_text()).get("head_branch") == RETRAIN
+    )
+    git("fetch", "--quiet", "origin", f"{RETRAIN}:{RETRAIN}", folder=LAPTOP)
+    return number
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[None]:
     """Keep the target's server up, as systemd would; it ends with the demo."""
@@ -215,16 +324,31 @@ def serving(folder: Path) -> Iterator[None]:
 
 def decide(folder: Path) -> None:
     """Ask the server for a decision on one application."""
+    print(f"$ curl {address_in(folder)}/predict -d '[{{\"amount_eur\": 9000, …}}]'")
+    print(post(folder, [APPLICATION]))
+
+
+def address_in(folder: Path) -> str:
+    """Return where the server listens."""
     settings = (folder / "modelci.yaml").read_text()
-    address = settings.partition("listen: '")[2].partition("'")[0]
-    print(f"$ curl {address}/predict -d '[{{\"amount_eur\": 9000, …}}]'")
-    asked = Request(
-        f"http://{address}/predict",
-        data=json.dumps([APPLICATION]).encode(),
+    return settings.partition("listen: '")[2].partition("'")[0]
+
+
+def ask(folder: Path, applications: list[dict[str, object]]) -> list[dict[str, float]]:
+    """Return the server's answer to each application."""
+    answers: list[dict[str, float]] = json.loads(post(folder, applications))["predictions"]
+    return answers
+
+
+def post(folder: Path, applications: list[dict[str, object]]) -> str:
+    """Return what the server says of applications."""
+    request = Request(
+        f"http://{address_in(folder)}/predict",
+        data=json.dumps(applications).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urlopen(asked, timeout=30) as answer:  # noqa: S310
-        print(answer.read().decode())
+    with urlopen(request, timeout=30) as answer:  # noqa: S310
+        return str(answer.read().decode())
 
 
 def free_port() -> int:
@@ -237,10 +361,16 @@ def free_port() -> int:
 def show() -> None:
     """Print where the results are."""
     comments = sorted((FORGE / "comments").glob("*.md"))
-    pages = sorted(DEMO.glob("runner-*/.modelci/report.html"))
+    proposals = sorted([*(FORGE / "pulls").glob("*.md"), *(FORGE / "issues").glob("*.md")])
+    pages = sorted([*DEMO.glob("runner-*/.modelci/report.html"), *DEMO.glob("watched/*/*.html")])
     logs = sorted(DEMO.glob("runner-*.log"))
     print("The comments are what the forge would show on the pull requests.")
-    for label, paths in (("comment", comments), ("page", pages), ("log", logs)):
+    for label, paths in (
+        ("comment", comments),
+        ("opened", proposals),
+        ("page", pages),
+        ("log", logs),
+    ):
         for path in paths:
             print(f"  {label:8} {path.relative_to(PROJECT)}")
     print(f"  {'tags':8} git -C {REMOTE.relative_to(PROJECT)} tag --list -n1")
