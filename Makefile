@@ -43,7 +43,7 @@ $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 $(READY): PIP = $(PYTHON) -m pip --python $(BIN)/python --quiet --disable-pip-version-check \
 	--no-input install --require-hashes
 
-demo: $(READY) ## play a pull request, its merge and its promotion in a scratch directory
+demo: $(READY) ## play pull requests, a merge, its deployment and half a year of watching in a scratch directory
 	@$(RUN) examples/demo.py
 
 browser: ## install the browser that tests look at pages with (Debian's chromium), if there is none
