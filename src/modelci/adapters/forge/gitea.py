@@ -10,8 +10,6 @@ from modelci.adapters.forge import (
     dispatching,
     gitea_deployments,
     github_artifacts,
-    issuing,
-    proposing,
 )
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitea_lists import walk
@@ -19,6 +17,7 @@ from modelci.adapters.forge.gitea_proposals import GiteaIssues, GiteaProposals
 from modelci.adapters.forge.gitea_releases import GiteaReleases
 from modelci.adapters.forge.gitea_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.loop import LoopClosing
 from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.releasing import NO_FILES, Wanted, publish
 from modelci.adapters.forge.settings import ForgeSettings
@@ -35,15 +34,11 @@ from modelci.ports import (
     Check,
     CheckStatus,
     ForgeDeployment,
-    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
-    PostedIssue,
-    PostedProposal,
     PostedRelease,
     Progress,
-    Proposal,
     PullRequest,
     Writer,
 )
@@ -117,7 +112,7 @@ def connect(settings: ForgeSettings) -> "GiteaForge":
     )
 
 
-class GiteaForge:
+class GiteaForge(LoopClosing):
     """One repository on Gitea or Forgejo.
 
     ``login`` is the name that our comments bear; without it Gitea is asked, once, and only when a
@@ -273,26 +268,6 @@ class GiteaForge:
             "Gitea keeps no list of deployments: each is a status of the commit that was deployed.",
             hint="`modelci registry show` tells which commits hold a stage.",
         )
-
-    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
-        """Return the branch's pull request; one that ended among the newest alone."""
-        return proposing.find_proposal(self._proposals, branch, base)
-
-    def propose(self, proposal: Proposal) -> PostedProposal:
-        """Keep the rules of ``proposing``."""
-        return proposing.propose(self._proposals, proposal)
-
-    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
-        """Close the branch's open pull request."""
-        return proposing.withdraw(self._proposals, branch, base, why)
-
-    def upsert_issue(self, issue: Issue) -> PostedIssue:
-        """Keep the rules of ``issuing``."""
-        return issuing.upsert_issue(self._issues, issue)
-
-    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
-        """Close our issue with that marker."""
-        return issuing.close_issue(self._issues, marker, why)
 
     def is_us(self, user: _User | None) -> bool:
         """Whether a user is the token's."""

@@ -10,8 +10,6 @@ from modelci.adapters.forge import (
     deploying,
     dispatching,
     github_artifacts,
-    issuing,
-    proposing,
 )
 from modelci.adapters.forge.github_checks import GitHubChecks
 from modelci.adapters.forge.github_comments import GitHubComments
@@ -23,6 +21,7 @@ from modelci.adapters.forge.github_pulls import GitHubPulls
 from modelci.adapters.forge.github_releases import GitHubReleases, find_uploads_url
 from modelci.adapters.forge.github_replies import judge
 from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.loop import LoopClosing
 from modelci.adapters.forge.releasing import NO_FILES, Wanted, publish
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import NOBODY, post
@@ -31,14 +30,10 @@ from modelci.errors import ConfigError, ForgeDeniedError
 from modelci.ports import (
     Check,
     ForgeDeployment,
-    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
-    PostedIssue,
-    PostedProposal,
     PostedRelease,
-    Proposal,
     PullRequest,
     Writer,
 )
@@ -87,7 +82,7 @@ def find_server_url(api_url: str) -> str:
     return str(url.copy_with(host=url.host.removeprefix("api."))).rstrip("/")
 
 
-class GitHubForge:
+class GitHubForge(LoopClosing):
     """One repository on GitHub.
 
     ``login`` is the name that our comments bear; without it GitHub is asked, once, and only when
@@ -206,23 +201,3 @@ class GitHubForge:
         """Return our newest deployments; each takes a request for its status."""
         store = GitHubDeployments(self._client, self._root, pages=self._pages, needs=READ)
         return deploying.list_deployments(store, environment, limit)
-
-    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
-        """Return the branch's pull request, however it ended."""
-        return proposing.find_proposal(self._proposals, branch, base)
-
-    def propose(self, proposal: Proposal) -> PostedProposal:
-        """Keep the rules of ``proposing``."""
-        return proposing.propose(self._proposals, proposal)
-
-    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
-        """Close the branch's open pull request."""
-        return proposing.withdraw(self._proposals, branch, base, why)
-
-    def upsert_issue(self, issue: Issue) -> PostedIssue:
-        """Keep the rules of ``issuing``."""
-        return issuing.upsert_issue(self._issues, issue)
-
-    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
-        """Close our issue with that marker."""
-        return issuing.close_issue(self._issues, marker, why)

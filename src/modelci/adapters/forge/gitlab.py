@@ -22,7 +22,7 @@ except ImportError as error:
         hint="pip install 'modelci[gitlab]'",
     ) from error
 
-from modelci.adapters.forge import deploying, issuing, proposing
+from modelci.adapters.forge import deploying
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.gitlab_carrier import Carrier
 from modelci.adapters.forge.gitlab_deployments import GitLabDeployments
@@ -30,6 +30,7 @@ from modelci.adapters.forge.gitlab_proposals import GitLabIssues, GitLabProposal
 from modelci.adapters.forge.gitlab_releases import GitLabReleases
 from modelci.adapters.forge.gitlab_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
+from modelci.adapters.forge.loop import LoopClosing
 from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.releasing import NO_FILES, Wanted
 from modelci.adapters.forge.settings import ForgeSettings
@@ -133,7 +134,7 @@ def connect(settings: ForgeSettings) -> "GitLabForge":
     return GitLabForge(client, root, settings.repository or "", progress=settings.progress)
 
 
-class GitLabForge:
+class GitLabForge(LoopClosing):
     """One project on one GitLab; ``api_url`` ends in /api/v4, below a path if GitLab is."""
 
     name = NAME
@@ -319,27 +320,13 @@ class GitLabForge:
         """Return the newest deployments of tags that no job of GitLab's own made."""
         return deploying.list_deployments(self._deployments, environment, limit)
 
-    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
-        """Return the branch's merge request, however it ended."""
-        return proposing.find_proposal(self._proposals, branch, base)
-
     def propose(self, proposal: Proposal) -> PostedProposal:
         """Keep the rules of ``proposing``; nothing in the text is a command to GitLab."""
-        tamed = replace(proposal, body=_tame(proposal.body))
-        return proposing.propose(self._proposals, tamed)
-
-    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
-        """Close the branch's open merge request."""
-        return proposing.withdraw(self._proposals, branch, base, why)
+        return super().propose(replace(proposal, body=_tame(proposal.body)))
 
     def upsert_issue(self, issue: Issue) -> PostedIssue:
         """Keep the rules of ``issuing``; nothing in the text is a command to GitLab."""
-        tamed = replace(issue, body=_tame(issue.body))
-        return issuing.upsert_issue(self._issues, tamed)
-
-    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
-        """Close our issue with that marker."""
-        return issuing.close_issue(self._issues, marker, why)
+        return super().upsert_issue(replace(issue, body=_tame(issue.body)))
 
     def ask(self, verb: str, path: str, kind: type[T], body: object = None) -> T:
         """Send a request below the API's URL and return its reply as ``kind``."""

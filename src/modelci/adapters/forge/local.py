@@ -20,10 +20,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from modelci.adapters.forge import deploying, issuing, proposing
+from modelci.adapters.forge import deploying
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.adapters.forge.local_deployments import LocalDeployments
 from modelci.adapters.forge.local_proposals import LocalIssues, LocalProposals, LocalPull
+from modelci.adapters.forge.loop import LoopClosing
 from modelci.adapters.forge.pictures import name_pictures
 from modelci.adapters.forge.releasing import NO_FILES
 from modelci.adapters.forge.settings import ForgeSettings
@@ -40,15 +41,11 @@ from modelci.errors import ConfigError, ForgeError, UsageError
 from modelci.ports import (
     Check,
     ForgeDeployment,
-    Issue,
     PostedCheck,
     PostedComment,
     PostedDeployment,
-    PostedIssue,
-    PostedProposal,
     PostedRelease,
     Progress,
-    Proposal,
     PullRequest,
     Writer,
 )
@@ -65,7 +62,7 @@ def connect(settings: ForgeSettings) -> "LocalForge":
     return LocalForge(settings.folder, progress=settings.progress)
 
 
-class LocalForge:
+class LocalForge(LoopClosing):
     """A folder of files; a file's path is its URL. Files are replaced whole.
 
     ``clock`` gives Unix time: deployments bear it, and old pictures are removed by it.
@@ -269,26 +266,6 @@ class LocalForge:
     ) -> tuple[PostedDeployment, ...]:
         """Read ``deployments/ENVIRONMENT.json``, or those of all environments."""
         return deploying.list_deployments(self._deployments, environment, limit)
-
-    def find_proposal(self, branch: str, *, base: str) -> PostedProposal | None:
-        """Look through ``pulls/`` for those from here."""
-        return proposing.find_proposal(self._proposals, branch, base)
-
-    def propose(self, proposal: Proposal) -> PostedProposal:
-        """Write ``pulls/NUMBER.json`` and its text."""
-        return proposing.propose(self._proposals, proposal)
-
-    def withdraw(self, branch: str, *, base: str, why: str) -> PostedProposal | None:
-        """Close the branch's open pull request."""
-        return proposing.withdraw(self._proposals, branch, base, why)
-
-    def upsert_issue(self, issue: Issue) -> PostedIssue:
-        """Write ``issues/NUMBER.json`` and its text."""
-        return issuing.upsert_issue(self._issues, issue)
-
-    def close_issue(self, marker: str, *, why: str) -> PostedIssue | None:
-        """Close the issue with that marker."""
-        return issuing.close_issue(self._issues, marker, why)
 
     def read(self, path: Path) -> str | None:
         """Return a file's text, or None where there is none."""
