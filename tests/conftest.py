@@ -1,5 +1,6 @@
 """Every test runs in the same world, whatever machine or CI job it runs on."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,13 @@ from hypothesis import settings
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("modelci", deadline=None)
 settings.load_profile("modelci")
+
+
+def pytest_collection_finish() -> None:
+    """Let Python look for cycles among what tests make, not among thousands of tests each time."""
+    gc.collect()
+    gc.freeze()
+
 
 FOREIGN = tuple(
     "GIT_ GITHUB_ GITLAB_ GITEA_ FORGEJO_ CI RUNNER_ ACTIONS_ MODELCI_ DVC_ XDG_".split()

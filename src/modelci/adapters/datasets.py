@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 * 1024**3
 MAX_JSON_BYTES = 256 * 1024**2
 MAX_CELLS = 250_000_000
+
+_VALUES = re.compile(r"(?<=, got )(\d+): .*")
+_QUOTED = re.compile(r"\b(value|float:) (['\"]).*?\2")
 
 _Read = Callable[["_File", Sequence[str] | None], "DataFrame"]
 
@@ -69,14 +73,21 @@ def read_file(path: Path, *, columns: Sequence[str] | None = None) -> "DataFrame
     return _parse(_File(found, zipped=zipped), read, columns)
 
 
+def describe_error(error: Exception) -> str:
+    """Return what a parser says, in one line, without the values that it quotes: logs are read."""
+    text = " ".join(str(error).split())
+    text = _VALUES.sub(r"\1", text)
+    text = "".join(one for one in _QUOTED.sub(r"\1 …", text) if one.isprintable())
+    return text[:200].rstrip(" .:") or type(error).__name__
+
+
 def _parse(file: "_File", read: _Read, columns: Sequence[str] | None) -> "DataFrame":
     wanted = list(dict.fromkeys(columns)) if columns else None
     try:
         frame = read(file, wanted)
     except (ValueError, OSError, EOFError, OverflowError, RecursionError, zlib.error) as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
         raise MissingDataError(
-            f"{file.path} cannot be read: {said}.",
+            f"{file.path} cannot be read: {describe_error(error)}.",
             hint="Is it whole, and what its ending says? Look at it with pandas.",
         ) from error
     except MemoryError as error:

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from modelci.adapters.datasets import describe_error
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import MissingDataError, Piece
 
@@ -117,7 +118,9 @@ class DatasetScanner:
             what = "holds no dataset" if system.exists(path) else "does not exist"
             raise MissingDataError(
                 f"{location} {what}.",
-                hint=f"Name a file, or a folder of files, that end in {_ENDINGS}.",
+                hint=f"Name a file, or a folder of files, that end in {_ENDINGS}."
+                if system.exists(path)
+                else "Is it where that says, and may you read it?",
             )
         return [self._file((system, one)) for one in found]
 
@@ -139,7 +142,7 @@ def _explained(location: str) -> Iterator[None]:
 
 
 def _unreadable(location: str, error: Exception, hint: str) -> MissingDataError:
-    said = " ".join(str(error).split())[:300] or type(error).__name__
+    said = describe_error(error)
     far = f" {_REMOTE_HINT}" if "://" in location and hint is not _REMOTE_HINT else ""
     return MissingDataError(f"{location} cannot be read: {said}.", hint=hint + far)
 

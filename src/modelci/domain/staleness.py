@@ -50,7 +50,9 @@ def judge_skew(skew: Skew, max_share: float) -> GateResult:
         outcome, reason = Outcome.INCONCLUSIVE, "no row could be asked again"
     else:
         outcome = Outcome.PASSED if share <= max_share else Outcome.FAILED
-        reason = f"{skew.rows:,} logged answers are the model's own"
+        reason = f"all {skew.rows:,} logged answers are the model's own"
+        if skew.rows == 1:
+            reason = "the one logged answer is the model's own"
         if skew.differing:
             reason = f"{skew.differing:,} of {skew.rows:,} logged answers differ"
             reason += f", by up to {skew.worst:.3g}" if skew.worst else ""

@@ -52,7 +52,7 @@ def test_what_is_no_number_is_equal_or_not(
 @pytest.mark.parametrize(
     ("differing", "most", "outcome", "reason"),
     [
-        (0, 0.0, Outcome.PASSED, "200 logged answers are the model's own"),
+        (0, 0.0, Outcome.PASSED, "all 200 logged answers are the model's own"),
         (2, 0.01, Outcome.PASSED, "2 of 200 logged answers differ, by up to 0.3"),
         (1, 0.0, Outcome.FAILED, "1 of 200 logged answers differ, by up to 0.3"),
     ],

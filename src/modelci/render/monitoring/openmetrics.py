@@ -1,5 +1,6 @@
 """A watched window as OpenMetrics text, for Prometheus (a text file collector, or a gateway).
 
+All are gauges, which the parsers of both read; they would refuse the file for an info metric.
 Every sample has the labels ``artifact`` and ``stage``, which a query joins by; which version it is
 says ``modelci_monitor_info``. What is not known is left out, and never 0.
 """
@@ -27,7 +28,6 @@ class _Family:
     help: str
     samples: Iterable[tuple[Labels, float | None]]
     unit: str = ""
-    type: str = "gauge"
 
 
 def render_metrics(monitoring: Monitoring, history: Sequence[Monitoring] = ()) -> str:
@@ -55,10 +55,9 @@ def _window(one: Monitoring) -> Iterator[_Family]:
     age = None if watched.age_days is None else watched.age_days * 86_400.0
     made = "When the window was judged, in Unix time."
     yield _Family(
-        name="modelci_monitor",
+        name="modelci_monitor_info",
         help="The version and the window that the other samples speak of.",
         samples=[(about, 1.0)],
-        type="info",
     )
     yield _gauge("rows", "Rows of the window.", one.rows)
     yield _gauge("labelled_rows", "Rows whose outcome is known.", one.labelled)
@@ -154,13 +153,12 @@ def _lines(family: _Family, common: Labels) -> Iterator[str]:
     }
     if not known:
         return
-    yield f"# TYPE {family.name} {family.type}"
+    yield f"# TYPE {family.name} gauge"
     if family.unit:
         yield f"# UNIT {family.name} {family.unit}"
     yield f"# HELP {family.name} {family.help}"
-    name = f"{family.name}_info" if family.type == "info" else family.name
     for labels, value in known.items():
-        yield f"{name}{{{labels}}} {_number(value)}"
+        yield f"{family.name}{{{labels}}} {_number(value)}"
 
 
 def _labels(labels: Labels) -> str:
