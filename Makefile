@@ -125,8 +125,9 @@ ifeq ($(strip $(WORKFLOWS)),)
 else
 	@$(BIN)/actionlint $(WORKFLOWS)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
-	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection $(WORKFLOWS) $(wildcard .github/dependabot.yml)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci src/modelci/templates/init/gitlab/gitlab-ci.yml
 
 registries:
