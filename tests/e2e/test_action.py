@@ -1,5 +1,6 @@
 """The GitHub Action: the ``run:`` steps of ``action.yml``, run as GitHub would."""
 
+import hashlib
 import os
 import re
 import sys
@@ -85,9 +86,10 @@ def act(tmp_path: Path, python: Path, wheels: Path) -> Act:
 
 @pytest.mark.timeout(300)  # builds modelci as a stranger's job does
 def test_a_blocked_pull_request_is_told_of_and_its_next_run_installs_and_trains_nothing(
-    site: World, github: FakeGitHub, act: Act
+    site: World, github: FakeGitHub, act: Act, wheels: Path
 ) -> None:
-    site.propose({**WORSE, "requirements.txt": "borrowed\n"})
+    digest = hashlib.sha256((wheels / "borrowed-99-py3-none-any.whl").read_bytes()).hexdigest()
+    site.propose({**WORSE, "requirements.txt": f"borrowed==99 --hash=sha256:{digest}\n"})
     writing = {"GITHUB_TOKEN": TOKEN, "GITHUB_API_URL": github.api_url}
 
     first = act(site.pull_request_runner(name="first"), env=writing, command="ci")
