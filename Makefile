@@ -20,7 +20,7 @@ REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser haproxy images servers demo test bench check format-check lint types imports docs-check workflows \
-	registries format docs lock clean
+	registries format docs dist lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -125,8 +125,9 @@ ifeq ($(strip $(WORKFLOWS)),)
 else
 	@$(BIN)/actionlint $(WORKFLOWS)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
-	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection $(WORKFLOWS) $(wildcard .github/dependabot.yml)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci src/modelci/templates/init/gitlab/gitlab-ci.yml
 
 registries:
@@ -139,6 +140,10 @@ format: $(READY) ## rewrite the code the way the checks want it
 
 docs: $(READY) ## generate the command reference and the JSON schemas
 	@$(BIN)/python tools/gen_docs.py
+
+# The same commit gives the same bytes, whoever builds it.
+dist: $(READY) ## build the wheel and the sdist of this commit into dist/
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build --directory dist
 
 lock: ## resolve the requirements anew, with hashes; UPGRADE=1 takes newer versions
 	@test -x $(BIN)/uv || $(MAKE) setup

@@ -55,7 +55,14 @@ def publish_promotion(promotion: Promotion, *, targets: "Mapping[str, Sequence[s
     stages = {stage for taken in targets.values() for stage in taken}
     assigned = filter(is_assignment, (*names, *promotion.standing))
     assignments = [name for name in assigned if wanted_by(name, stages)]
-    write_outputs({"tags": "\n".join(names), "assignments": json.dumps(assignments)})
+    versions = [name for name in names if not is_assignment(name)]
+    write_outputs(
+        {
+            "versions": "\n".join(versions),
+            "tags": "\n".join(names),
+            "assignments": json.dumps(assignments),
+        }
+    )
 
 
 def publish_change(change: RegistryChange) -> None:

@@ -37,9 +37,19 @@ class _ShowGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``show`` in front where no subcommand stands."""
         known = (*self.list_commands(ctx), *ctx.help_option_names)
-        if not args or args[0] not in known:
+        is_asked_what_there_is = ctx.resilient_parsing and not args  # a shell that completes
+        if not is_asked_what_there_is and args[:1] not in [[name] for name in known]:
+            self._refuse_misspelt(ctx, args)
             args = ["show", *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_misspelt(self, ctx: click.Context, args: list[str]) -> None:
+        """Suggest the nearest subcommand where two words stand: ``show`` takes one."""
+        if len(args) > 1 and not args[0].startswith("-") and not args[1].startswith("-"):
+            from difflib import get_close_matches
+
+            for near in get_close_matches(args[0], self.list_commands(ctx), n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
 
 
 def _reading(command: F) -> F:

@@ -1,0 +1,171 @@
+"""The GitHub Action: the ``run:`` steps of ``action.yml``, run as GitHub would."""
+
+import hashlib
+import os
+import re
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.e2e.composite import Acted, CompositeRun
+from tests.e2e.world import BETTER, WORSE, Checkout, World
+from tests.fakes.github_server import TOKEN, FakeGitHub
+
+from modelci import __version__
+
+PROJECT = Path(__file__).parents[2]
+ACTION = PROJECT / "action.yml"
+
+Act = Callable[..., Acted]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``python`` of setup-python: one that has pip, which .venv's has not."""
+    folder = tmp_path_factory.mktemp("python")
+    base = Path(sys.base_prefix) / "bin" / "python{}.{}".format(*sys.version_info)
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{base}" "$@"\n')
+    (folder / "python").chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stands for the package index: wheels that lend what this environment has."""
+    folder = tmp_path_factory.mktemp("wheels")
+    ours = sysconfig.get_path("purelib")
+    add_wheel(folder, "borrowed-99", {"borrowed.pth": ours})
+    add_wheel(folder, "hatchling-99", {"hatchling.pth": ours})
+    script = "[console_scripts]\nmodelci = modelci.__main__:main\n"
+    info = f"modelci-{__version__}"
+    published = {"modelci.pth": f"{PROJECT / 'src'}\n{ours}"}
+    add_wheel(folder, info, {**published, f"{info}.dist-info/entry_points.txt": script})
+    return folder
+
+
+def add_wheel(folder: Path, called: str, files: Mapping[str, str]) -> None:
+    name, _, version = called.partition("-")
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: s3\n"
+    about = {
+        "METADATA": metadata,
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    every = {**files, **{f"{called}.dist-info/{one}": text for one, text in about.items()}}
+    with zipfile.ZipFile(folder / f"{called}-py3-none-any.whl", "w") as wheel:
+        for path, text in every.items():
+            wheel.writestr(path, text)
+        wheel.writestr(f"{called}.dist-info/RECORD", "".join(f"{path},,\n" for path in every))
+
+
+@pytest.fixture
+def act(tmp_path: Path, python: Path, wheels: Path) -> Act:
+    """Use the action in a checkout, with the caches of the jobs before it."""
+    caches = tmp_path / "caches"
+    caches.mkdir()
+    # pip builds and installs modelci as ever, but asks no index for what that needs.
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_DEPS": "1"}
+    offline |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_COMPILE": "1"}
+
+    def use(checkout: Checkout, *, env: dict[str, str] | None = None, **inputs: str) -> Acted:
+        run = CompositeRun(
+            path=ACTION,
+            checkout=checkout,
+            caches=caches,
+            python=python,
+            inputs=inputs,
+            variables={**offline, **(env or {})},
+        )
+        return run.play()
+
+    return use
+
+
+@pytest.mark.timeout(300)  # builds modelci as a stranger's job does
+def test_a_blocked_pull_request_is_told_of_and_its_next_run_installs_and_trains_nothing(
+    site: World, github: FakeGitHub, act: Act, wheels: Path
+) -> None:
+    digest = hashlib.sha256((wheels / "borrowed-99-py3-none-any.whl").read_bytes()).hexdigest()
+    site.propose({**WORSE, "requirements.txt": f"borrowed==99 --hash=sha256:{digest}\n"})
+    writing = {"GITHUB_TOKEN": TOKEN, "GITHUB_API_URL": github.api_url}
+
+    first = act(site.pull_request_runner(name="first"), env=writing, command="ci")
+
+    assert first.result == "failure", first.log
+    assert first.outputs["verdict"] == "blocked", first.log
+    assert first.outputs["comment-url"].startswith("http")
+    assert first.outputs["modelci-version"] == __version__
+    assert first.restored == ()
+    environment, data = first.kept
+    assert environment.startswith("modelci-python-Linux-X64-3.12.0-")
+    assert data.startswith("modelci-dvc-refs+pull+7+merge-")
+
+    checkout = site.pull_request_runner(name="second", variables={"GITHUB_RUN_ATTEMPT": "2"})
+    (checkout.folder / ".dvc" / "config").write_text("")  # no DVC remote to restore from
+    no_index = {"PIP_FIND_LINKS": "/nowhere"}  # so that whoever installs fails
+    second = act(checkout, env=no_index, command="run --no-pull --no-push")
+
+    assert second.result == "success", second.log
+    assert second.restored == (environment, data)
+    assert {stage["status"] for stage in checkout.document("run")["stages"]} == {"restored"}
+
+
+def test_a_merge_says_which_versions_it_registered(site: World, act: Act) -> None:
+    site.push(BETTER)
+    published = {"version": __version__, "extras": "s3", "cache": "false"}
+
+    done = act(site.push_runner(), command="'ci'", **published)
+
+    assert done.result == "success", done.log
+    assert done.outputs["versions"] == "credit@v0.0.1"
+    assert done.outputs["tags"].splitlines() == ["credit@v0.0.1", "credit#staging#1"]
+    assert site.bare("tag", "--list").split() == ["credit#staging#1", "credit@v0.0.1"]
+    assert (done.restored, done.kept) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        ({"version": "0.1.0; id"}, "The input 'version' is no version."),
+        ({"version": "0.1.0\n::set-env name=A::B"}, "The input 'version' is no version."),
+        ({"version": "--pre"}, "The input 'version' is no version."),
+        ({"extras": "s3]==0 @ evil["}, "The input 'extras' is no list of extras."),
+        ({"extras": "s3,"}, "The input 'extras' is no list of extras."),
+        ({"cache": "yes"}, "The input 'cache' is neither true nor false."),
+    ],
+)
+def test_an_input_that_makes_no_sense_installs_nothing(
+    site: World, act: Act, inputs: dict[str, str], complaint: str
+) -> None:
+    done = act(site.push_runner(), **inputs)
+
+    assert done.result == "failure"
+    (line,) = done.log.splitlines()
+    assert line.startswith(f"::error title=modelci::{complaint}")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ci '--no-write", "::error title=modelci::The input command cannot be read: No closing"),
+        ("history 'roc auc; id' $(id)", "Got unexpected extra argument ($(id))"),
+    ],
+)
+def test_a_command_is_words_that_no_shell_reads(
+    site: World, act: Act, command: str, said: str
+) -> None:
+    done = act(site.push_runner(), command=command, version=__version__, cache="false")
+
+    assert done.result == "failure"
+    assert said in done.log
+    assert "uid=" not in done.log
+
+
+def test_the_page_about_the_action_names_all_that_goes_in_and_comes_out() -> None:
+    page = (PROJECT / "docs" / "action.md").read_text(encoding="utf-8")
+    action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+    named = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
+    assert sorted(named) == sorted([*action["inputs"], *action["outputs"]])
