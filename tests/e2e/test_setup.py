@@ -35,7 +35,7 @@ def test_init_proposes_what_the_project_needs(fresh: Checkout) -> None:
     assert "(here: credit)" in settings
     assert "✗" not in fresh.modelci("doctor").out
     fresh.commit()
-    assert "✓ Passed: all 2 gates hold" in fresh.modelci("report").out
+    assert "✓ Passed: all 4 gates hold" in fresh.modelci("report").out
 
 
 def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> None:

@@ -1,5 +1,6 @@
 """``modelci init``."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 def command(app: App, force: bool, forge: str | None) -> None:
     """Write modelci.yaml and workflows into this DVC repository.
 
-    The gates are proposed from the metrics that are there; for a modelci.yaml that is kept and has
-    none they are printed. Nothing is asked, and nothing that exists is overwritten without --force.
+    The gates are proposed from the metrics that are there, at today's values; for a modelci.yaml
+    that is kept and has none they are printed. So are artifacts, where dvc.yaml declares none:
+    they belong there. Nothing is asked, and nothing that exists is overwritten without --force.
     Beside a .gitlab-ci.yml that is there ours becomes
     .gitlab/modelci.yml, to be included.
 
@@ -56,15 +58,33 @@ def command(app: App, force: bool, forge: str | None) -> None:
     if done.gates:
         click.echo(f"{FILE} has no gates. By the metrics that are here it could say:", err=True)
         click.echo("\n".join(done.gates))
-    elif done.is_ungated:
+    elif done.source:
+        _tell_why_ungated(done.source, done.unread)
+    if done.artifacts:
         click.echo(
-            f"{FILE} has no gates, as there are no metrics yet: after a `modelci run` another "
-            "`modelci init` proposes some.",
+            "Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:",
             err=True,
         )
+        click.echo("\n".join(done.artifacts))
     if any(path != FILE for path in done.written):
         click.echo(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}", err=True)
     click.echo("Next: look them over, commit them, and run `modelci doctor`.", err=True)
+
+
+def _tell_why_ungated(source: str, unread: Sequence[str]) -> None:
+    """Say what keeps gates from being proposed, and after what they can be."""
+    from modelci.config.load import FILE
+
+    click.echo(
+        f"{FILE} has no gates, as no metrics can be read here: {source} some; then another "
+        "`modelci init` proposes gates.",
+        err=True,
+    )
+    for note in unread[:_MOST_NOTES]:
+        click.echo(f"  {note}", err=True)
+
+
+_MOST_NOTES = 5
 
 
 def _forge(app: App, named: str | None) -> "ForgeKind":

@@ -104,10 +104,11 @@ _LOWER = frozenset(
 )
 _HIGHER = frozenset(
     """acc accuracy adjusted_rand_score ap auc auc_pr auc_roc auprc auroc average_precision
-    avg_prec balanced_accuracy bleu cohen_kappa explained_variance f1 f1_score f2 f_score
-    fbeta gini iou jaccard kappa ks map matthews_corrcoef mcc mrr ndcg npv pr_auc precision
+    avg_prec balanced_accuracy binary_accuracy bleu categorical_accuracy cohen_kappa dice
+    dice_coef dice_coeff explained_variance f1 f1_score f2 f_score fbeta gini iou jaccard
+    jaccard_coeff kappa ks map matthews_corrcoef mcc mean_iou miou mrr ndcg npv pr_auc precision
     r2 r2_score recall roc_auc roc_auc_ovo roc_auc_ovr rouge sensitivity silhouette
-    specificity tnr top_5_accuracy tpr""".split()
+    sparse_categorical_accuracy specificity tnr top_5_accuracy tpr""".split()
 )
 _AVERAGES = ("_macro", "_micro", "_weighted", "_samples", "_binary", "_score", "_mean")
 _SIDES = ("train_", "training_", "val_", "valid_", "validation_", "test_", "eval_", "dev_", "cv_")

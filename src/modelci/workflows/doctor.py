@@ -12,6 +12,7 @@ from typing import Any
 
 from modelci.config.load import FILE, Loaded
 from modelci.config.model import Config, ForgeConfig, MonitorConfig, PromoteConfig
+from modelci.domain.artifacts import Artifact
 from modelci.domain.checks import Check, Examination, Health
 from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
@@ -30,6 +31,13 @@ from modelci.workflows.deploy_checks import Surroundings, check_deploy
 from modelci.workflows.forge import choose_forge
 from modelci.workflows.init import GITLAB_INCLUDED, GITLAB_PIPELINE, UNPUBLISHED
 from modelci.workflows.promote import chosen_artifacts
+from modelci.workflows.proposal import (
+    elsewhere,
+    legacy_artifacts,
+    propose_artifacts,
+    source_of_metrics,
+    way_to_one_project,
+)
 from modelci.workflows.trust import check_remotes
 
 
@@ -122,13 +130,13 @@ def _check_git(world: _World) -> Iterator[Check]:
 
 def _check_dvc(world: _World) -> Iterator[Check]:
     if not (world.git.root / ".dvc").is_dir():
-        below = [path for path in world.git.work_tree().paths() if path.endswith("/.dvc/config")]
+        below = elsewhere(world.git.work_tree())
         if below:
-            folder = below[0].removesuffix("/.dvc/config")
+            named = _listed([f"{folder}/" for folder in below])
             yield _problem(
                 "dvc",
-                f"the DVC project is in {folder}/, not at the top of the Git repository",
-                "modelci wants `.dvc/` at the top: `dvc init` there; dvc.yaml may stay.",
+                f"the DVC project is in {named}, not at the top of the Git repository",
+                way_to_one_project(below),
             )
             return
         yield _problem("dvc", "this is no DVC repository", "`dvc init`")
@@ -187,6 +195,12 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
     has_files = any(f"/{path}".endswith(("/dvc.yaml", ".dvc")) for path in tree.paths())
     if not snapshot.stages and not snapshot.tracked and not has_files:
         yield _warning("pipeline", "no dvc.yaml and no .dvc file", "`dvc stage add`, `dvc add`.")
+    elif not (snapshot.stages or snapshot.tracked or snapshot.metrics):
+        yield _warning(
+            "pipeline",
+            "no stage and no tracked file: `modelci run` refuses, and so do the jobs that call it",
+            "`dvc stage add`, `dvc add`; or take `modelci run` out of the workflows.",
+        )
     else:
         counts = {
             "stage": snapshot.stages,
@@ -202,21 +216,51 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
             "`modelci run`, then commit dvc.lock.",
         )
     for note in snapshot.notes[:5]:
-        yield _warning("metrics", note, "See the file named.")
+        yield _of_note(note)
     config = world.configuration().config
-    yield _check_artifacts(snapshot, config.promote)
+    yield _check_artifacts(snapshot, config.promote, legacy_artifacts(tree))
     yield from _check_gates(config, snapshot)
     if snapshot.stages:
         # DVC's own word on cycles, overlapping outputs and the like; it raises.
         world.pipeline().plan((), RunOptions())
 
 
-def _check_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> Check:
+def _of_note(note: str) -> Check:
+    """Return what a snapshot left out as a warning, under the name of what it is about."""
+    for words, name, fix in _NOTES:
+        if words in note:
+            return _warning(name, note, fix)
+    return _warning("metrics", note, "See the file named.")
+
+
+_NOTES = (
+    (
+        "not in the local DVC cache",
+        "metrics",
+        "`dvc pull` brings what the DVC remote has; `modelci run` makes it.",
+    ),
+    (
+        "another DVC project",
+        "dvc",
+        "Move its remotes to the top's .dvc/config, and `git rm -r` its own .dvc/; the rest stays.",
+    ),
+    ("compared with dvc.lock", "dvc.lock", "`modelci plan` compares it, file by file."),
+)
+
+
+def _check_artifacts(
+    snapshot: Snapshot, settings: PromoteConfig, legacy: Sequence[Artifact]
+) -> Check:
     if not snapshot.artifacts and settings.artifacts is None:
+        heading, *found = propose_artifacts(snapshot, legacy) or (
+            "artifacts:",
+            "NAME: {path: models/model.skops, type: model}",
+        )
+        entries = ", ".join(one.strip() for one in found)
         return _warning(
             "artifacts",
             "none are declared: nothing can be promoted",
-            "In dvc.yaml: `artifacts: {NAME: {path: models/model.skops, type: model}}`.",
+            f"In the dvc.yaml at the top: `{heading} {{{entries}}}`.",
         )
     try:
         chosen = chosen_artifacts(snapshot, settings)
@@ -229,7 +273,7 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     """Judge what is there against itself: whatever does not hold now blocks every change."""
     gates = config.all_gates()
     if not gates:
-        first = "" if snapshot.metrics else "`modelci run` makes metrics; then "
+        first = "" if snapshot.metrics else f"{source_of_metrics(snapshot)} metrics; then "
         yield _warning(
             "gates",
             "none: no pull request is ever blocked",

@@ -1,6 +1,5 @@
 """``modelci init``: a first ``modelci.yaml`` and workflows for a DVC repository as it stands."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +9,19 @@ from pathlib import Path
 from modelci import __version__
 from modelci.config.load import FILE, load
 from modelci.config.model import ForgeKind
-from modelci.domain.metrics import Direction, MetricKey, known_direction
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
 from modelci.ports import Git, SnapshotReader
+from modelci.workflows.proposal import (
+    elsewhere,
+    legacy_artifacts,
+    propose_artifacts,
+    propose_config,
+    propose_gates,
+    quote,
+    source_of_metrics,
+    way_to_one_project,
+)
 
 _WORKFLOWS = (
     "model-pr.yml",
@@ -23,11 +31,10 @@ _WORKFLOWS = (
     "model-monitor.yml",
 )
 GITLAB_PIPELINE, GITLAB_INCLUDED = ".gitlab-ci.yml", ".gitlab/modelci.yml"
-_MAX_GATES = 6
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_REQUIREMENTS = "requirements.txt"
+_BARE = re.compile(r"[\w./-]+", re.ASCII)
 _DVC_CONFIG = ".dvc/config"
 _DEFAULT_REMOTE = re.compile(r"^\s*remote\s*=", re.MULTILINE)
-_WORDS = frozenset("true false yes no on off y n null".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +43,18 @@ class Written:
 
     ``assumed`` is the default branch that the workflows name where nothing tells which it is.
     ``gates`` are lines that a ``modelci.yaml`` which has no gates could have by the metrics that
-    are here; ``is_ungated`` says that it has none, and there are no metrics yet to propose any by.
+    are here; ``source`` says what gives metrics, where it has none and there are none to propose
+    any by: ``unread`` says of those that there are why they cannot be read. ``artifacts`` are
+    lines that dvc.yaml could have, which declares none.
     """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
     assumed: str | None = None
     gates: tuple[str, ...] = ()
-    is_ungated: bool = False
+    source: str | None = None
+    unread: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +88,7 @@ def initialise(
     it to be included.
     """
     if not (git.root / ".dvc").is_dir():
-        raise ConfigError(
-            f"{git.root} is no DVC repository.", hint="`dvc init`, then `modelci init`."
-        )
+        raise _no_project(git)
     found = git.default_branch(default_branch)
     # With a remote the branch checked out is a feature's as likely as not.
     branch = found[0] if found else (None if git.remote() else git.branch()) or "main"
@@ -89,26 +98,40 @@ def initialise(
     snapshot = reader.read(tree)
     texts = {FILE: propose_config(snapshot, has_remote=has_remote)}
     if forge is ForgeKind.GITLAB:
-        texts |= _gitlab_pipeline(git.root)
+        texts |= _gitlab_pipeline(git.root, _requirements(tree.paths()))
     else:
-        texts |= _workflows(branch)
+        texts |= _workflows(branch, _requirements(tree.paths()))
     done = _with_gates(_write(git.root, texts, force=force), snapshot, git.root)
+    done = replace(done, artifacts=propose_artifacts(snapshot, legacy_artifacts(tree)))
     names_it = forge is not ForgeKind.GITLAB and any(path != FILE for path in done.written)
     return replace(done, assumed=branch) if found is None and names_it else done
 
 
-def _workflows(branch: str) -> Mapping[str, str]:
+def _no_project(git: Git) -> ConfigError:
+    below = elsewhere(git.work_tree())
+    inside = f": {', '.join(f'{one}/' for one in below)} below it is" if below else ""
+    return ConfigError(f"{git.root} is no DVC repository{inside}.", hint=way_to_one_project(below))
+
+
+def _workflows(branch: str, requirements: str) -> Mapping[str, str]:
     """Return the workflows by path; Gitea and Forgejo read GitHub's folder too."""
     return {
-        f".github/workflows/{name}": _template(f"workflows/{name}").replace(
-            "branches: [main]", f"branches: [{_quote(branch)}]"
-        )
+        f".github/workflows/{name}": _template(f"workflows/{name}")
+        .replace("branches: [main]", f"branches: [{quote(branch)}]")
+        .replace(_REQUIREMENTS, requirements)
         for name in _WORKFLOWS
     }
 
 
-def _gitlab_pipeline(root: Path) -> Mapping[str, str]:
-    text = _template("gitlab/gitlab-ci.yml")
+def _requirements(paths: Sequence[str]) -> str:
+    """Return the file that the project's packages are installed from; the usual one, if unsure."""
+    below = [one for one in paths if one.endswith(f"/{_REQUIREMENTS}")]
+    is_clear = _REQUIREMENTS not in paths and len(below) == 1 and _BARE.fullmatch(below[0])
+    return below[0] if is_clear else _REQUIREMENTS
+
+
+def _gitlab_pipeline(root: Path, requirements: str) -> Mapping[str, str]:
+    text = _template("gitlab/gitlab-ci.yml").replace(_REQUIREMENTS, requirements)
     own = root / GITLAB_PIPELINE
     is_theirs = own.exists() and own.read_text(encoding="utf-8", errors="replace") != text
     return {GITLAB_INCLUDED if is_theirs else GITLAB_PIPELINE: text}
@@ -122,26 +145,6 @@ def _template(name: str) -> str:
     )
 
 
-def propose_config(snapshot: Snapshot, *, has_remote: bool) -> str:
-    """Return a commented ``modelci.yaml`` with a gate on each metric whose direction is known.
-
-    Runs use the DVC remote where there is one: a model that no remote holds cannot be deployed.
-    """
-    template = files("modelci") / "templates" / "init" / "modelci.yaml"
-    gates = propose_gates(snapshot)
-    artifacts = _escape(", ".join(one.name for one in snapshot.artifacts))
-    text = template.read_text(encoding="utf-8").replace("@REMOTE@", str(has_remote).lower())
-    return text.replace("@GATES@", "\n".join(gates) or "gates: []").replace(
-        "@ARTIFACTS@", artifacts or "none yet: add `artifacts:` to dvc.yaml"
-    )
-
-
-def propose_gates(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the lines of gates, one on each metric whose direction is known; () for no metrics."""
-    gates = [line for key in _gated(snapshot) for line in _gate(key)]
-    return ("gates:", *gates) if gates else ()
-
-
 def _with_gates(done: Written, snapshot: Snapshot, root: Path) -> Written:
     """Say which gates a configuration that has none could have by now."""
     try:
@@ -151,35 +154,9 @@ def _with_gates(done: Written, snapshot: Snapshot, root: Path) -> Written:
     if config.all_gates():
         return done
     gates = propose_gates(snapshot)
-    return replace(done, gates=gates, is_ungated=not gates)
-
-
-def _gated(snapshot: Snapshot) -> Sequence[MetricKey]:
-    known = (
-        key
-        for key in sorted(snapshot.metrics, key=lambda key: (key.path.count("/"), key))
-        if known_direction(key.name) is not Direction.UNKNOWN
-    )
-    by_name: dict[str, MetricKey] = {}
-    for key in known:
-        by_name.setdefault(key.name, key)
-    return list(by_name.values())[:_MAX_GATES]
-
-
-def _gate(key: MetricKey) -> Sequence[str]:
-    better = known_direction(key.name)
-    return [f"  - metric: {_quote(key.name)}  # {better} is better", '    max_drop: "1%"']
-
-
-def _quote(text: str) -> str:
-    # Quoted, also where it may be left out, unless every reader of YAML takes it for text.
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if plain else _escape(json.dumps(text, ensure_ascii=False))
-
-
-def _escape(text: str) -> str:
-    """Spell out what YAML forbids to stand as it is."""
-    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+    if gates:
+        return replace(done, gates=gates)
+    return replace(done, source=source_of_metrics(snapshot), unread=snapshot.notes)
 
 
 def _write(root: Path, texts: Mapping[str, str], *, force: bool) -> Written:

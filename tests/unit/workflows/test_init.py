@@ -15,7 +15,8 @@ from modelci.domain.gates import judge_all
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
-from modelci.workflows.init import Written, initialise, propose_config
+from modelci.workflows.init import Written, initialise
+from modelci.workflows.proposal import propose_config
 
 PATHS = (
     "modelci.yaml",
@@ -49,7 +50,9 @@ def test_a_gate_is_proposed_for_each_metric_whose_direction_is_known() -> None:
         propose_config(snapshot("roc_auc", "log_loss", "rows"), has_remote=False).encode()
     ).config
     assert [str(gate) for gate in config.all_gates()] == [
+        "log_loss max 0.505",
         "log_loss max_drop 1%",
+        "roc_auc min 0.495",
         "roc_auc max_drop 1%",
     ]
 
@@ -79,10 +82,10 @@ def test_a_proposal_is_valid_and_means_its_metric_whatever_names_there_are(
     name: str, artifact: str
 ) -> None:
     text = propose_config(snapshot(name, artifacts=(artifact,)), has_remote=False)
-    (gate,) = load(text.encode()).config.all_gates()
+    gates = load(text.encode()).config.all_gates()
     key = MetricKey(path="metrics.json", name=name)
     delta = MetricDelta(key=key, base=0.5, head=0.5, direction=Direction.HIGHER)
-    assert [result.key for result in judge_all([gate], [delta])] == [key]
+    assert [result.key for result in judge_all(gates, [delta])] == [key, key]
 
 
 @pytest.mark.parametrize("name", ["no.auc", "null", "1.auc", "0x1.auc", "f1[macro].auc", "a:b.auc"])
@@ -111,17 +114,17 @@ def test_the_files_are_written_for_the_default_branch(tmp_path: Path, branch: st
 def test_once_there_are_metrics_gates_are_proposed_for_a_file_without_any(tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     first = initialise_at(tmp_path, auc=None)
-    assert (first.gates, first.is_ungated) == ((), True)
+    assert (first.gates, first.source) == ((), "`modelci run` makes")
     before = (tmp_path / "modelci.yaml").read_bytes()
     later = initialise_at(tmp_path)
-    assert later.is_ungated is False
+    assert later.source is None
     assert (tmp_path / "modelci.yaml").read_bytes() == before
     pasted = before.decode().replace("gates: []", "\n".join(later.gates))
-    (gate,) = load(pasted.encode()).config.all_gates()
-    assert gate.metric == "roc_auc"
+    gates = load(pasted.encode()).config.all_gates()
+    assert {gate.metric for gate in gates} == {"roc_auc"}
     (tmp_path / "modelci.yaml").write_text(pasted, encoding="utf-8")
     again = initialise_at(tmp_path)
-    assert (again.gates, again.is_ungated) == ((), False)
+    assert (again.gates, again.source) == ((), None)
 
 
 def test_what_is_there_is_left_unless_forced(tmp_path: Path) -> None:

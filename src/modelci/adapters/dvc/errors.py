@@ -1,5 +1,6 @@
 """Says in our words what DVC raises: what happened, what to do next, how to exit."""
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -200,8 +201,23 @@ def _invalid_yaml(error: YAMLValidationError, root: Path) -> ConfigError:
     return ConfigError(
         f"{_relative(path, root)}{f':{line}' if line else ''} is not valid: {first.msg}"
         f"{f' at {where}' if where else ''}.",
-        hint="https://dvc.org/doc/user-guide/project-structure/dvcyaml-files lists the keys.",
+        hint=_OLD_LOCK if _is_old_lock(path, error.text) else _KEYS,
     )
+
+
+_KEYS = "https://dvc.org/doc/user-guide/project-structure/dvcyaml-files lists the keys."
+_OLD_LOCK = (
+    "This is the form of DVC 1, which no DVC reads any more: delete the file, `modelci run`, and "
+    "commit the one that it writes."
+)
+
+
+def _is_old_lock(path: Path, text: str | None) -> bool:
+    """Whether a lock is of DVC 1: stages at its top, where all since have said a schema there."""
+    return path.name == "dvc.lock" and text is not None and not _SCHEMA.search(text)
+
+
+_SCHEMA = re.compile(r"^schema\s*:", re.MULTILINE)
 
 
 def _relative(path: Path, root: Path) -> str:
