@@ -99,7 +99,7 @@ RETRAINING = Retraining(
     commit="b" * 40,
     changed=("dvc.lock",),
 )
-DOCUMENTS: dict[str, tuple[type, Any, Callable[[Any], list[str]]]] = {
+DOCUMENTS: dict[str, tuple[Any, Any, Callable[[Any], list[str]]]] = {
     "report": (Report, samples.proven(), show_report),
     "hostile report": (Report, samples.hostile(), show_report),
     "window": (Monitoring, windows.drifted(), show_window),
@@ -124,7 +124,8 @@ def test_a_document_of_another_job_is_shown_or_refused(kind: str, data: st.DataO
 @QUICK
 @given(text=st.binary(max_size=80) | JSON.map(lambda one: json.dumps(one).encode()))
 def test_what_is_no_document_is_refused(text: bytes) -> None:
-    for kind in (Report, Monitoring, Retraining):
+    kinds: list[Any] = [Report, Monitoring, Retraining]
+    for kind in kinds:
         with pytest.raises(ConfigError):
             codec.decode(kind, text, source="x.json")
 
