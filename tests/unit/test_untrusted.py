@@ -71,7 +71,7 @@ def spoil(document: Any, data: st.DataObject) -> bytes:
         parent = found
         for step in way:
             parent = parent[step]
-        parent[last] = data.draw(ODD)
+        parent[last] = copy.deepcopy(data.draw(ODD))
     return json.dumps(found).encode()
 
 
