@@ -40,12 +40,12 @@ def test_without_preference_serving_takes_any_version_that_modelci_works_with() 
 @pytest.mark.parametrize(
     ("name", "version"),
     [
-        ("--index-url=https://evil.example/", "1"),
+        ("--index-url=ftp://evil.example/", "1"),
         ("evil @ https://evil.example/evil.whl #", "1"),
         ("-e .", "1"),
         ("-r /etc/passwd #", "1"),
-        ("numpy\n--index-url https://evil.example/\nevil", "1"),
-        ("numpy", "1.0\n--extra-index-url https://evil.example/"),
+        ("numpy\n--index-url ftp://evil.example/\nevil", "1"),
+        ("numpy", "1.0\n--extra-index-url ftp://evil.example/"),
         ("numpy", "1.0 --config-settings=x"),
         ("numpy", "*"),
         ("numpy", "=file:///evil.whl"),
