@@ -25,10 +25,21 @@ _MAX_DEPTH = 2_000
 _DEEP_BLOCK = re.compile(rb"^[-? \t]{%d}" % _MAX_DEPTH, re.MULTILINE)
 
 
+_MAX_MERGED = 100_000
+"""Keys of one mapping, with those that ``<<`` brings: merges of merges double at every line."""
+
+
 class _Loader(_Base):  # type: ignore[misc]
     """Safe, YAML 1.2, and strict about keys that stand twice."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def flatten_mapping(self, node: Any) -> None:
+        own = len(node.value)
+        super().flatten_mapping(node)
+        if len(node.value) > max(own, _MAX_MERGED):
+            problem = f"more than {_MAX_MERGED:,} merged keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
         seen: set[tuple[str, str]] = set()

@@ -645,3 +645,35 @@ def test_a_bundles_path_is_the_callers_not_the_repositorys(
     repository.bundle(Path("out/results.bundle"), sha=sha, since=base)
     assert (tmp_path / "out" / "results.bundle").is_file()
     assert repository.unbundle(Path("out/results.bundle")) == sha
+
+
+def test_a_file_that_leads_to_a_repository_is_no_bundle(work: Path, tmp_path: Path) -> None:
+    evil = tmp_path / "evil"
+    git(tmp_path, "init", "--quiet", str(evil))
+    commit(evil)
+    git(evil, "update-ref", "refs/modelci/results", "HEAD")
+    link = tmp_path / "results.bundle"
+    link.write_text(f"gitdir: {evil / '.git'}\n")
+    assert "refs/modelci/results" in git(work, "ls-remote", str(link))  # Git itself goes there
+    for path in (link, evil, tmp_path / "missing.bundle"):
+        with pytest.raises(ConfigError, match="it is no Git bundle"):
+            GitRepository(work).unbundle(path)
+    assert GitRepository(work).read_ref("refs/modelci/results") is None
+
+
+@pytest.mark.parametrize("name", [".git", "..", ".GIT"])
+def test_a_bundle_of_a_tree_that_writes_elsewhere_is_refused(
+    work: Path, tmp_path: Path, name: str
+) -> None:
+    evil = tmp_path / "evil"
+    git(tmp_path, "init", "--quiet", str(evil))
+    blob = git(evil, "hash-object", "-w", "--stdin", stdin=b"x")
+    entry = b"100644 %b\0%b" % (name.encode(), bytes.fromhex(blob))
+    tree = git(evil, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", stdin=entry)
+    made = git(evil, "commit-tree", "-m", "x", tree)
+    git(evil, "update-ref", "refs/modelci/results", made)
+    path = tmp_path / "results.bundle"
+    git(evil, "bundle", "create", "--quiet", str(path), "refs/modelci/results")
+    with pytest.raises(ConfigError, match="holds no results"):
+        GitRepository(work).unbundle(path)
+    assert GitRepository(work).read_ref("refs/modelci/results") is None

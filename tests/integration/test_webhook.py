@@ -185,3 +185,13 @@ def test_an_address_in_use_is_said() -> None:
         listen(f"127.0.0.1:{port}", secret=SECRET, ring=lambda: None),
     ):
         pass
+
+
+def test_a_length_of_thousands_of_digits_is_answered() -> None:
+    with server([]) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", "9" * 5_000)
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+        connection.close()

@@ -237,3 +237,11 @@ def test_the_line_of_a_value_or_of_its_nearest_parent_is_found(
 ) -> None:
     text = b"a: 1\ngates:\n  - metric: x\n    min: 1\n  - metric: y\n    min: 2\n"
     assert locate_yaml(text, path) == line
+
+
+def test_merges_of_merges_are_given_up_and_honest_ones_are_not() -> None:
+    lines = [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60)]
+    bomb = "".join(["a0: &a0 {x: 1}\n", *lines])
+    with pytest.raises(ConfigError, match="merged keys"):
+        parse("metrics.yaml", bomb.encode())
+    assert parse("m.yaml", b"a: &a {x: 1}\nb: {<<: *a, y: 2}\n")["b"] == {"x": 1, "y": 2}

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from git.cmd import Git
 
 _RESULTS_REF = "refs/modelci/results"
+_NO_NAMES = frozenset({"", ".", "..", ".git", "git~1"})
+_BUNDLES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
 _REMOTE_TAGS = "refs/modelci/tags/"
 _OURS = ("refs/tags/", "refs/modelci/")
 _MOST_KEPT = 32
@@ -639,7 +641,16 @@ class GitRepository:
         self._run(*("bundle", "create", "--quiet", str(path.absolute()), _RESULTS_REF, f"^{since}"))
 
     def unbundle(self, path: Path) -> str:
-        """Fetch a bundle's commit and return its sha."""
+        """Fetch a bundle's commit and return its sha.
+
+        The file comes from a job that ran anybody's code: it is a bundle and nothing else that Git
+        could fetch from, and no name in it leads into ``.git`` or out of the work tree.
+        """
+        if not _is_bundle(path):
+            raise ConfigError(
+                f"{path} holds no results: it is no Git bundle.",
+                hint="Leave it as the job that ran the pipeline wrote it.",
+            )
         answer = self._try(
             "fetch", "--no-tags", "--quiet", str(path.absolute()), f"+{_RESULTS_REF}:{_RESULTS_REF}"
         )
@@ -648,7 +659,13 @@ class GitRepository:
                 f"{path} holds no results for this commit: {_reason(answer.err)}",
                 hint="Check out the commit that the run job checked out.",
             )
-        return self._read("rev-parse", "--verify", _RESULTS_REF)
+        sha = self._read("rev-parse", "--verify", _RESULTS_REF)
+        # Git looks at what a remote sends, but not (before 2.46) at what is in a bundle.
+        for name in _split(self._run("ls-tree", "-r", "-t", "-z", "--name-only", sha)):
+            if any(part.casefold() in _NO_NAMES for part in name.split("/")):
+                self._run("update-ref", "-d", _RESULTS_REF)
+                raise ConfigError(f"{path} holds no results: it has a file named {name!r}.")
+        return sha
 
     # -- running git ---------------------------------------------------------------------------
 
@@ -825,6 +842,15 @@ def _peeled(listed: str) -> Mapping[str, str]:
 
 def _kept(ref: str) -> str:
     return f"{_REMOTE_TAGS}{ref.removeprefix('refs/tags/')}"
+
+
+def _is_bundle(path: Path) -> bool:
+    """Whether a file is a bundle: ``gitdir: elsewhere`` would be a repository to fetch from."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(len(_BUNDLES[0])) in _BUNDLES
+    except OSError:
+        return False
 
 
 def _reason(err: str) -> str:

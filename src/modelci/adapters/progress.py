@@ -9,6 +9,7 @@ from typing import TextIO
 from modelci.domain.pipeline import StageRun, StageStatus
 
 _MOST_KEPT = 1024 * 1024
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MARKS = {
     StageStatus.RAN: "✔ ran",
     StageStatus.RESTORED: "↺ restored",
@@ -75,10 +76,14 @@ class TextProgress:
     def stage_ended(self, run: StageRun, done: int, total: int) -> None:
         """Say what came of the stage."""
         if begun := self._begun.pop(run.name, ""):
-            self._say(f"{run.name} | {begun}")
+            self._write_line(f"{run.name} | {begun}")
         self._say(ending(run, done, total))
 
     def _say(self, text: str) -> None:
+        # Names of files and stages are anybody's: they colour and move nothing.
+        self._write_line(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
+
+    def _write_line(self, text: str) -> None:
         self._stream.write("\n" * self._is_within_line + text + "\n")
         self._stream.flush()
         self._is_within_line = False

@@ -20,6 +20,7 @@ HEALTH = "/health"
 MAX_BYTES = 1024 * 1024
 """A larger body is not read; GitHub's own limit is 25 MB, but it says nothing that we need."""
 
+_MOST_DIGITS = 20  # Python refuses to read numbers of thousands of digits
 _SECONDS = 10.0
 _MOST_CONNECTIONS = 32
 
@@ -159,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             return HTTPStatus.LENGTH_REQUIRED
-        if int(length) > MAX_BYTES:
+        if len(length) > _MOST_DIGITS or int(length) > MAX_BYTES:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         body = self.rfile.read(int(length))
         is_whole = len(body) == int(length)

@@ -103,9 +103,7 @@ class LazyGroup(click.Group):
                 if isinstance(ctx.obj, App):
                     ctx.obj.close()
         except ModelCIError as error:
-            click.echo(f"Error: {error}", err=True)
-            if error.hint:
-                click.echo(f"Hint: {error.hint}", err=True)
+            _report(error)
             ctx.exit(error.exit_code)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
@@ -129,6 +127,15 @@ class LazyGroup(click.Group):
 def _forget_stdout() -> None:
     """Keep Python from trying again, and failing again, to write what is left when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(error: ModelCIError) -> None:
+    """Say what went wrong; names and words of others in it command neither terminal nor runner."""
+    from modelci.render.escape import log_text
+
+    click.echo(log_text(f"Error: {error}"), err=True)
+    if error.hint:
+        click.echo(log_text(f"Hint: {error.hint}"), err=True)
 
 
 def _report_bug(error: Exception) -> None:

@@ -255,7 +255,10 @@ def _declared(app: App, query: "Query | None") -> "Artifact | None":
             return read_declared(app.git, app.snapshots, query.artifact)
         return find_declared(data, query.artifact)
     except ConfigError as error:
-        click.echo(f"dvc.yaml cannot be read, so only the tags are shown: {error}", err=True)
+        from modelci.render.escape import log_text
+
+        said = f"dvc.yaml cannot be read, so only the tags are shown: {error}"
+        click.echo(log_text(said), err=True)
         return None
 
 

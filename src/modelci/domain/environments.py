@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from modelci.domain.golden import Environment
+from modelci.errors import DeploymentError
 
 SERVING: Mapping[str, str] = {
     "httptools": ">=0.6",
@@ -23,6 +24,8 @@ OLDEST_PYTHON = (3, 11)
 # modelci comes as a copy of the one that builds; pip is no part of what a model answers.
 _LEFT_OUT = frozenset({"modelci", "pip"})
 _HEX = 16
+_NAME = re.compile(r"[a-z0-9]++(?:-[a-z0-9]++)*+")
+_VERSION = re.compile(r"[a-zA-Z0-9]++(?:[.!+_-][a-zA-Z0-9]++)*+")
 
 
 def normalize(name: str) -> str:
@@ -42,8 +45,16 @@ def list_requirements(recorded: Environment, preferred: Mapping[str, str]) -> tu
     """Return what is installed, a requirement each: all that was recorded, at those versions.
 
     What serving takes besides has its ``preferred`` version, or any that modelci works with.
+    Raises DeploymentError for what an installer would take for an address or an option.
     """
     pinned = _pins(recorded.packages)
+    for name, version in pinned.items():
+        if not (_NAME.fullmatch(name) and _VERSION.fullmatch(version)):
+            raise DeploymentError(
+                f"The golden requests record {name!r} {version!r}, which is no package's name and "
+                "version.",
+                hint="Record them anew with `modelci golden`, and see who has written these.",
+            )
     exact = [f"{name}=={version}" for name, version in pinned.items()]
     return tuple(sorted([*exact, *_for_serving(pinned, _pins(preferred))]))
 

@@ -15,9 +15,14 @@ TRAILER = "Modelci-Retrained"
 """Names model and window in a retraining commit, which is told by it from what people push."""
 
 _NO_NAME = re.compile(r"[^\w.-]+")
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# The folders also as links; and who must review, what modelci itself is told, what Git is told.
 _STEERING = re.compile(
-    r"(?:^|/)(?:\.github|\.gitea|\.forgejo|\.gitlab|\.circleci|\.ci)/"
-    r"|(?:^|/)(?:\.gitlab-ci\.ya?ml|\.gitmodules|Jenkinsfile|azure-pipelines\.ya?ml)$"
+    r"(?:^|/)(?:\.github|\.gitea|\.forgejo|\.gitlab|\.circleci|\.buildkite|\.woodpecker|\.ci)(?:/|$)"
+    r"|(?:^|/)(?:\.(?:gitlab-ci|drone|travis|woodpecker)\.ya?ml|(?:azure|bitbucket)-pipelines\.ya?ml"
+    r"|Jenkinsfile|CODEOWNERS|\.gitmodules|\.gitattributes|modelci\.ya?ml|action\.ya?ml)$"
+    r"|(?:^|/)\.dvc/config(?:\.local)?$",
+    re.IGNORECASE,
 )
 
 
@@ -110,6 +115,11 @@ def read_window(commits: Sequence[LoggedCommit], model: str) -> str | None:
     start = f"{TRAILER}: {name_window(model, '')}"
     lines = [line for line in commits[0].body.splitlines() if line.startswith(start)]
     return lines[-1].removeprefix(start).strip() if lines else None
+
+
+def is_commit_id(text: str) -> bool:
+    """Whether this is a commit's full id, which means the same at all times."""
+    return _COMMIT_ID.fullmatch(text) is not None
 
 
 def steers_ci(paths: Sequence[str]) -> tuple[str, ...]:

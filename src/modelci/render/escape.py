@@ -36,6 +36,7 @@ _BLOCK_START = re.compile(r"^(?:[-+](?=[ -]|$)|[0-9]+(?=[.)](?: |$)))")
 
 # What a runner of GitHub Actions takes for a command in a line of plain output.
 _COMMAND = re.compile(r":(?=:)|##(?=\[)")
+_LINE_COMMAND = re.compile(r"(?m)^\s*:(?=:)|##(?=\[)")
 
 
 def clean(text: str, limit: int = NAME_LIMIT) -> str:
@@ -118,6 +119,15 @@ def table_row(cells: list[str]) -> str:
 def terminal(text: str, limit: int = NAME_LIMIT) -> str:
     """Return clean text that commands neither a terminal nor a runner that reads its output."""
     return _COMMAND.sub(r"\g<0>" + "\u200b", clean(text, limit))
+
+
+def log_text(text: str) -> str:
+    """Return text for a log, on the lines that it has: none of them commands terminal or runner.
+
+    A line in the middle of which colons or brackets stand is left as it is, to be copied.
+    """
+    lines = (_HIDDEN.sub(_spell, line) for line in text.splitlines())
+    return _LINE_COMMAND.sub("\\g<0>\u200b", "\n".join(lines))
 
 
 def _spell(found: re.Match[str]) -> str:

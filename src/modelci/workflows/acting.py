@@ -198,7 +198,9 @@ def _propose(
     if done is None or done.window != document.window:
         return replace(document, actions=_unprepared(document.actions))
     if done.commit is not None and bundle.is_file():
-        tools.git.remote_branch(done.base)  # what the bundle's commit stands on
+        base = tools.git.default_branch(tools.default_branch)
+        if base is not None:
+            tools.git.remote_branch(base[0])  # what the bundle's commit stands on
         found = tools.git.unbundle(bundle)
         if found != done.commit:
             raise ConfigError(

@@ -17,6 +17,7 @@ from modelci.domain.retraining import (
     ParamValue,
     Retraining,
     RetrainOrder,
+    is_commit_id,
     name_branch,
     name_window,
     read_window,
@@ -232,6 +233,8 @@ def _check_origin(
         )
     if retraining.commit is None:
         return
+    if not is_commit_id(retraining.commit):  # a name may mean something else a moment later
+        raise ConfigError("What was prepared names no commit by its id.", hint=_ANEW)
     git.remote_branch(branch)  # where it is, if nothing was bundled
     parents = git.resolve(retraining.commit).parents
     base = git.default_branch(tools.default_branch)

@@ -156,6 +156,22 @@ def test_of_metrics_of_one_name_the_first_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["http://169.254.169.254/latest/meta-data", "https://evil.example/m.json", "s3://b/m.json"],
+)
+def test_no_address_is_asked_for(url: str) -> None:
+    text = (
+        f'metrics: ["{url}"]\nparams: ["{url}"]\nplots: ["{url}"]\n'
+        f'artifacts: {{a: {{path: "{url}", type: model}}}}\n'
+        f'stages: {{s: {{cmd: x, deps: ["{url}"], outs: ["{url}"], metrics: ["{url}"]}}}}'
+    )
+    tree = MemoryTree({"dvc.yaml": text, "d.dvc": f'outs: [{{path: "{url}", md5: abc}}]'})
+    found = DvcSnapshotReader(Path("/nowhere"), config_folders=()).read(tree)  # without sockets
+    assert tree.asked <= {"dvc.yaml", "dvc.lock", "d.dvc", "params.yaml"}
+    assert not found.metrics
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "../../etc/passwd",

@@ -215,3 +215,13 @@ def test_much_that_is_kept_is_cut_at_the_front() -> None:
     assert len(stream.getvalue()) < 1.1 * 1024**2
     assert "(The start is in the stage's log.)" in stream.getvalue()
     assert "2999" in stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", [TextProgress, ActionsProgress])
+def test_a_name_neither_colours_nor_moves_what_is_there(kind: type[TextProgress]) -> None:
+    stream = io.StringIO()
+    progress = kind(stream)
+    progress.note("data/\x1b[2J\x1b]0;owned\x07\x9b31m.csv")
+    progress.warn("\x1b[A")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", stream.getvalue())
+    assert r"data/\x1b[2J" in stream.getvalue()

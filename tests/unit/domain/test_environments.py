@@ -12,6 +12,7 @@ from modelci.domain.environments import (
     minor_version,
 )
 from modelci.domain.golden import Environment
+from modelci.errors import DeploymentError
 
 RECORDED = Environment(
     python="3.11.7",
@@ -34,6 +35,34 @@ def test_without_preference_serving_takes_any_version_that_modelci_works_with() 
     found = list_requirements(RECORDED, {})
     assert f"starlette{SERVING['starlette']}" in found
     assert "numpy==2.4.6" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("--index-url=ftp://evil.example/", "1"),
+        ("evil @ https://evil.example/evil.whl #", "1"),
+        ("-e .", "1"),
+        ("-r /etc/passwd #", "1"),
+        ("numpy\n--index-url ftp://evil.example/\nevil", "1"),
+        ("numpy", "1.0\n--extra-index-url ftp://evil.example/"),
+        ("numpy", "1.0 --config-settings=x"),
+        ("numpy", "*"),
+        ("numpy", "=file:///evil.whl"),
+        ("numpy[evil]", "1"),
+        ("", "1"),
+        ("numpy", ""),
+    ],
+)
+def test_what_was_recorded_steers_no_installer(name: str, version: str) -> None:
+    with pytest.raises(DeploymentError, match="no package's name and version"):
+        list_requirements(Environment(python="3.11.7", packages={name: version}), {})
+
+
+@pytest.mark.parametrize("version", ["2.1.0+cu118", "1!2.0", "0.1.dev3+g12ab.d20250101", "2024.2"])
+def test_versions_as_packages_have_them_are_installed(version: str) -> None:
+    recorded = Environment(python="3.11.7", packages={"My.Own_Package": version})
+    assert f"my-own-package=={version}" in list_requirements(recorded, {})
 
 
 def test_the_versions_that_serving_takes_are_those_of_pyproject() -> None:

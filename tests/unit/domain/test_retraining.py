@@ -44,6 +44,13 @@ def test_a_commit_of_somebody_else_has_no_window() -> None:
 
 
 def test_what_decides_about_ci_is_told_from_what_only_looks_so() -> None:
-    steering = (".github/workflows/a.yml", "x/.gitlab-ci.yml", ".gitmodules", ".ci/run")
-    harmless = ("data/a.csv.dvc", "dvc.lock", "docs/github/x.md", "a.github/x", ".gitignore")
+    steering = (
+        *(".github/workflows/a.yml", "x/.gitlab-ci.yml", ".gitmodules", ".ci/run"),
+        *(".github", "sub/.GitHub/x", "CODEOWNERS", "docs/CODEOWNERS", ".gitattributes"),
+        *("modelci.yaml", "sub/modelci.yml", "action.yml", ".dvc/config", "a/.dvc/config.local"),
+    )
+    harmless = (
+        *("data/a.csv.dvc", "dvc.lock", "docs/github/x.md", "a.github/x", ".gitignore"),
+        *("data/transaction.yml", "docs/CODEOWNERS.md", "my-modelci.yaml", "a.dvc/config"),
+    )
     assert steers_ci([*harmless, *steering]) == steering

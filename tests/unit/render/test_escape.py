@@ -11,6 +11,7 @@ from markdown_it.token import Token
 from tests.golden.samples import EVIL
 
 from modelci.render import escape
+from modelci.render.escape import log_text
 
 SURROGATES = st.characters(categories=["Cs"])
 NASTY = st.text(
@@ -142,3 +143,20 @@ def test_a_log_keeps_its_last_lines_and_last_states() -> None:
 )
 def test_only_plain_web_addresses_are_linked(text: str | None, address: str | None) -> None:
     assert escape.web_address(text) == address
+
+
+@pytest.mark.parametrize("evil", ["::error::x", "  ::set-env name=A::b", "##[error]x", "\x1b[2Jx"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\u2028", ""])
+def test_an_error_of_foreign_words_commands_neither_runner_nor_terminal(
+    evil: str, end: str
+) -> None:
+    found = log_text(f"Error: {end}{evil}{end}{evil}")
+    assert not any(line.lstrip().startswith("::") for line in found.splitlines())
+    assert "##[" not in found
+    assert "\x1b" not in found
+    assert "\r" not in found
+
+
+def test_an_error_s_own_lines_and_colons_stay() -> None:
+    text = "Error: a::b is at [::1]:80.\n  second line"
+    assert log_text(text) == text

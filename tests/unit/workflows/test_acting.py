@@ -126,6 +126,16 @@ def test_a_retraining_that_was_not_prepared_is_held_back(place: World) -> None:
     assert not place.forge.proposals
 
 
+@pytest.mark.parametrize("base", ["x\0y", "--upload-pack=evil", "main:refs/heads/main", "../main"])
+def test_a_base_that_the_other_job_names_is_never_asked_of_git(place: World, base: str) -> None:
+    place.leave(watch(actions=(DUE,)))
+    (order,) = prepare_all(place.folder, place.tools())
+    codec.write(replace(order, base=base), place.folder / "retraining" / "credit.json")
+    (acted,) = act_on(place.folder, place.tools())
+    assert "on top of the default branch" in str(acted.failure)
+    assert place.remote.branches.keys() == {"main"}
+
+
 def test_of_two_windows_the_newest_is_retrained_on(place: World) -> None:
     place.leave(watch("2026-04", actions=(DUE,)), "a")
     place.leave(watch("2026-03", actions=(DUE,)), "b")

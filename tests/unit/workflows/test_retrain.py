@@ -343,6 +343,26 @@ def test_a_document_does_not_choose_the_base(place: World) -> None:
         propose(place, replace(prepared(place), base="release"))
 
 
+@pytest.mark.parametrize("name", ["main", "HEAD", "main~0", "", "a\0b", "-x", "f" * 39])
+def test_what_names_no_commit_by_its_id_is_refused(place: World, name: str) -> None:
+    with pytest.raises(ConfigError, match="no commit by its id"):
+        propose(place, replace(prepared(place), commit=name))
+    assert place.remote.branches.keys() == {"main"}
+
+
+@pytest.mark.parametrize("file", ["modelci.yaml", "CODEOWNERS", ".dvc/config", ".github"])
+def test_a_retraining_changes_neither_gates_nor_reviewers_nor_remotes(
+    place: World, file: str
+) -> None:
+    retraining = prepared(place)
+    ours = place.git.commits[retraining.commit or ""]
+    files = {**ours.files, file: b"x"}
+    place.git.commits[retraining.commit or ""] = replace(ours, files=files)
+    with pytest.raises(PipelineError, match="says what CI runs"):
+        propose(place, retraining)
+    assert BRANCH not in place.remote.branches
+
+
 def test_a_commit_on_top_of_something_else_is_refused(place: World) -> None:
     retraining = prepared(place)
     ours = place.git.commits[retraining.commit or ""]

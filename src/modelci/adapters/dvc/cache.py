@@ -121,9 +121,11 @@ def is_hash(text: str) -> bool:
 def parse_listing(data: bytes) -> Mapping[str, str] | None:
     """Return the hashes of a folder's files by relative path, from its list; None if it is none."""
     try:
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
+        listing = {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    texts = all(isinstance(text, str) for pair in listing.items() for text in pair)
+    return listing if texts else None
 
 
 def _system_folders() -> tuple[Path, ...]:
