@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelci.adapters.forge.failures import LookAgainError
@@ -41,6 +41,7 @@ bodies = st.text() | st.lists(
 
 
 @given(body=bodies, writer=writers)
+@example(body=f"{MARKER}\r\r", writer=Writer(run_id=0))
 def test_who_wrote_is_read_back_whatever_the_report_says(body: str, writer: Writer) -> None:
     marked = mark(body, MARKER, writer)
     assert has_marker(marked, MARKER)

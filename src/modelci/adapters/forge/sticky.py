@@ -26,6 +26,7 @@ NOBODY = Writer()
 RETIRED = "<!-- modelci: outdated -->"
 """Stands for the marker in a comment that was hidden, so that it is never looked at again."""
 
+_LINE_END = re.compile(r"\r+\n")
 _STATE = re.compile(r"<!-- modelci-state: (\{[ -~]{0,300}\}) -->")
 
 
@@ -128,7 +129,7 @@ def has_marker(body: str, marker: str) -> bool:
 
 def normalize(body: str) -> str:
     """Return the text that forges keep: editing in a browser changes line ends."""
-    return body.replace("\r\n", "\n").rstrip()
+    return _LINE_END.sub("\n", body).rstrip()
 
 
 def read_writer(body: str, marker: str) -> Writer:
