@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
-    from modelci.domain.monitoring import Action, Monitoring
+    from modelci.domain.monitoring import Monitoring
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
+    from modelci.workflows.acting import Acted
     from modelci.workflows.acting import Tools as ActingTools
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_checks import Surroundings
@@ -907,7 +908,7 @@ class App:
         journal = self._journal(settings)
         return None if journal is None else ReadOnlyJournal(journal)
 
-    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+    def _take_actions(self, occasion: "Occasion") -> "Acted":
         from modelci.workflows.acting import take_actions
 
         return take_actions(occasion, self.acting)

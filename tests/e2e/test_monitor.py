@@ -81,7 +81,7 @@ def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     model = skops.io.load(laptop.folder / "model.skops")
     for folder in ("production", "outcomes"):
         (site.root / folder).mkdir()
-    for month, (shift, meaning) in enumerate([(0.0, 1), (1.5, 1), (0.0, -1)], start=1):
+    for month, (shift, meaning) in enumerate([(0.0, 1), (1.5, 1), (0.0, -1), (0.0, 1)], 1):
         random = np.random.default_rng(month)
         frame = pd.DataFrame(random.normal(size=(1200, 2)), columns=["a", "b"]) + shift
         chance = 1 / (1 + np.exp(-2 * meaning * frame["a"]))
@@ -136,7 +136,10 @@ def test_one_issue_tells_of_it_and_is_closed_when_all_is_well(site: World) -> No
     job = runner(site)
     assert "Issue created" in job.modelci("monitor", "--window", "2026-02", code=1).err
     assert "Issue updated" in job.modelci("monitor", "--window", "2026-03", code=1).err
-    assert "Issue closed" in job.modelci("monitor", "--window", "2026-01").err
+    older = job.modelci("monitor", "--window", "2026-02", code=1)
+    assert "the newer window 2026-03 is remembered" in older.out
+    assert "Issue closed" not in job.modelci("monitor", "--window", "2026-01").err
+    assert "Issue closed" in job.modelci("monitor", "--window", "2026-04").err
     assert len(list((site.root / "forge/issues").glob("*.md"))) == 1
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
-from modelci.domain.monitoring import Action, Monitoring
+from modelci.domain.monitoring import Action, ActionKind, Monitoring
 from modelci.domain.retraining import Retraining
+from modelci.domain.triggers import hold_back_issue
 from modelci.domain.windows import parse_window
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Forge, Journal, Progress
@@ -60,16 +61,46 @@ class Acted:
     failure: ModelCIError | None = None
 
 
-def take_actions(occasion: "Occasion", tools: Tools) -> tuple[Action, ...]:
-    """Retrain, and see to the issue; one job does it all."""
+def take_actions(occasion: "Occasion", tools: Tools) -> Acted:
+    """Retrain, and see to the issue; one job does it all, and neither waits for the other."""
     document, settings = occasion.document, occasion.settings
-    if retrain.is_due(document.actions):
-        tools.forge()  # before the project's command has run for an hour
-    current = _place(occasion.current, tools.root)
-    actions = retrain.act(
-        document, settings, current=current, tools=tools.retrain(occasion.history)
+
+    def propose(said: Monitoring) -> tuple[Action, ...]:
+        if retrain.is_due(said.actions):
+            tools.forge()  # before the project's command has run for an hour
+        current = _place(occasion.current, tools.root)
+        ours = tools.retrain(occasion.history)
+        return retrain.act(said, settings, current=current, tools=ours)
+
+    done = _attempt(Acted(document=document), ActionKind.RETRAIN_PR, propose, tools)
+    if occasion.newer is not None:  # that this one is well closes nothing either
+        return done
+    return _attempt(
+        done,
+        ActionKind.ISSUE,
+        lambda said: _see_to_issue(said, settings, occasion.history, tools),
+        tools,
     )
-    return _see_to_issue(replace(document, actions=actions), settings, occasion.history, tools)
+
+
+def _attempt(
+    so_far: Acted,
+    kind: ActionKind,
+    take: Callable[[Monitoring], tuple[Action, ...]],
+    tools: Tools,
+) -> Acted:
+    """Take the action of a kind; that it fails is told, and keeps no other from being taken."""
+    document = so_far.document
+    try:
+        return replace(so_far, document=replace(document, actions=take(document)))
+    except ModelCIError as error:
+        if so_far.failure is not None:  # one can be raised in the end
+            tools.progress.warn(f"{error} {error.hint or ''}".strip())
+        actions = tuple(
+            replace(one, failed=str(error)) if one.kind is kind and one.held_back is None else one
+            for one in document.actions
+        )
+        return Acted(document=replace(document, actions=actions), failure=so_far.failure or error)
 
 
 def prepare_all(
@@ -120,7 +151,7 @@ def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, Monit
 
 def _undone(document: Monitoring, run_url: str | None) -> Monitoring:
     """Return a window as it was decided: that something was done is not the other job's to say."""
-    actions = tuple(replace(one, done=None, url=None) for one in document.actions)
+    actions = tuple(replace(one, done=None, url=None, failed=None) for one in document.actions)
     return replace(document, actions=actions, run_url=run_url)
 
 
@@ -173,30 +204,39 @@ def _act_on(
     """Do what one window asks for; that a late one is well is no news of the model."""
     journal = tools.journal(settings)
     kept = read_kept(journal, settings.window)
-    history = kept.before(parse_window(document.window, settings.window), settings.window)
-    failure = None
-    said = as_first_said(document, kept)
-    try:
-        said = _propose(said, settings, folder, tools.retrain(history))
-        if not is_late or any(one.held_back is None for one in said.actions):
-            said = replace(said, actions=_see_to_issue(said, settings, history, tools))
-    except ModelCIError as error:
-        failure = error
-    document = replace(document, actions=said.actions)
+    window = parse_window(document.window, settings.window)
+    history = kept.before(window, settings.window)
+    newer = None if is_late else kept.newer_than(window, settings.window)
+    document = replace(document, actions=hold_back_issue(document.actions, newer))
+    done = _attempt(
+        Acted(document=as_first_said(document, kept)),
+        ActionKind.RETRAIN_PR,
+        lambda said: _propose(said, settings, folder, tools.retrain(history)),
+        tools,
+    )
+    is_due = any(one.held_back is None for one in done.document.actions)
+    if newer is None and (is_due or not is_late):
+        done = _attempt(
+            done,
+            ActionKind.ISSUE,
+            lambda said: _see_to_issue(said, settings, history, tools),
+            tools,
+        )
+    document = replace(document, actions=done.document.actions)
     if keep(journal, document, kept) and journal is not None:
         tools.progress.note(f"Remembered at {journal.place}")
-    return Acted(document=document, failure=failure)
+    return Acted(document=document, failure=done.failure)
 
 
 def _propose(
     document: Monitoring, settings: MonitorConfig, folder: Path, tools: retrain.Tools
-) -> Monitoring:
+) -> tuple[Action, ...]:
     if not retrain.is_due(document.actions):
-        return document
+        return document.actions
     path, bundle = _paths(folder, settings)
     done = codec.read(Retraining, path) if path.is_file() else None
     if done is None or done.window != document.window:
-        return replace(document, actions=_unprepared(document.actions))
+        return _unprepared(document.actions)
     if done.commit is not None and bundle.is_file():
         tools.git.remote_branch(done.base)  # what the bundle's commit stands on
         found = tools.git.unbundle(bundle)
@@ -205,7 +245,7 @@ def _propose(
                 f"{bundle} holds {found[:7]}, and not {done.commit[:7]}.",
                 hint="Prepare it anew: `modelci retrain`.",
             )
-    return replace(document, actions=retrain.propose(document, settings, done, tools=tools))
+    return retrain.propose(document, settings, done, tools=tools)
 
 
 def _unprepared(actions: Iterable[Action]) -> tuple[Action, ...]:
