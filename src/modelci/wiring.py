@@ -893,13 +893,13 @@ class App:
 
     def _journal(self, settings: "MonitorConfig") -> "Journal | None":
         """Return where a model's windows are remembered; None where they are not."""
-        from modelci.adapters.journal import FolderJournal, GitJournal
+        from modelci.adapters.journal import FolderJournal, GitJournal, file_name
         from modelci.workflows.watched import name_of
 
         if settings.history == "none":
             return None
         if settings.history != "git":
-            return FolderJournal(self.git.root / settings.history)
+            return FolderJournal(self.git.root / settings.history / file_name(name_of(settings)))
         return GitJournal(self.git, name_of(settings), remote=self.git.remote())
 
     def _read_journal(self, settings: "MonitorConfig") -> "Journal | None":

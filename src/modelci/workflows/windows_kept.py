@@ -56,7 +56,8 @@ def read_kept(journal: Journal | None, pattern: str) -> Kept:
         try:
             found.append(_decode(name, data, pattern))
         except (ConfigError, ValueError) as error:
-            notes.append(f"The history of {name} is left out: {error}")
+            place = "" if journal is None else f" ({journal.place})"
+            notes.append(f"The history of {name}{place} is left out: {error}")
     windows = (one for _, one in sorted(found, key=lambda pair: pair[0]))
     return Kept(windows=tuple(windows), notes=tuple(notes))
 
