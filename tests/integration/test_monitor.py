@@ -352,8 +352,12 @@ def test_a_broken_history_is_left_out_with_a_note(site: Site) -> None:
     for name, data in entries.items():
         journal.write(name, data, message="Break it", seconds=0)
     site.score("2026-03", applications(seed=3))
-    (seen,) = site.watch()
+    progress = RecordedProgress()
+    (seen,) = site.watch(progress=progress)
     assert seen.history == ()
+    warned = [note for note in progress.warnings if note.startswith("The history of ")]
+    assert len(warned) == len(entries)
+    assert journal.place in warned[0]
     assert sum(note.startswith("The history of ") for note in seen.document.notes) == len(entries)
 
 

@@ -22,7 +22,7 @@ from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Forge, Journal, Progress
 from modelci.workflows import alert, retrain
 from modelci.workflows.retrain import Text
-from modelci.workflows.watched import name_of
+from modelci.workflows.watched import choose_monitors, name_of
 from modelci.workflows.windows_kept import as_first_said, keep, read_kept
 
 if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
@@ -108,12 +108,14 @@ def prepare_all(
 ) -> tuple[Retraining, ...]:
     """Prepare what the windows in a folder ask for, one retraining a model: the newest window's.
 
-    Each is left in the folder, its commit in a bundle beside it.
+    Each is left in the folder, its commit in a bundle beside it. Raises UsageError for a model that
+    is not watched, ConfigError where the folder has no window.
     """
+    meant = choose_monitors(tools.config, models) if models else tools.config.monitor
     due = {
         document.watched.artifact: (document, settings)
         for document, settings in _read_windows(folder, tools.config)
-        if retrain.is_due(document.actions) and (not models or document.watched.artifact in models)
+        if retrain.is_due(document.actions) and settings in meant
     }
     return tuple(_prepare(document, settings, folder, tools) for document, settings in due.values())
 
@@ -124,11 +126,6 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
     One that cannot be done keeps no other back.
     """
     windows = _read_windows(folder, tools.config)
-    if not windows:
-        raise ConfigError(
-            f"{folder} has no watched window.",
-            hint="`modelci monitor --no-write` leaves them there; --from names another folder.",
-        )
     newest = {name_of(settings): document.window for document, settings in windows}
     return tuple(
         _act_on(
@@ -144,7 +141,13 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
 
 def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, MonitorConfig], ...]:
     """Return the windows with their settings, those of this checkout; the oldest first."""
-    read = (codec.read(Monitoring, path) for path in sorted(folder.glob("*.json")))
+    read = [codec.read(Monitoring, path) for path in sorted(folder.glob("*.json"))]
+    if not read:
+        raise ConfigError(
+            f"{folder} has no watched window.",
+            hint="Run `modelci monitor --no-write` first, which leaves them there; --from names "
+            "another folder.",
+        )
     found = [(document, _settings(document, config)) for document in read]
     return tuple(sorted(found, key=lambda one: _start(*one)))
 

@@ -1,6 +1,6 @@
 """``modelci monitor``: a window of a deployed model's data against the reference of its version."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -76,23 +76,6 @@ class Seen:
     failure: ModelCIError | None = None
 
 
-def choose_monitors(config: Config, names: Sequence[str]) -> tuple[MonitorConfig, ...]:
-    """Return the configured monitors that are meant, by model or ``MODEL#STAGE``; () means all."""
-    if not config.monitor:
-        raise UsageError(
-            "Nothing is watched: modelci.yaml has no `monitor`.",
-            hint="monitor: {model: credit, stage: prod, current: 'data/scored/{window}.parquet'}; "
-            "docs/monitoring.md says the rest.",
-        )
-    known = ", ".join(map(name_of, config.monitor))
-    for name in names:
-        if not any(name in {one.model, name_of(one)} for one in config.monitor):
-            raise UsageError(f"{name!r} is not watched.", hint=f"modelci.yaml watches {known}.")
-    return tuple(
-        one for one in config.monitor if not names or {one.model, name_of(one)} & set(names)
-    )
-
-
 def watch(
     settings: MonitorConfig, tools: Tools, *, window: str | None = None, current: str | None = None
 ) -> Iterator[Seen]:
@@ -135,6 +118,8 @@ class _Watcher:
         self._settings, self._tools, self._reference, self._now = settings, tools, reference, now
         self._journal = tools.journal(settings)
         self._kept = read_kept(self._journal, settings.window)
+        for note in self._kept.notes:
+            tools.progress.warn(note)
 
     def settled_since(self, newest: Window) -> tuple[Window, ...]:
         """Return the windows before ``newest`` whose outcomes have become complete since."""

@@ -174,10 +174,10 @@ def _settle(plan: Retraining, git: Git, pattern: str) -> Retraining:
     window = read_window(commits, plan.model)
     if window is None:
         return replace(plan, held_back=f"somebody else has pushed to {plan.branch}")
-    if is_newer(window, plan.window, pattern):
-        return replace(plan, held_back=f"the branch has the newer window {window}")
     if window != plan.window:
-        return plan
+        why = f"the branch has the newer window {window}"
+        newer = is_newer(window, plan.window, pattern)
+        return replace(plan, held_back=why if newer else None)
     changed = git.changed_files(git.resolve(plan.replaces).parents[0], plan.replaces)
     return replace(plan, commit=plan.replaces, changed=tuple(one.path for one in changed))
 

@@ -13,7 +13,7 @@ from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
 from modelci.domain.monitoring import Action, ActionKind, Monitoring, TriggerKind
 from modelci.domain.triggers import Trigger
-from modelci.errors import ConfigError, ForgeDeniedError, PipelineError
+from modelci.errors import ConfigError, ForgeDeniedError, PipelineError, UsageError
 from modelci.ports import Journal
 from modelci.workflows import retrain
 from modelci.workflows.acting import Tools, act_on, prepare_all, take_actions
@@ -141,8 +141,24 @@ def test_of_two_windows_the_newest_is_retrained_on(place: World) -> None:
 
 def test_only_the_models_that_are_named_are_prepared(place: World) -> None:
     place.leave(watch(actions=(DUE,)))
-    assert prepare_all(place.folder, place.tools(), models=["churn"]) == ()
+    churn = replace(WATCHED, model="churn")
+    tools = place.tools(WATCHED, churn)
+    assert prepare_all(place.folder, tools, models=["churn"]) == ()
     assert place.retrainer.orders == []
+    assert len(prepare_all(place.folder, tools, models=["credit#prod"])) == 1
+
+
+def test_a_model_that_is_not_watched_is_no_retraining_of_nothing(place: World) -> None:
+    place.leave(watch(actions=(DUE,)))
+    with pytest.raises(UsageError, match="'nosuch' is not watched"):
+        prepare_all(place.folder, place.tools(), models=["nosuch"])
+
+
+def test_without_a_window_both_halves_say_what_comes_first(place: World) -> None:
+    for act in (prepare_all, act_on):
+        with pytest.raises(ConfigError, match="has no watched window") as caught:
+            act(place.folder, place.tools())
+        assert "`modelci monitor --no-write` first" in str(caught.value.hint)
 
 
 def test_a_window_of_a_model_that_is_not_watched_here_is_refused(place: World) -> None:
