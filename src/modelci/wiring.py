@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from modelci.domain.deployment import Deployment, Strategy
     from modelci.domain.events import CIContext, Job
     from modelci.domain.modelfiles import Trust
-    from modelci.domain.monitoring import Action, Monitoring
+    from modelci.domain.monitoring import Monitoring
     from modelci.domain.orders import Wanted
     from modelci.domain.promotion import Promotion
     from modelci.domain.provenance import Provenance
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from modelci.render.templating import Overrides
     from modelci.serving.settings import LogSettings
     from modelci.serving.settings import Settings as ServingSettings
+    from modelci.workflows.acting import Acted
     from modelci.workflows.acting import Tools as ActingTools
     from modelci.workflows.comment import Desk
     from modelci.workflows.deploy_checks import Surroundings
@@ -892,13 +893,13 @@ class App:
 
     def _journal(self, settings: "MonitorConfig") -> "Journal | None":
         """Return where a model's windows are remembered; None where they are not."""
-        from modelci.adapters.journal import FolderJournal, GitJournal
+        from modelci.adapters.journal import FolderJournal, GitJournal, file_name
         from modelci.workflows.watched import name_of
 
         if settings.history == "none":
             return None
         if settings.history != "git":
-            return FolderJournal(self.git.root / settings.history)
+            return FolderJournal(self.git.root / settings.history / file_name(name_of(settings)))
         return GitJournal(self.git, name_of(settings), remote=self.git.remote())
 
     def _read_journal(self, settings: "MonitorConfig") -> "Journal | None":
@@ -907,7 +908,7 @@ class App:
         journal = self._journal(settings)
         return None if journal is None else ReadOnlyJournal(journal)
 
-    def _take_actions(self, occasion: "Occasion") -> "tuple[Action, ...]":
+    def _take_actions(self, occasion: "Occasion") -> "Acted":
         from modelci.workflows.acting import take_actions
 
         return take_actions(occasion, self.acting)

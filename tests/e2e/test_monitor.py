@@ -81,7 +81,7 @@ def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     model = skops.io.load(laptop.folder / "model.skops")
     for folder in ("production", "outcomes"):
         (site.root / folder).mkdir()
-    for month, (shift, meaning) in enumerate([(0.0, 1), (1.5, 1), (0.0, -1)], start=1):
+    for month, (shift, meaning) in enumerate([(0.0, 1), (1.5, 1), (0.0, -1), (0.0, 1)], 1):
         random = np.random.default_rng(month)
         frame = pd.DataFrame(random.normal(size=(1200, 2)), columns=["a", "b"]) + shift
         chance = 1 / (1 + np.exp(-2 * meaning * frame["a"]))
@@ -136,7 +136,10 @@ def test_one_issue_tells_of_it_and_is_closed_when_all_is_well(site: World) -> No
     job = runner(site)
     assert "Issue created" in job.modelci("monitor", "--window", "2026-02", code=1).err
     assert "Issue updated" in job.modelci("monitor", "--window", "2026-03", code=1).err
-    assert "Issue closed" in job.modelci("monitor", "--window", "2026-01").err
+    older = job.modelci("monitor", "--window", "2026-02", code=1)
+    assert "the newer window 2026-03 is remembered" in older.out
+    assert "Issue closed" not in job.modelci("monitor", "--window", "2026-01").err
+    assert "Issue closed" in job.modelci("monitor", "--window", "2026-04").err
     assert len(list((site.root / "forge/issues").glob("*.md"))) == 1
 
 
@@ -194,6 +197,10 @@ def test_what_cannot_be_watched_is_said_with_the_next_step(site: World) -> None:
     assert "modelci.yaml watches credit#prod" in job.modelci("monitor", "other", code=2).err
     both = job.modelci("monitor", "--format", "md", "--format", "html", code=2)
     assert "Several formats need --out DIR" in both.err
+    both = job.modelci("monitor", "--json", "--plain", code=2)
+    assert "--plain and --json exclude each other" in both.err
+    job.git("remote", "remove", "origin")
+    assert "has no Git remote" in job.modelci("monitor", "--remote", code=2).err
     job.put({"modelci.yaml": "gates: []\n"})
     assert "Nothing is watched" in job.modelci("monitor", code=2).err
 
@@ -205,3 +212,57 @@ def test_the_folder_that_is_acted_on_has_the_last_runs_windows(site: World) -> N
     files = [path.name for path in (job.folder / ".modelci/monitor").glob("*.json")]
     assert files == ["credit@prod@2026-02.json"]
     assert "credit 2026-02: issue created" in job.modelci("act").out
+
+
+def test_what_is_written_is_of_the_newest_window_however_many_were_judged(
+    site: World, tmp_path: Path
+) -> None:
+    job = runner(site)
+    outcomes = site.root / "outcomes"
+    outcomes.rename(site.root / "later")
+    job.modelci("monitor", "--window", "2026-01", "--no-act")
+    (site.root / "later").rename(outcomes)
+    # The last window that has ended has the data of the second.
+    last = f"{pd.Timestamp.now('UTC').tz_localize(None).to_period('M') - 1}"
+    for folder in ("production", "outcomes"):
+        path = site.root / folder / "2026-02.csv"
+        path.rename(path.with_name(f"{last}.csv"))
+    common = ("monitor", "--no-act", "--no-write")
+    document = json.loads(job.modelci(*common, "--json", code=1).out)
+    assert document["window"] == last
+    shown = job.modelci(*common, code=1).out
+    assert "window 2026-01" in shown
+    assert f"window {last}" in shown
+    page = tmp_path / "page.html"
+    job.modelci(*common, "--format", "html", "--out", str(page), code=1)
+    assert page.read_text().count("<!doctype") == 1
+    out = tmp_path / "out"
+    out.mkdir()
+    job.modelci(*common, "--format", "json", "--out", str(out), code=1)
+    assert sorted(path.name for path in out.iterdir()) == ["monitor-2026-01.json", "monitor.json"]
+    assert json.loads((out / "monitor.json").read_text())["window"] == last
+
+
+def test_several_models_have_a_file_each_and_one_list(site: World, tmp_path: Path) -> None:
+    job = runner(site)
+    _, _, monitor = SETTINGS.partition("monitor:\n")
+    both = "".join(
+        f"  - {text[2:]}" if text.startswith("  model") else f"  {text}"
+        for text in (monitor + monitor.replace("  stage: prod\n", "")).splitlines(keepends=True)
+    )
+    both = both.replace("    id: id\n", "    id: id\n    history: hist\n")
+    job.put({"modelci.yaml": SETTINGS.partition("monitor:")[0] + "monitor:\n" + both})
+    common = ("monitor", "--window", "2026-01", "--no-act")
+    listed = json.loads(job.modelci(*common, "--json").out)
+    assert [one["watched"]["stage"] for one in listed] == ["prod", None]
+    names = [str(path.relative_to(job.folder)) for path in job.folder.glob("hist/*/*.json")]
+    assert sorted(names) == ["hist/credit#prod/2026-01.json", "hist/credit@latest/2026-01.json"]
+
+    one_file = job.modelci(*common, "--format", "md", "--out", "one.md", code=2)
+    assert "one.md is one file for several models" in one_file.err
+    assert "needs --out DIR" in job.modelci(*common, "--format", "html", code=2).err
+    job.modelci(*common, "--format", "md", "--out", "pages")
+    assert sorted(path.name for path in (job.folder / "pages").iterdir()) == [
+        "monitor-credit-latest.md",
+        "monitor-credit-prod.md",
+    ]

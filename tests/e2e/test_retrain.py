@@ -219,6 +219,20 @@ def test_a_command_that_fails_keeps_the_issue_from_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_a_command_that_fails_in_the_only_job_leaves_the_issue_opened(shop: Shop) -> None:
+    (shop.site.work / "next.sh").write_text("echo no rows; exit 3\n")
+    git(shop.site.work, "commit", "--quiet", "--all", "-m", "broken")
+    git(shop.site.work, "push", "--quiet", "origin", "HEAD:main")
+    folder = shop.runner()
+    said = shop.run(folder, "monitor", "--window", "2026-03", "--remote", code=5)
+    assert "Issue created" in said
+    document = json.loads((folder / ".modelci/monitor.json").read_text())
+    failed = {one["kind"]: one["failed"] for one in document["actions"]}
+    assert failed["issue"] is None
+    assert "failed: " + failed["retrain-pr"] in said
+
+
+@pytest.mark.timeout(300)
 def test_the_issue_is_closed_by_a_quiet_window(shop: Shop) -> None:
     site = shop.site
     shop.run(shop.runner(), "monitor", "--window", "2026-03", "--remote", code=1)
@@ -232,5 +246,8 @@ def test_the_issue_is_closed_by_a_quiet_window(shop: Shop) -> None:
 
 def test_without_a_watched_window_there_is_nothing_to_act_on(shop: Shop) -> None:
     folder = shop.runner()
-    assert "has no watched window" in shop.run(folder, "act", code=3)
-    assert "No watched window asks for a retraining." in shop.run(folder, "retrain")
+    for command in ("act", "retrain"):
+        said = shop.run(folder, command, code=3)
+        assert "has no watched window" in said
+        assert "Run `modelci monitor --no-write` first" in said
+    assert "'nosuch' is not watched" in shop.run(folder, "retrain", "nosuch", code=2)

@@ -14,12 +14,13 @@ from tests.integration.watching import SETTINGS, FakeModel, Site, applications, 
 from modelci.adapters.journal import FolderJournal, GitJournal
 from modelci.config.model import MonitorConfig
 from modelci.domain.gates import Outcome, Subject
-from modelci.domain.monitoring import Action, ActionKind, Monitoring, TriggerKind
+from modelci.domain.monitoring import ActionKind, Monitoring, TriggerKind
 from modelci.domain.profile import Profile
 from modelci.domain.triggers import Trigger
 from modelci.errors import ForgeDeniedError, ModelCIError, UsageError
 from modelci.modelfiles.files import ModelFileError
 from modelci.ports import MissingDataError
+from modelci.workflows.acting import Acted
 from modelci.workflows.monitor import Occasion
 
 DRIFT = Trigger(when=TriggerKind.DRIFT, action=ActionKind.RETRAIN_PR)
@@ -45,12 +46,13 @@ def outcomes(document: Monitoring) -> Mapping[Subject, set[Outcome]]:
     return found
 
 
-def opened(occasion: Occasion) -> tuple[Action, ...]:
+def opened(occasion: Occasion) -> Acted:
     """Open a pull request for each action that is due."""
-    return tuple(
+    actions = tuple(
         one if one.held_back else replace(one, done="opened", url="https://forge.example/1")
         for one in occasion.document.actions
     )
+    return Acted(document=replace(occasion.document, actions=actions))
 
 
 def test_a_quiet_month_is_well_and_remembered(site: Site) -> None:
@@ -121,7 +123,7 @@ def test_a_window_watched_again_is_the_same_window(site: Site) -> None:
 def test_what_is_told_of_a_window_does_not_change_by_looking_again(site: Site) -> None:
     told = list[Monitoring]()
 
-    def tell(occasion: Occasion) -> tuple[Action, ...]:
+    def tell(occasion: Occasion) -> Acted:
         told.append(occasion.document)
         return opened(occasion)
 
@@ -150,8 +152,9 @@ def test_a_retraining_holds_back_that_of_the_next_window(site: Site) -> None:
 
 
 def test_an_action_that_fails_is_told_and_what_was_found_is_remembered(site: Site) -> None:
-    def fails(occasion: Occasion) -> tuple[Action, ...]:
-        raise ForgeDeniedError("the forge says no")
+    def fails(occasion: Occasion) -> Acted:
+        failure = ForgeDeniedError("the forge says no")
+        return Acted(document=occasion.document, failure=failure)
 
     settings = replace(SETTINGS, triggers=(DRIFT,))
     site.score("2026-03", applications(seed=3, shift=1.0))
@@ -199,9 +202,9 @@ def test_a_window_is_judged_by_its_outcomes_once_they_are_complete(site: Site) -
 def test_that_an_earlier_window_was_well_is_no_news(site: Site) -> None:
     acted = list[str]()
 
-    def act(occasion: Occasion) -> tuple[Action, ...]:
+    def act(occasion: Occasion) -> Acted:
         acted.append(occasion.document.window)
-        return occasion.document.actions
+        return Acted(document=occasion.document)
 
     settings = replace(SETTINGS, triggers=(replace(DRIFT, action=ActionKind.ISSUE),))
     march = applications(seed=3)
@@ -349,8 +352,12 @@ def test_a_broken_history_is_left_out_with_a_note(site: Site) -> None:
     for name, data in entries.items():
         journal.write(name, data, message="Break it", seconds=0)
     site.score("2026-03", applications(seed=3))
-    (seen,) = site.watch()
+    progress = RecordedProgress()
+    (seen,) = site.watch(progress=progress)
     assert seen.history == ()
+    warned = [note for note in progress.warnings if note.startswith("The history of ")]
+    assert len(warned) == len(entries)
+    assert journal.place in warned[0]
     assert sum(note.startswith("The history of ") for note in seen.document.notes) == len(entries)
 
 

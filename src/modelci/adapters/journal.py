@@ -23,6 +23,11 @@ _SUFFIX = ".json"
 _TRIES = 6
 
 
+def file_name(name: str) -> str:
+    """Return what a file or folder of that name is called on every system; no two are the same."""
+    return quote(name, safe=" #@")
+
+
 class _Entry(NamedTuple):
     name: str
     oid: str

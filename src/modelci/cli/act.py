@@ -10,6 +10,7 @@ from modelci.wiring import App
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from modelci.domain.monitoring import Action
     from modelci.workflows.acting import Acted
 
 
@@ -58,6 +59,12 @@ def _lines(one: "Acted") -> "Iterator[str]":
     if not one.document.actions:
         yield f"{start}: nothing is asked for"
     for action in one.document.actions:
-        what = action.done or (f"held back, {action.held_back}" if action.held_back else "not done")
+        what = action.done or _why_not(action)
         url = f" {terminal(action.url)}" if action.url else ""
         yield f"{start}: {action.kind} {terminal(what)}{url}"
+
+
+def _why_not(action: "Action") -> str:
+    if action.held_back:
+        return f"held back, {action.held_back}"
+    return f"failed: {action.failed}" if action.failed else "not done"

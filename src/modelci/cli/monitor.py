@@ -42,9 +42,9 @@ _FILES = {
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="File to write, or with several formats the folder for monitor.md, monitor.html, …",
+    help="File to write, or with several formats or models the folder for monitor.md, …",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="--format json; of several models a list.")
 @click.option("--plain", is_flag=True, help="Print a tab-separated line for each gate.")
 @click.option(
     "--remote", is_flag=True, help="Look up the version in the remote's tags, not this clone's."
@@ -84,6 +84,10 @@ def command(
     again. Exit code 1 says that something failed, 8 that the data cannot decide what must be
     decided. The document is also written to .modelci/monitor.json.
 
+    What is written is of each model's newest window: monitor.md, of several models
+    monitor-MODEL-STAGE.md. In a folder, earlier windows that were judged again have files with
+    their names (monitor-2026-03.md); the terminal shows all.
+
     \b
     Examples:
       modelci monitor
@@ -92,13 +96,16 @@ def command(
       modelci monitor --format html --format openmetrics --out build/
     """  # noqa: D301
     from modelci.errors import ModelCIError
-    from modelci.workflows.monitor import choose_monitors, watch
+    from modelci.workflows.monitor import watch
+    from modelci.workflows.watched import choose_monitors
 
-    formats = (*formats, "json") if as_json else formats
+    refuse_both({"--plain": plain, "--json": plain and as_json})
     refuse_both({"--plain": plain, "--format": bool(formats)})
+    formats = (*formats, "json") if as_json else formats
     if len(set(formats)) > 1 and out is None:
         raise click.UsageError("Several formats need --out DIR.")
     chosen = choose_monitors(app.configuration.config, models)
+    _check_room(formats, out, several=len(chosen) > 1)
     if current is not None and len(chosen) > 1:
         raise click.UsageError("--current is the data of one: name the MODEL#STAGE.")
     if current is not None and "://" not in current:
@@ -116,7 +123,11 @@ def command(
             errors.append(failure)
     errors += [one.failure for one in seen if one.failure is not None]
     _keep(app, seen)
-    _show(seen, formats or (("plain",) if plain else ("terminal",)), out)
+    shown = dict.fromkeys(formats or (("plain",) if plain else ("terminal",)))
+    if out is None:
+        _print(seen, *shown, several=len(chosen) > 1)
+    else:
+        _write(seen, tuple(shown), out, several=len(chosen) > 1)
     for error in errors[:-1]:
         app.progress.warn(f"{error} {error.hint or ''}".strip())
     if errors:
@@ -176,32 +187,56 @@ def _title(one: "Seen") -> str:
     return f"{watched.artifact}{f' in {watched.stage}' if watched.stage else ''}"
 
 
-def _show(seen: "Sequence[Seen]", formats: "Sequence[str]", out: Path | None) -> None:
+def _check_room(formats: "Sequence[str]", out: Path | None, *, several: bool) -> None:
+    """Refuse a file, or stdout, for several models where it holds but one."""
+    if not several:
+        return
+    alone = {"html", "openmetrics"} & set(formats)
+    if out is None and alone:
+        raise click.UsageError(f"Of several models --format {min(alone)} needs --out DIR.")
+    if out is not None and len(set(formats)) < 2 and not out.is_dir() and out.suffix:
+        raise click.UsageError(
+            f"{out} is one file for several models: --out DIR, or name the MODEL#STAGE."
+        )
+
+
+def _newest(seen: "Sequence[Seen]") -> "list[Seen]":
+    """Return the newest window of each model; those before it were judged again."""
+    return list({_name(one): one for one in seen}.values())
+
+
+def _print(seen: "Sequence[Seen]", name: str, *, several: bool) -> None:
+    """Print the newest windows; people are shown the earlier ones too."""
+    texts = [_render(one, name) for one in (seen if name == "terminal" else _newest(seen))]
+    if name == "json" and several:
+        click.echo("[{}]".format(",\n".join(one.rstrip("\n") for one in texts)))
+        return
+    click.echo(("\n" if name in {"terminal", "md"} else "").join(texts), nl=False)
+
+
+def _write(seen: "Sequence[Seen]", formats: "Sequence[str]", out: Path, *, several: bool) -> None:
+    """Write the newest windows, and into a folder the earlier ones beside them."""
     from modelci.cli.output import write_file
 
-    for number, one in enumerate(seen):
-        for name in dict.fromkeys(formats):
-            path = _destination(out, name, one, several=len(seen) > 1, folder=len(set(formats)) > 1)
-            text = _render(one, name)
-            if path is not None:
-                write_file(path, text, option="--out")
-                click.echo(f"Wrote {path}", err=True)
-                continue
-            if number and name in {"terminal", "md"}:
-                click.echo()
-            click.echo(text, nl=False)
+    is_folder = several or len(formats) > 1 or out.is_dir()
+    newest = _newest(seen)
+    for one in seen if is_folder else newest:
+        is_newest = any(one is other for other in newest)
+        for name in formats:
+            path = out
+            if is_folder:
+                path = out / _file(one, name, several=several, is_newest=is_newest)
+            write_file(path, _render(one, name), option="--out")
+            click.echo(f"Wrote {path}", err=True)
 
 
-def _destination(
-    out: Path | None, name: str, one: "Seen", *, several: bool, folder: bool
-) -> Path | None:
-    """Return the file to write; of several documents each has its own, by model and window."""
-    if out is None or not (several or folder or out.is_dir()):
-        return out
+def _file(one: "Seen", name: str, *, several: bool, is_newest: bool) -> str:
+    """Return what a window's file is called: the same in every run for the newest."""
     file = Path(_FILES.get(name, "monitor.tsv"))
     watched = one.document.watched
-    parts = (file.stem, watched.artifact, watched.stage or "latest", one.document.window)
-    return out / f"{_slug('-'.join(parts)) if several else file.stem}{file.suffix}"
+    model = (watched.artifact, watched.stage or "latest") if several else ()
+    window = () if is_newest else (one.document.window,)
+    return _slug("-".join((file.stem, *model, *window))) + file.suffix
 
 
 def _render(one: "Seen", name: str) -> str:

@@ -115,7 +115,10 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What a trigger asks for, and what came of it; ``held_back`` says why nothing was done."""
+    """What a trigger asks for, and what came of it.
+
+    ``held_back`` says why nothing was done, ``failed`` why it could not be: it is due still.
+    """
 
     kind: ActionKind
     trigger: TriggerKind
@@ -123,6 +126,7 @@ class Action:
     held_back: str | None = None
     url: str | None = None
     done: str | None = None
+    failed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,17 @@ def decide_actions(
     )
 
 
+def hold_back_issue(actions: Sequence[Action], newer: str | None) -> tuple[Action, ...]:
+    """Leave an issue to the ``newer`` window that is remembered, if there is one."""
+    if newer is None:
+        return tuple(actions)
+    why = f"the newer window {newer} is remembered"
+    return tuple(
+        replace(one, held_back=why) if one.kind is ActionKind.ISSUE and not one.held_back else one
+        for one in actions
+    )
+
+
 def _fails(result: GateResult) -> bool:
     return result.outcome is Outcome.FAILED and result.waiver is None
 

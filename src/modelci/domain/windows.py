@@ -67,6 +67,14 @@ def parse_window(name: str, pattern: str) -> Window:
         raise wrong from None
 
 
+def is_newer(name: str, than: str, pattern: str) -> bool:
+    """Whether a window starts after another one; a name that is none of the pattern's does not."""
+    try:
+        return parse_window(name, pattern).start > parse_window(than, pattern).start
+    except ValueError:
+        return False
+
+
 def window_at(moment: datetime, pattern: str) -> Window:
     """Return the window that a moment lies in."""
     return parse_window(moment.astimezone(UTC).strftime(pattern), pattern)

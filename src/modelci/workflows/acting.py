@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
-from modelci.domain.monitoring import Action, Monitoring
+from modelci.domain.monitoring import Action, ActionKind, Monitoring
 from modelci.domain.retraining import Retraining
+from modelci.domain.triggers import hold_back_issue
 from modelci.domain.windows import parse_window
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Forge, Journal, Progress
 from modelci.workflows import alert, retrain
 from modelci.workflows.retrain import Text
-from modelci.workflows.watched import name_of
+from modelci.workflows.watched import choose_monitors, name_of
 from modelci.workflows.windows_kept import as_first_said, keep, read_kept
 
 if TYPE_CHECKING:  # it reads data, with libraries that the job which acts has no need of
@@ -60,16 +61,46 @@ class Acted:
     failure: ModelCIError | None = None
 
 
-def take_actions(occasion: "Occasion", tools: Tools) -> tuple[Action, ...]:
-    """Retrain, and see to the issue; one job does it all."""
+def take_actions(occasion: "Occasion", tools: Tools) -> Acted:
+    """Retrain, and see to the issue; one job does it all, and neither waits for the other."""
     document, settings = occasion.document, occasion.settings
-    if retrain.is_due(document.actions):
-        tools.forge()  # before the project's command has run for an hour
-    current = _place(occasion.current, tools.root)
-    actions = retrain.act(
-        document, settings, current=current, tools=tools.retrain(occasion.history)
+
+    def propose(said: Monitoring) -> tuple[Action, ...]:
+        if retrain.is_due(said.actions):
+            tools.forge()  # before the project's command has run for an hour
+        current = _place(occasion.current, tools.root)
+        ours = tools.retrain(occasion.history)
+        return retrain.act(said, settings, current=current, tools=ours)
+
+    done = _attempt(Acted(document=document), ActionKind.RETRAIN_PR, propose, tools)
+    if occasion.newer is not None:  # that this one is well closes nothing either
+        return done
+    return _attempt(
+        done,
+        ActionKind.ISSUE,
+        lambda said: _see_to_issue(said, settings, occasion.history, tools),
+        tools,
     )
-    return _see_to_issue(replace(document, actions=actions), settings, occasion.history, tools)
+
+
+def _attempt(
+    so_far: Acted,
+    kind: ActionKind,
+    take: Callable[[Monitoring], tuple[Action, ...]],
+    tools: Tools,
+) -> Acted:
+    """Take the action of a kind; that it fails is told, and keeps no other from being taken."""
+    document = so_far.document
+    try:
+        return replace(so_far, document=replace(document, actions=take(document)))
+    except ModelCIError as error:
+        if so_far.failure is not None:  # one can be raised in the end
+            tools.progress.warn(f"{error} {error.hint or ''}".strip())
+        actions = tuple(
+            replace(one, failed=str(error)) if one.kind is kind and one.held_back is None else one
+            for one in document.actions
+        )
+        return Acted(document=replace(document, actions=actions), failure=so_far.failure or error)
 
 
 def prepare_all(
@@ -77,12 +108,14 @@ def prepare_all(
 ) -> tuple[Retraining, ...]:
     """Prepare what the windows in a folder ask for, one retraining a model: the newest window's.
 
-    Each is left in the folder, its commit in a bundle beside it.
+    Each is left in the folder, its commit in a bundle beside it. Raises UsageError for a model that
+    is not watched, ConfigError where the folder has no window.
     """
+    meant = choose_monitors(tools.config, models) if models else tools.config.monitor
     due = {
         document.watched.artifact: (document, settings)
         for document, settings in _read_windows(folder, tools.config)
-        if retrain.is_due(document.actions) and (not models or document.watched.artifact in models)
+        if retrain.is_due(document.actions) and settings in meant
     }
     return tuple(_prepare(document, settings, folder, tools) for document, settings in due.values())
 
@@ -93,11 +126,6 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
     One that cannot be done keeps no other back.
     """
     windows = _read_windows(folder, tools.config)
-    if not windows:
-        raise ConfigError(
-            f"{folder} has no watched window.",
-            hint="`modelci monitor --no-write` leaves them there; --from names another folder.",
-        )
     newest = {name_of(settings): document.window for document, settings in windows}
     return tuple(
         _act_on(
@@ -113,14 +141,20 @@ def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:
 
 def _read_windows(folder: Path, config: Config) -> tuple[tuple[Monitoring, MonitorConfig], ...]:
     """Return the windows with their settings, those of this checkout; the oldest first."""
-    read = (codec.read(Monitoring, path) for path in sorted(folder.glob("*.json")))
+    read = [codec.read(Monitoring, path) for path in sorted(folder.glob("*.json"))]
+    if not read:
+        raise ConfigError(
+            f"{folder} has no watched window.",
+            hint="Run `modelci monitor --no-write` first, which leaves them there; --from names "
+            "another folder.",
+        )
     found = [(document, _settings(document, config)) for document in read]
     return tuple(sorted(found, key=lambda one: _start(*one)))
 
 
 def _undone(document: Monitoring, run_url: str | None) -> Monitoring:
     """Return a window as it was decided: that something was done is not the other job's to say."""
-    actions = tuple(replace(one, done=None, url=None) for one in document.actions)
+    actions = tuple(replace(one, done=None, url=None, failed=None) for one in document.actions)
     return replace(document, actions=actions, run_url=run_url)
 
 
@@ -173,30 +207,39 @@ def _act_on(
     """Do what one window asks for; that a late one is well is no news of the model."""
     journal = tools.journal(settings)
     kept = read_kept(journal, settings.window)
-    history = kept.before(parse_window(document.window, settings.window), settings.window)
-    failure = None
-    said = as_first_said(document, kept)
-    try:
-        said = _propose(said, settings, folder, tools.retrain(history))
-        if not is_late or any(one.held_back is None for one in said.actions):
-            said = replace(said, actions=_see_to_issue(said, settings, history, tools))
-    except ModelCIError as error:
-        failure = error
-    document = replace(document, actions=said.actions)
+    window = parse_window(document.window, settings.window)
+    history = kept.before(window, settings.window)
+    newer = None if is_late else kept.newer_than(window, settings.window)
+    document = replace(document, actions=hold_back_issue(document.actions, newer))
+    done = _attempt(
+        Acted(document=as_first_said(document, kept)),
+        ActionKind.RETRAIN_PR,
+        lambda said: _propose(said, settings, folder, tools.retrain(history)),
+        tools,
+    )
+    is_due = any(one.held_back is None for one in done.document.actions)
+    if newer is None and (is_due or not is_late):
+        done = _attempt(
+            done,
+            ActionKind.ISSUE,
+            lambda said: _see_to_issue(said, settings, history, tools),
+            tools,
+        )
+    document = replace(document, actions=done.document.actions)
     if keep(journal, document, kept) and journal is not None:
         tools.progress.note(f"Remembered at {journal.place}")
-    return Acted(document=document, failure=failure)
+    return Acted(document=document, failure=done.failure)
 
 
 def _propose(
     document: Monitoring, settings: MonitorConfig, folder: Path, tools: retrain.Tools
-) -> Monitoring:
+) -> tuple[Action, ...]:
     if not retrain.is_due(document.actions):
-        return document
+        return document.actions
     path, bundle = _paths(folder, settings)
     done = codec.read(Retraining, path) if path.is_file() else None
     if done is None or done.window != document.window:
-        return replace(document, actions=_unprepared(document.actions))
+        return _unprepared(document.actions)
     if done.commit is not None and bundle.is_file():
         base = tools.git.default_branch(tools.default_branch)
         if base is not None:
@@ -207,7 +250,7 @@ def _propose(
                 f"{bundle} holds {found[:7]}, and not {done.commit[:7]}.",
                 hint="Prepare it anew: `modelci retrain`.",
             )
-    return replace(document, actions=retrain.propose(document, settings, done, tools=tools))
+    return retrain.propose(document, settings, done, tools=tools)
 
 
 def _unprepared(actions: Iterable[Action]) -> tuple[Action, ...]:

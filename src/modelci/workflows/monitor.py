@@ -1,15 +1,15 @@
 """``modelci monitor``: a window of a deployed model's data against the reference of its version."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelci.config.model import ColumnDriftConfig, Config, MonitorConfig, PerformanceConfig
 from modelci.domain.gates import GateResult, parse_limit
 from modelci.domain.invariants import judge_schema
-from modelci.domain.monitoring import Action, Monitoring, TriggerKind
+from modelci.domain.monitoring import Monitoring, TriggerKind
 from modelci.domain.staleness import judge_age, judge_skew
-from modelci.domain.triggers import count_kinds, decide_actions
+from modelci.domain.triggers import count_kinds, decide_actions, hold_back_issue
 from modelci.domain.watching import (
     DriftRule,
     DriftRules,
@@ -20,6 +20,7 @@ from modelci.domain.watching import (
 from modelci.domain.windows import Window, last_complete, parse_duration, parse_window
 from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Asker, Journal, MissingDataError, Progress, RowScanner
+from modelci.workflows.acting import Acted
 from modelci.workflows.watched import Reference, Sources, find_reference, name_of
 from modelci.workflows.window_facts import WINDOW, Desk, Facts, read_facts
 from modelci.workflows.windows_kept import as_first_said, keep, read_kept, unlabelled
@@ -29,7 +30,8 @@ from modelci.workflows.windows_kept import as_first_said, keep, read_kept, unlab
 class Occasion:
     """A judged window, on which its actions are taken.
 
-    ``current`` is where its data are, from anywhere; ``is_late`` that a newer one was judged then.
+    ``current`` is where its data are, from anywhere; ``is_late`` that it was judged again by its
+    outcomes. ``newer`` is a later window that was judged before: the issue is about that one.
     """
 
     document: Monitoring
@@ -37,15 +39,16 @@ class Occasion:
     settings: MonitorConfig
     current: str
     is_late: bool = False
+    newer: str | None = None
 
 
-Act = Callable[[Occasion], tuple[Action, ...]]
+Act = Callable[[Occasion], Acted]
 """Takes the actions that are not held back, and returns all of them with what came of it."""
 
 
-def do_nothing(occasion: Occasion) -> tuple[Action, ...]:
+def do_nothing(occasion: Occasion) -> Acted:
     """Leave the actions as they were decided."""
-    return occasion.document.actions
+    return Acted(document=occasion.document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,23 +74,6 @@ class Seen:
     document: Monitoring
     history: tuple[Monitoring, ...] = ()
     failure: ModelCIError | None = None
-
-
-def choose_monitors(config: Config, names: Sequence[str]) -> tuple[MonitorConfig, ...]:
-    """Return the configured monitors that are meant, by model or ``MODEL#STAGE``; () means all."""
-    if not config.monitor:
-        raise UsageError(
-            "Nothing is watched: modelci.yaml has no `monitor`.",
-            hint="monitor: {model: credit, stage: prod, current: 'data/scored/{window}.parquet'}; "
-            "docs/monitoring.md says the rest.",
-        )
-    known = ", ".join(map(name_of, config.monitor))
-    for name in names:
-        if not any(name in {one.model, name_of(one)} for one in config.monitor):
-            raise UsageError(f"{name!r} is not watched.", hint=f"modelci.yaml watches {known}.")
-    return tuple(
-        one for one in config.monitor if not names or {one.model, name_of(one)} & set(names)
-    )
 
 
 def watch(
@@ -132,6 +118,8 @@ class _Watcher:
         self._settings, self._tools, self._reference, self._now = settings, tools, reference, now
         self._journal = tools.journal(settings)
         self._kept = read_kept(self._journal, settings.window)
+        for note in self._kept.notes:
+            tools.progress.warn(note)
 
     def settled_since(self, newest: Window) -> tuple[Window, ...]:
         """Return the windows before ``newest`` whose outcomes have become complete since."""
@@ -237,17 +225,20 @@ class _Watcher:
         """
         settings = self._settings
         earlier = self._kept.before(window, settings.window)
+        # The newest window follows a late one in the same run, and has the last word.
+        newer = None if is_late else self._kept.newer_than(window, settings.window)
+        actions = decide_actions(
+            [one for one in settings.triggers if not is_late or one.when in _BY_OUTCOMES],
+            judged,
+            earlier,
+            others=self._kept.windows,
+            now=self._now,
+            cooldown=parse_duration(settings.cooldown),
+        )
         document = replace(
             judged,
             consecutive=count_kinds(judged, earlier),
-            actions=decide_actions(
-                [one for one in settings.triggers if not is_late or one.when in _BY_OUTCOMES],
-                judged,
-                earlier,
-                others=self._kept.windows,
-                now=self._now,
-                cooldown=parse_duration(settings.cooldown),
-            ),
+            actions=hold_back_issue(actions, newer),
         )
         occasion = Occasion(
             document=as_first_said(document, self._kept),
@@ -255,23 +246,21 @@ class _Watcher:
             settings=settings,
             current=self._absolute(current),
             is_late=is_late,
+            newer=newer,
         )
-        actions, failure = self._act(occasion)
-        document = replace(document, actions=actions)
+        done = self._act(occasion)
+        document = replace(document, actions=done.document.actions)
         if keep(self._journal, document, self._kept) and self._journal is not None:
             self._tools.progress.note(f"Remembered at {self._journal.place}")
         self._kept = self._kept.with_window(document, settings.window)
-        return Seen(document=document, history=earlier, failure=failure)
+        return Seen(document=document, history=earlier, failure=done.failure)
 
-    def _act(self, occasion: Occasion) -> tuple[tuple[Action, ...], ModelCIError | None]:
-        document = occasion.document
-        if occasion.is_late and all(one.held_back for one in document.actions):
-            return document.actions, None
-        try:
-            return self._tools.act(occasion), None
-        except ModelCIError as error:
-            # What was found is remembered all the same; a run again takes the actions again.
-            return document.actions, error
+    def _act(self, occasion: Occasion) -> Acted:
+        # What fails is told; what was found is remembered all the same, and a run again takes the
+        # actions again.
+        if occasion.is_late and all(one.held_back for one in occasion.document.actions):
+            return do_nothing(occasion)
+        return self._tools.act(occasion)
 
     def _absolute(self, place: str) -> str:
         root = self._tools.sources.git.root

@@ -24,6 +24,7 @@ from modelci.domain.retraining import (
     steers_ci,
     write_message,
 )
+from modelci.domain.windows import is_newer
 from modelci.errors import ConfigError, PipelineError
 from modelci.ports import (
     Forge,
@@ -154,11 +155,14 @@ def _look(monitoring: Monitoring, settings: MonitorConfig, tools: Tools) -> Retr
         base_sha=git.remote_branch(base) or git.resolve(ref).sha,
         replaces=git.remote_branch(branch),
     )
-    return _settle(plan, git)
+    return _settle(plan, git, settings.window)
 
 
-def _settle(plan: Retraining, git: Git) -> Retraining:
-    """Keep the window's commit if the branch has it, and hands off what people pushed there."""
+def _settle(plan: Retraining, git: Git, pattern: str) -> Retraining:
+    """Keep the window's commit if the branch has it, and hands off what people pushed there.
+
+    ``pattern`` is how windows are named: one does not take the place of a newer one.
+    """
     done = git.trailers(TRAILER, since=None, until=plan.base_sha)
     if name_window(plan.model, plan.window) in done:
         # The command may add the same data twice: it is not asked again.
@@ -172,7 +176,9 @@ def _settle(plan: Retraining, git: Git) -> Retraining:
     if window is None:
         return replace(plan, held_back=f"somebody else has pushed to {plan.branch}")
     if window != plan.window:
-        return plan
+        why = f"the branch has the newer window {window}"
+        newer = is_newer(window, plan.window, pattern)
+        return replace(plan, held_back=why if newer else None)
     changed = git.changed_files(git.resolve(plan.replaces).parents[0], plan.replaces)
     return replace(plan, commit=plan.replaces, changed=tuple(one.path for one in changed))
 
@@ -275,7 +281,9 @@ def _mark(
         return _leave(action, retraining, tools)
     # What the branch is now counts, and not what was said of it.
     tip = tools.git.remote_branch(retraining.branch)
-    now = _settle(replace(retraining, commit=None, held_back=None, replaces=tip), tools.git)
+    now = _settle(
+        replace(retraining, commit=None, held_back=None, replaces=tip), tools.git, settings.window
+    )
     if now.held_back is not None:
         return replace(action, held_back=now.held_back)
     forge = tools.forge()

@@ -14,7 +14,7 @@ from modelci.domain.profile import Profile
 from modelci.domain.registry import TagRecord
 from modelci.domain.staleness import DAY
 from modelci.domain.tags import Query
-from modelci.errors import ForgeError, ModelCIError
+from modelci.errors import ForgeError, ModelCIError, UsageError
 from modelci.ports import FileTree, Git, MissingDataError, SnapshotReader
 from modelci.workflows.provenance import find_artifact
 
@@ -51,6 +51,23 @@ class Reference:
 def name_of(settings: MonitorConfig) -> str:
     """Return what is watched as people write it: ``credit#prod``, or ``credit@latest``."""
     return f"{settings.model}#{settings.stage}" if settings.stage else f"{settings.model}@latest"
+
+
+def choose_monitors(config: Config, names: Sequence[str]) -> tuple[MonitorConfig, ...]:
+    """Return the configured monitors that are meant, by model or ``MODEL#STAGE``; () means all."""
+    if not config.monitor:
+        raise UsageError(
+            "Nothing is watched: modelci.yaml has no `monitor`.",
+            hint="monitor: {model: credit, stage: prod, current: 'data/scored/{window}.parquet'}; "
+            "docs/monitoring.md says the rest.",
+        )
+    known = ", ".join(map(name_of, config.monitor))
+    for name in names:
+        if not any(name in {one.model, name_of(one)} for one in config.monitor):
+            raise UsageError(f"{name!r} is not watched.", hint=f"modelci.yaml watches {known}.")
+    return tuple(
+        one for one in config.monitor if not names or {one.model, name_of(one)} & set(names)
+    )
 
 
 def find_reference(
@@ -99,6 +116,11 @@ def _read_tags(model: str, sources: Sources) -> Sequence[TagRecord]:
     git = sources.git
     tags = () if sources.remote else git.tags([model])
     remote = git.remote()
+    if sources.remote and remote is None:
+        raise UsageError(
+            "--remote looks up the remote's tags, and this clone has no Git remote.",
+            hint="`git remote add NAME URL` adds one; without --remote this clone's tags count.",
+        )
     return git.tags([model], remote=remote) if not tags and remote else tags
 
 

@@ -26,6 +26,15 @@ class Kept:
             one for one in self.windows if parse_window(one.window, pattern).start < window.start
         )
 
+    def newer_than(self, window: Window, pattern: str) -> str | None:
+        """Return the name of the newest window that starts after this one, if one does."""
+        later = [
+            one.window
+            for one in self.windows
+            if parse_window(one.window, pattern).start > window.start
+        ]
+        return later[-1] if later else None
+
     def with_window(self, document: Monitoring, pattern: str) -> "Kept":
         """Return the same with one window more, or in place of what it was before."""
         others = [one for one in self.windows if one.window != document.window]
@@ -47,7 +56,8 @@ def read_kept(journal: Journal | None, pattern: str) -> Kept:
         try:
             found.append(_decode(name, data, pattern))
         except (ConfigError, ValueError) as error:
-            notes.append(f"The history of {name} is left out: {error}")
+            place = "" if journal is None else f" ({journal.place})"
+            notes.append(f"The history of {name}{place} is left out: {error}")
     windows = (one for _, one in sorted(found, key=lambda pair: pair[0]))
     return Kept(windows=tuple(windows), notes=tuple(notes))
 

@@ -13,10 +13,11 @@ from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
 from modelci.domain.monitoring import Action, ActionKind, Monitoring, TriggerKind
 from modelci.domain.triggers import Trigger
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, ForgeDeniedError, PipelineError, UsageError
 from modelci.ports import Journal
 from modelci.workflows import retrain
-from modelci.workflows.acting import Tools, act_on, prepare_all
+from modelci.workflows.acting import Tools, act_on, prepare_all, take_actions
+from modelci.workflows.monitor import Occasion
 from modelci.workflows.retrain import Text
 from modelci.workflows.windows_kept import read_kept
 
@@ -54,6 +55,7 @@ class World:
         self.git = FakeGit(folder, remote)
         self.forge = FakeForge()
         self.journal = FakeJournal()
+        self.progress = RecordedProgress()
         self.retrainer = FakeRetrainer(git=self.git, changes={"data.dvc": b"1"})
 
     def tools(self, *monitors: MonitorConfig) -> Tools:
@@ -76,7 +78,7 @@ class World:
             forge=lambda: self.forge,
             alarm=lambda found, _, marker: Text(title="t", body=f"{marker}\n{found.window}"),
             journal=journal,
-            progress=RecordedProgress(),
+            progress=self.progress,
             run_url="https://forge.example/runs/1",
         )
 
@@ -149,8 +151,24 @@ def test_of_two_windows_the_newest_is_retrained_on(place: World) -> None:
 
 def test_only_the_models_that_are_named_are_prepared(place: World) -> None:
     place.leave(watch(actions=(DUE,)))
-    assert prepare_all(place.folder, place.tools(), models=["churn"]) == ()
+    churn = replace(WATCHED, model="churn")
+    tools = place.tools(WATCHED, churn)
+    assert prepare_all(place.folder, tools, models=["churn"]) == ()
     assert place.retrainer.orders == []
+    assert len(prepare_all(place.folder, tools, models=["credit#prod"])) == 1
+
+
+def test_a_model_that_is_not_watched_is_no_retraining_of_nothing(place: World) -> None:
+    place.leave(watch(actions=(DUE,)))
+    with pytest.raises(UsageError, match="'nosuch' is not watched"):
+        prepare_all(place.folder, place.tools(), models=["nosuch"])
+
+
+def test_without_a_window_both_halves_say_what_comes_first(place: World) -> None:
+    for act in (prepare_all, act_on):
+        with pytest.raises(ConfigError, match="has no watched window") as caught:
+            act(place.folder, place.tools())
+        assert "`modelci monitor --no-write` first" in str(caught.value.hint)
 
 
 def test_a_window_of_a_model_that_is_not_watched_here_is_refused(place: World) -> None:
@@ -180,3 +198,67 @@ def test_one_that_fails_keeps_no_other_back_and_is_remembered(place: World) -> N
     assert failed.failure is not None
     assert other.failure is None
     assert [one.window for one in place.remembered()] == ["2026-03", "2026-04"]
+
+
+def test_a_retraining_that_fails_keeps_the_issue_from_nothing(place: World) -> None:
+    place.leave(watch(actions=(DUE, ISSUE)))
+    prepare_all(place.folder, place.tools())
+    place.forge.denied = {"propose"}
+    (acted,) = act_on(place.folder, place.tools())
+    retraining, issue = acted.document.actions
+    assert isinstance(acted.failure, ForgeDeniedError)
+    assert (retraining.failed, retraining.done) == (str(acted.failure), None)
+    assert (issue.done, issue.failed) == ("created", None)
+    place.forge.denied = set()
+    place.leave(acted.document)
+    (again,) = act_on(place.folder, place.tools())
+    assert [one.failed for one in again.document.actions] == [None, None]
+    assert again.document.actions[1].done == "unchanged"
+
+
+def test_of_two_actions_that_fail_both_are_told(place: World) -> None:
+    place.leave(watch(actions=(DUE, ISSUE)))
+    prepare_all(place.folder, place.tools())
+    place.forge.denied = {"propose", "upsert_issue"}
+    tools = place.tools()
+    (acted,) = act_on(place.folder, tools)
+    assert all(one.failed for one in acted.document.actions)
+    assert acted.failure is not None
+    assert len(place.progress.warnings) == 1
+
+
+def test_in_one_job_a_command_that_fails_keeps_the_issue_from_nothing(place: World) -> None:
+    place.retrainer.failure = PipelineError("./next.sh failed")
+    occasion = Occasion(
+        document=watch(actions=(DUE, ISSUE)), history=(), settings=WATCHED, current="x.csv"
+    )
+    acted = take_actions(occasion, place.tools())
+    retraining, issue = acted.document.actions
+    assert acted.failure is place.retrainer.failure
+    assert retraining.failed == "./next.sh failed"
+    assert issue.done == "created"
+
+
+def test_an_older_window_than_the_newest_leaves_the_issue_alone(place: World) -> None:
+    place.leave(watch("2026-04", actions=(ISSUE,)))
+    act_on(place.folder, place.tools())
+    for name in ("2026-03", "2026-02"):
+        place.leave(watch(name, actions=(ISSUE,)))
+        (acted,) = act_on(place.folder, place.tools())
+        (action,) = acted.document.actions
+        assert action.held_back == "the newer window 2026-04 is remembered"
+    (_, is_open, shown) = place.forge.issues[1]
+    assert is_open
+    assert shown.body.endswith("2026-04")
+
+
+def test_in_one_job_too_an_older_window_leaves_the_issue_alone(place: World) -> None:
+    occasion = Occasion(
+        document=watch(actions=()),
+        history=(),
+        settings=WATCHED,
+        current="x.csv",
+        newer="2026-04",
+    )
+    place.forge.denied = {"close_issue", "upsert_issue"}
+    assert take_actions(occasion, place.tools()).failure is None

@@ -29,15 +29,21 @@ SETTINGS = MonitorConfig(
 
 @dataclass(kw_only=True)
 class FakeRetrainer:
-    """Commits what an order says into the clone; ``changes`` are the files that it writes."""
+    """Commits what an order says into the clone; ``changes`` are the files that it writes.
+
+    ``failure`` is raised in place of it.
+    """
 
     git: FakeGit
     changes: dict[str, bytes] = field(default_factory=dict)
     orders: list[RetrainOrder] = field(default_factory=list)
+    failure: PipelineError | None = None
 
     def build(self, order: RetrainOrder, *, progress: Progress) -> Built:
         del progress
         self.orders.append(order)
+        if self.failure is not None:
+            raise self.failure
         base = self.git.commits[order.base]
         files = {**base.files, **self.changes}
         if files == base.files:
@@ -405,3 +411,25 @@ def test_a_remote_that_refuses_is_told_in_its_words(place: World) -> None:
     with pytest.raises(ForgeError, match="no robots"):
         place.act()
     assert not place.forge.proposals
+
+
+def test_an_older_window_never_replaces_a_newer_one(place: World) -> None:
+    place.act("2026-09")
+    tip = place.remote.branches[BRANCH]
+    (action,) = place.act("2026-07")
+    assert action.held_back == "the branch has the newer window 2026-09"
+    assert place.remote.branches[BRANCH] == tip
+    assert [one.window for one in place.retrainer.orders] == ["2026-09"]
+    assert place.act("2026-10")[0].done == "updated"
+
+
+def test_an_older_window_that_was_prepared_before_is_not_pushed_over_a_newer_one(
+    place: World,
+) -> None:
+    older = watch("2026-07")
+    prepared = retrain.prepare(older, SETTINGS, current="/data/x.csv", tools=place.tools)
+    place.act("2026-09")
+    tip = place.remote.branches[BRANCH]
+    (action,) = retrain.propose(older, SETTINGS, prepared, tools=place.tools)
+    assert action.held_back == "the branch has the newer window 2026-09"
+    assert place.remote.branches[BRANCH] == tip

@@ -260,6 +260,8 @@ _ACTIONS = {ActionKind.RETRAIN_PR: "retraining pull request", ActionKind.ISSUE: 
 def _action_state(action: Action) -> str:
     if action.held_back:
         return f"held back: {action.held_back}"
+    if action.failed:
+        return f"failed: {action.failed}"
     return action.done or "to be done"
 
 
