@@ -246,6 +246,20 @@ def test_outcomes_that_are_not_there_are_a_note(site: Site) -> None:
     ]
 
 
+@pytest.mark.parametrize(("rows", "outcome"), [(199, Outcome.FAILED), (15, Outcome.INCONCLUSIVE)])
+def test_few_outcomes_that_are_known_overrule_the_estimate(
+    site: Site, rows: int, outcome: Outcome
+) -> None:
+    march = applications(800, seed=3, reverse=True)
+    site.score("2026-03", march)
+    site.settle("2026-03", march[:rows])
+    site.now = "2026-05-02T06:00:00Z"
+    (seen,) = site.watch(window="2026-03")
+    assert seen.document.labelled == rows
+    assert outcomes(seen.document)[Subject.PERFORMANCE] == {outcome}
+    assert f"{rows} of 800 outcomes known." in seen.document.notes
+
+
 def test_few_rows_decide_nothing_about_drift(site: Site) -> None:
     site.score("2026-03", applications(50, seed=3, shift=2.0))
     (seen,) = site.watch()

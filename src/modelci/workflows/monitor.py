@@ -13,6 +13,7 @@ from modelci.domain.triggers import count_kinds, decide_actions
 from modelci.domain.watching import (
     DriftRule,
     DriftRules,
+    Known,
     PerformanceRule,
     judge_drift,
     judge_performance,
@@ -286,7 +287,10 @@ def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
     if settings.performance and rows:
         rules = performance_rules(settings)
-        yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)
+        known = Known(rows=rows, labelled=facts.labelled)
+        yield from judge_performance(
+            facts.performance, rules, known=known, min_rows=settings.min_rows
+        )
     if settings.max_age_days is not None:
         yield judge_age(desk.reference.watched, settings.max_age_days)
     if facts.skew is not None:

@@ -215,6 +215,8 @@ def _read_outcomes(
         return None
     joined = outcomes.join(rows.ids, outcomes_read[labels.join], outcomes_read[target])
     notes.extend(_about_join(joined, place))
+    if joined.unlabelled:
+        notes.append(f"{len(joined.rows):,} of {len(rows.scores):,} outcomes known.")
     return pd.DataFrame(
         {
             _ID: np.arange(len(joined.rows)),
