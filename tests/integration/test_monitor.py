@@ -1,6 +1,6 @@
 """Watching a deployed model over real Git and DVC remotes, each time from a fresh shallow clone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,11 @@ from modelci.domain.gates import Outcome, Subject
 from modelci.domain.monitoring import Action, ActionKind, Monitoring, TriggerKind
 from modelci.domain.profile import Profile
 from modelci.domain.triggers import Trigger
-from modelci.errors import ForgeDeniedError, ModelCIError, UsageError
+from modelci.errors import ConfigError, ForgeDeniedError, ModelCIError, UsageError
 from modelci.modelfiles.files import ModelFileError
 from modelci.ports import MissingDataError
-from modelci.workflows.monitor import Occasion
+from modelci.workflows.alert import is_well
+from modelci.workflows.monitor import Occasion, watch
 
 DRIFT = Trigger(when=TriggerKind.DRIFT, action=ActionKind.RETRAIN_PR)
 FELL = Trigger(when=TriggerKind.PERFORMANCE, action=ActionKind.RETRAIN_PR)
@@ -236,14 +237,100 @@ def test_a_window_of_another_version_is_not_judged_late(site: Site, profile: Pro
     assert [one.document.window for one in site.watch()] == ["2026-04"]
 
 
-def test_outcomes_that_are_not_there_are_a_note(site: Site) -> None:
-    site.score("2026-03", applications(seed=3))
+def no_file(site: Site, march: pd.DataFrame) -> None:
+    """Nobody has written the outcomes."""
+
+
+def no_rows(site: Site, march: pd.DataFrame) -> None:
+    site.settle("2026-03", march[:0])
+
+
+def other_ids(site: Site, march: pd.DataFrame) -> None:
+    site.settle("2026-03", march.assign(key="other-" + march["key"]))
+
+
+def odd_labels(site: Site, march: pd.DataFrame) -> None:
+    site.settle("2026-03", march.assign(defaulted=march["defaulted"] + 7))
+
+
+@pytest.mark.parametrize(
+    ("settle", "said"),
+    [
+        (no_file, "outcomes are not to be had: outcomes/2026-03.csv does not exist"),
+        (no_rows, "outcomes/2026-03.csv holds no outcome of the window"),
+        (other_ids, "none of the 1,500 outcomes in outcomes/2026-03.csv is of a row"),
+        (odd_labels, "outcomes cannot be used: "),
+    ],
+)
+def test_outcomes_that_are_due_and_not_known_warn_although_an_estimate_passes(
+    site: Site, settle: Callable[[Site, pd.DataFrame], None], said: str
+) -> None:
+    march = applications(seed=3)
+    (site.data / "outcomes").mkdir(parents=True)
+    site.score("2026-03", march)
+    settle(site, march)
     site.now = "2026-07-01T00:00:00Z"
     (seen,) = site.watch(window="2026-03")
+    (gate,) = (one for one in seen.document.gates if one.subject is Subject.PERFORMANCE)
+    assert gate.outcome is Outcome.WARNED
+    assert gate.reason.startswith(said)
+    assert "estimated (cbpe)" in gate.reason
     assert seen.document.is_ok
-    assert [note.partition(":")[0] for note in seen.document.notes] == [
-        "Outcomes are not to be had"
-    ]
+    assert any(note.lower().startswith(said.lower()) for note in seen.document.notes)
+    fell = replace(FELL, action=ActionKind.ISSUE)
+    assert not is_well(seen.document, [fell]), "an issue would be closed by what nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "hint"),
+    [
+        ({"join": "keys"}, r"monitor\.labels\.join: keys does not fit .* no column 'keys'", "'key'"),
+        (
+            {"target": "default"},
+            r"monitor\.labels\.target: default does not fit .* no column 'default'",
+            "'defaulted'",
+        ),
+    ],
+)
+def test_a_column_that_outcomes_lack_is_an_error(
+    site: Site, changes: dict[str, str], said: str, hint: str
+) -> None:
+    march = applications(seed=3)
+    site.score("2026-03", march)
+    site.settle("2026-03", march)
+    site.now = "2026-07-01T00:00:00Z"
+    assert SETTINGS.labels is not None
+    settings = replace(SETTINGS, labels=replace(SETTINGS.labels, **changes))
+    with pytest.raises(ConfigError, match=said) as caught:
+        site.watch(settings, "2026-03")
+    assert not isinstance(caught.value, MissingDataError)
+    assert f"Did you mean {hint}?" in str(caught.value.hint)
+
+
+def test_a_column_that_earlier_outcomes_lack_keeps_no_newer_window_back(site: Site) -> None:
+    march = applications(seed=3)
+    site.score("2026-03", march)
+    site.watch()
+    site.settle("2026-03", march)
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    assert SETTINGS.labels is not None
+    settings = replace(SETTINGS, labels=replace(SETTINGS.labels, target="default"))
+    seen = watch(settings, site.tools(), window=None)
+    assert next(seen).document.window == "2026-04"
+    with pytest.raises(ConfigError, match=r"labels\.target"):
+        next(seen)
+
+
+def test_outcomes_of_earlier_windows_that_never_come_warn(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    site.watch()
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    (seen,) = site.watch()
+    (gate,) = (one for one in seen.document.gates if one.subject is Subject.PERFORMANCE)
+    assert gate.outcome is Outcome.WARNED
+    assert gate.reason.startswith("no outcome of 2026-03 is known, which are due (labels.delay); ")
 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(199, Outcome.FAILED), (15, Outcome.INCONCLUSIVE)])

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import MissingDataError, Piece
+from modelci.ports import MissingColumnError, MissingDataError, Piece
 
 try:
     import pyarrow as pa
@@ -223,9 +223,10 @@ class _File:
             if name not in names:
                 near = get_close_matches(name, names, n=1)
                 known = f"Did you mean {near[0]!r}? " if near else ""
-                raise MissingDataError(
+                raise MissingColumnError(
                     f"{self.url} has no column {name!r}.",
                     hint=f"{known}It has {', '.join(names[:20]) or 'none'}.",
+                    column=name,
                 )
         return wanted
 

@@ -56,10 +56,14 @@ class DriftRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """How many of a window's ``rows`` have an outcome (``labelled``)."""
+    """How many of a window's ``rows`` have an outcome (``labelled``).
+
+    ``doubt`` says what is wrong with outcomes that should be there by now, and are not.
+    """
 
     rows: int
     labelled: int = 0
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +161,11 @@ def judge_performance(
 
     What is worse than allowed, and provably so, fails; what may be chance is inconclusive.
     Outcomes overrule the estimate however few they are: by fewer than ``min_rows`` labelled rows
-    a measure may fail, and does not pass.
+    a measure may fail, and does not pass. Where outcomes are in ``doubt`` it warns at best.
     """
     by_name = {one.measure: one for one in found}
     return tuple(
-        _weighed(_judge_measure(gate, found), found, known, min_rows)
+        _doubted(_weighed(_judge_measure(gate, found), found, known, min_rows), known)
         for measure, rule in rules.items()
         for found in (by_name.get(measure),)
         for gate in _performance_gates(measure, rule)
@@ -198,6 +202,19 @@ def _weighed(
     kept = "" if result.reason == _NOTHING_KNOWN else f"; {result.reason}"
     outcome = Outcome.INCONCLUSIVE if result.outcome is Outcome.PASSED else result.outcome
     return replace(result, outcome=outcome, reason=f"{said}{kept}")
+
+
+def _doubted(result: GateResult, known: Known) -> GateResult:
+    """Let a gate warn where nobody knows its outcomes who should: no estimate makes up for that."""
+    if not known.doubt:
+        return result
+    is_open = result.outcome in {Outcome.PASSED, Outcome.INCONCLUSIVE}
+    kept = "" if result.reason == _NOTHING_KNOWN else f"; {result.reason}"
+    return replace(
+        result,
+        outcome=Outcome.WARNED if is_open else result.outcome,
+        reason=f"{known.doubt}{kept}",
+    )
 
 
 def _performance_gates(measure: str, rule: PerformanceRule) -> Iterator[Gate]:

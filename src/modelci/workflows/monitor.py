@@ -19,7 +19,7 @@ from modelci.domain.watching import (
     judge_performance,
 )
 from modelci.domain.windows import Window, last_complete, parse_duration, parse_window
-from modelci.errors import ModelCIError, UsageError
+from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.ports import Asker, Journal, MissingDataError, Progress, RowScanner
 from modelci.workflows.watched import Reference, Sources, find_reference, name_of
 from modelci.workflows.window_facts import WINDOW, Desk, Facts, read_facts
@@ -110,6 +110,8 @@ def watch(
     for one in late:
         yield from watcher.catch_up(one)
     yield watcher.watch(named, current)
+    if watcher.failure is not None:
+        raise watcher.failure
 
 
 def _window(name: str, settings: MonitorConfig) -> Window:
@@ -133,6 +135,9 @@ class _Watcher:
         self._settings, self._tools, self._reference, self._now = settings, tools, reference, now
         self._journal = tools.journal(settings)
         self._kept = read_kept(self._journal, settings.window)
+        self._overdue: list[str] = []
+        self.failure: ConfigError | None = None
+        """What kept an earlier window from being judged by its outcomes, and must be mended."""
 
     def settled_since(self, newest: Window) -> tuple[Window, ...]:
         """Return the windows before ``newest`` whose outcomes have become complete since."""
@@ -142,11 +147,10 @@ class _Watcher:
         delay = parse_duration(labels.delay)
         names = unlabelled(self._kept, commit=self._reference.watched.commit)
         windows = (_window(name, self._settings) for name in names if name != newest.name)
-        return tuple(
-            one
-            for one in windows
-            if one.is_settled(self._now, delay) and self._has_outcomes(labels.path, one)
-        )
+        settled = [one for one in windows if one.is_settled(self._now, delay)]
+        found = tuple(one for one in settled if self._has_outcomes(labels.path, one))
+        self._overdue += [one.name for one in settled if one not in found]
+        return found
 
     def _has_outcomes(self, path: str, window: Window) -> bool:
         """Look before all of the window's data are read again."""
@@ -162,14 +166,25 @@ class _Watcher:
         except MissingDataError as error:
             self._tools.progress.warn(f"{window.name} cannot be judged by its outcomes: {error}")
             return
+        except ConfigError as error:  # of the labels; the newest window is judged all the same
+            self.failure = self.failure or error
+            return
         if document.labelled:
             yield self._conclude(window, document, current, is_late=True)
+        else:
+            self._overdue.append(window.name)
 
     def watch(self, window: Window, current: str | None) -> Seen:
         """Judge a window, act, and remember it."""
-        return self._conclude(window, *self._judge(window, current))
+        doubt = ""
+        if self._overdue:
+            doubt = f"no outcome of {', '.join(sorted(self._overdue))} is known, which are due"
+            doubt += " (labels.delay)"
+        return self._conclude(window, *self._judge(window, current, doubt))
 
-    def _judge(self, window: Window, current: str | None) -> tuple[Monitoring, str]:
+    def _judge(
+        self, window: Window, current: str | None, overdue: str = ""
+    ) -> tuple[Monitoring, str]:
         settings, reference = self._settings, self._reference
         label = reference.watched.version or (reference.watched.commit or "")[:7]
         self._tools.progress.note(f"Watching {name_of(settings)} ({label}), {window.name}")
@@ -184,6 +199,8 @@ class _Watcher:
             asker=self._tools.asker,
         )
         facts = read_facts(desk, window, place, now=self._now)
+        if overdue and not facts.labelled:
+            facts = replace(facts, doubt="; ".join(filter(None, (facts.doubt, overdue))))
         return self._describe(window, said, facts, desk), place
 
     def _find(self, place: str, window: Window) -> str:
@@ -225,7 +242,7 @@ class _Watcher:
             performance=facts.performance,
             skew=facts.skew,
             gates=tuple(judge(facts, desk)),
-            notes=(*self._reference.notes, *self._kept.notes, *facts.notes),
+            notes=(*self._reference.notes, *self._kept.notes, *facts.notes, *_doubt(facts)),
             run_url=self._tools.run_url,
         )
 
@@ -279,6 +296,10 @@ class _Watcher:
         return place if "://" in place else str(root / place)
 
 
+def _doubt(facts: Facts) -> tuple[str, ...]:
+    return (f"{facts.doubt[:1].upper()}{facts.doubt[1:]}.",) if facts.doubt else ()
+
+
 def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     """Yield what the rules make of a window."""
     settings = desk.settings
@@ -287,7 +308,7 @@ def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
     if settings.performance and rows:
         rules = performance_rules(settings)
-        known = Known(rows=rows, labelled=facts.labelled)
+        known = Known(rows=rows, labelled=facts.labelled, doubt=facts.doubt)
         yield from judge_performance(
             facts.performance, rules, known=known, min_rows=settings.min_rows
         )

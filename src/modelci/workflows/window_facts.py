@@ -22,7 +22,7 @@ from modelci.domain.monitoring import Estimate, Performance, Skew
 from modelci.domain.profile import Profile, Realised
 from modelci.domain.windows import Window, parse_duration
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import Asker, MissingDataError, RowScanner
+from modelci.ports import Asker, MissingColumnError, MissingDataError, RowScanner
 from modelci.workflows.skew import ask_again
 from modelci.workflows.watched import Bring, Reference
 
@@ -34,11 +34,15 @@ ESTIMATE, IGNORE = "estimate", "ignore"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A window in numbers; ``labelled`` rows have an outcome."""
+    """A window in numbers; ``labelled`` rows have an outcome.
+
+    ``doubt`` says what is wrong with outcomes that should be known by now.
+    """
 
     current: Profile
     drift: Drift
     labelled: int = 0
+    doubt: str = ""
     performance: tuple[Performance, ...] = ()
     skew: Skew | None = None
     notes: tuple[str, ...] = ()
@@ -107,12 +111,14 @@ _ID, _SCORE = "id", "score"
 def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Facts:
     """Read the window's data once, and what belongs to them; raises MissingDataError.
 
-    What cannot be had beside the data (outcomes, the model) is a note.
+    What cannot be had beside the data (outcomes, the model) is a note; ConfigError where outcomes
+    lack a column that the settings name.
     """
     rows = WindowRows(_row_rules(desk, window))
     profile = _count(desk, rows, current)
     notes = [*_about_rows(rows, current)]
-    performance, labelled = _perform(desk, window, rows, now, notes)
+    doubts: list[str] = []
+    performance, labelled = _perform(desk, window, rows, now, notes, doubts)
     return Facts(
         current=profile,
         drift=compare(
@@ -122,6 +128,7 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
             correction=desk.settings.drift.correction,
         ),
         labelled=labelled,
+        doubt="; ".join(doubts),
         performance=performance,
         skew=_ask_again(desk, rows, notes),
         notes=tuple(notes),
@@ -173,14 +180,19 @@ def _about_rows(rows: WindowRows, current: str) -> Iterator[str]:
 
 
 def _perform(
-    desk: Desk, window: Window, rows: WindowRows, now: datetime, notes: list[str]
+    desk: Desk,
+    window: Window,
+    rows: WindowRows,
+    now: datetime,
+    notes: list[str],
+    doubts: list[str],
 ) -> tuple[tuple[Performance, ...], int]:
     """Return what is known of each measure, and how many rows have an outcome."""
     reference, measures = desk.reference.profile.realised, desk.measures
     if not measures or not len(rows.scores):
         return (), 0
-    labelled = _read_outcomes(desk, window, rows, now, notes)
-    found = {} if labelled is None else _realise(desk, labelled, notes)
+    labelled = _read_outcomes(desk, window, rows, now, notes, doubts)
+    found = {} if labelled is None else _realise(desk, labelled, notes, doubts)
     estimates = _estimate(desk, rows, notes)
     known = (
         Performance(
@@ -195,7 +207,12 @@ def _perform(
 
 
 def _read_outcomes(
-    desk: Desk, window: Window, rows: WindowRows, now: datetime, notes: list[str]
+    desk: Desk,
+    window: Window,
+    rows: WindowRows,
+    now: datetime,
+    notes: list[str],
+    doubts: list[str],
 ) -> pd.DataFrame | None:
     """Return the rows whose outcome is known, as predictions are kept; None where none is yet."""
     labels = desk.settings.labels
@@ -210,11 +227,16 @@ def _read_outcomes(
     place = labels.path.replace(WINDOW, window.name)
     try:
         outcomes_read = _read_columns(desk.rows, place, labels, target, rows)
+    except MissingColumnError as error:
+        raise _no_column(error, labels, target) from error
     except MissingDataError as error:
-        notes.append(f"Outcomes are not to be had: {error}")
+        doubts.append(f"outcomes are not to be had: {str(error).rstrip('.')}")
         return None
     joined = outcomes.join(rows.ids, outcomes_read[labels.join], outcomes_read[target])
     notes.extend(_about_join(joined, place))
+    if not len(joined.rows):
+        doubts.append(_about_nothing(rows, labels, place, len(outcomes_read)))
+        return None
     if joined.unlabelled:
         notes.append(f"{len(joined.rows):,} of {len(rows.scores):,} outcomes known.")
     return pd.DataFrame(
@@ -238,6 +260,23 @@ def _read_columns(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
+def _no_column(error: MissingColumnError, labels: LabelsConfig, target: str) -> ConfigError:
+    key = f"labels.join: {labels.join}"
+    if error.column != labels.join:
+        key = f"labels.target: {target}"
+        key += "" if labels.target else " (the evaluation's)"
+    return ConfigError(f"monitor.{key} does not fit the outcomes: {error}", hint=error.hint)
+
+
+def _about_nothing(rows: WindowRows, labels: LabelsConfig, place: str, read: int) -> str:
+    """Say why no row has an outcome, although there are outcomes to be read."""
+    if not read:
+        return f"{place} holds no outcome of the window"
+    if not rows.ids.notna().any():
+        return f"no row of the window has a value in {labels.join!r} to find its outcome by"
+    return f"none of the {read:,} outcomes in {place} is of a row of the window, by {labels.join!r}"
+
+
 def _about_join(joined: outcomes.Joined, place: str) -> Iterator[str]:
     if joined.unknown:
         yield f"{joined.unknown:,} outcomes in {place} are of no row of the window."
@@ -247,7 +286,9 @@ def _about_join(joined: outcomes.Joined, place: str) -> Iterator[str]:
         yield f"{joined.repeated:,} rows repeat an id: the first of them counts."
 
 
-def _realise(desk: Desk, labelled: pd.DataFrame, notes: list[str]) -> Mapping[str, Realised]:
+def _realise(
+    desk: Desk, labelled: pd.DataFrame, notes: list[str], doubts: list[str]
+) -> Mapping[str, Realised]:
     evaluation = desk.evaluation
     scored = labelled[np.isfinite(labelled[_SCORE])]
     if len(scored) < len(labelled):
@@ -260,7 +301,7 @@ def _realise(desk: Desk, labelled: pd.DataFrame, notes: list[str]) -> Mapping[st
     try:
         sample = read_sample(scored, evaluation)
     except ValueError as error:
-        notes.append(f"Outcomes cannot be used: {error}.")
+        doubts.append(f"outcomes cannot be used: {error}")
         return {}
     return _measure(
         lambda: outcomes.realise(

@@ -300,6 +300,17 @@ def test_outcomes_too_few_to_measure_do_not_pass_by_the_estimate() -> None:
     assert found.reason == "not enough data: 15 of 800 outcomes known, at least 300 wanted"
 
 
+@pytest.mark.parametrize("estimated", [None, WELL])
+def test_outcomes_that_should_be_there_and_are_not_warn(estimated: Estimate | None) -> None:
+    doubtful = Known(rows=800, doubt="march.csv holds no outcome of the window")
+    (found,) = perform(None, estimated, known=doubtful)
+    assert found.outcome is Outcome.WARNED
+    assert not found.blocks
+    assert found.reason.startswith("march.csv holds no outcome of the window")
+    (found,) = perform(None, GUESS, known=doubtful)
+    assert found.outcome is Outcome.FAILED, "what the estimate shows to fail is no less so"
+
+
 def test_nothing_known_is_inconclusive() -> None:
     results = (*perform(), *judge_performance([], {"roc_auc": DROP}, known=UNKNOWN))
     assert [one.outcome for one in results] == [Outcome.INCONCLUSIVE] * 2
