@@ -13,7 +13,7 @@ from tests.integration.watching import SETTINGS, FakeModel, Site, applications, 
 
 from modelci.adapters.journal import FolderJournal, GitJournal
 from modelci.config.model import MonitorConfig
-from modelci.domain.gates import Outcome, Subject
+from modelci.domain.gates import Outcome, Subject, WhenUnclear
 from modelci.domain.monitoring import Action, ActionKind, Monitoring, TriggerKind
 from modelci.domain.profile import Profile
 from modelci.domain.triggers import Trigger
@@ -284,7 +284,7 @@ def test_outcomes_that_are_due_and_not_known_warn_although_an_estimate_passes(
 @pytest.mark.parametrize(
     ("changes", "said", "hint"),
     [
-        ({"join": "keys"}, r"monitor\.labels\.join: keys does not fit .* no column 'keys'", "'key'"),
+        ({"join": "keys"}, r"labels\.join: keys does not fit .* no column 'keys'", "'key'"),
         (
             {"target": "default"},
             r"monitor\.labels\.target: default does not fit .* no column 'default'",
@@ -358,7 +358,19 @@ def test_an_empty_window_decides_nothing(site: Site) -> None:
     site.score("2026-03", applications(1, seed=3).iloc[:0])
     (seen,) = site.watch()
     assert (seen.document.rows, seen.document.skew) == (0, None)
-    assert Outcome.FAILED not in outcomes(seen.document)[Subject.DRIFT]
+    assert outcomes(seen.document) == {
+        one: {Outcome.INCONCLUSIVE} for one in (Subject.DRIFT, Subject.SCHEMA, Subject.PERFORMANCE)
+    }
+    assert {one.reason for one in seen.document.gates} == {"the window has no rows"}
+    assert not seen.document.verdict.blocked
+
+
+@pytest.mark.parametrize("rows", [0, 50])
+def test_what_cannot_be_decided_fails_where_the_settings_say_so(site: Site, rows: int) -> None:
+    site.score("2026-03", applications(50, seed=3)[:rows])
+    (seen,) = site.watch(replace(SETTINGS, inconclusive=WhenUnclear.FAIL))
+    verdict = seen.document.verdict
+    assert (verdict.blocked, verdict.unclear) == (True, True)
 
 
 def test_answers_that_are_not_the_models_own_are_found(site: Site) -> None:

@@ -6,6 +6,7 @@ from math import exp, inf, log
 from typing import NamedTuple
 
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Severity, Subject, Threshold
+from modelci.domain.monitoring import NO_ROWS
 from modelci.domain.profile import (
     CategoryProfile,
     ColumnKind,
@@ -52,8 +53,7 @@ def judge_schema(
     not looked at, on either side.
     """
     if not current.rows:
-        reason = "not enough data: the window has no rows"
-        return (_result("schema", 0.0, Outcome.INCONCLUSIVE, reason),)
+        return (_result("schema", 0.0, Outcome.INCONCLUSIVE, NO_ROWS),)
     checks = [*_columns(reference, current, ignore, rules), *_ids(reference, current, rules)]
     if reference.scores is not None and current.scores is not None:
         checks += _scores(reference.scores, current.scores)

@@ -20,10 +20,17 @@ from modelci.domain.gates import (
     Severity,
     Subject,
     Threshold,
+    WhenUnclear,
     judge_all,
 )
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, known_direction
-from modelci.domain.monitoring import ColumnDrift, DriftStatistic, Estimate, Performance
+from modelci.domain.monitoring import (
+    NO_ROWS,
+    ColumnDrift,
+    DriftStatistic,
+    Estimate,
+    Performance,
+)
 from modelci.domain.profile import ColumnKind, Realised
 from modelci.domain.wording import counted
 
@@ -84,7 +91,8 @@ def judge_drift(
     usual limits. Dates move on by themselves: they are judged where ``rules`` name them.
     """
     if rows < rules.min_rows:
-        reason = f"not enough data: {counted(rows, 'row')}, at least {rules.min_rows:,} wanted"
+        few = f"not enough data: {counted(rows, 'row')}, at least {rules.min_rows:,} wanted"
+        reason = few if rows else NO_ROWS
         gate = _gate("drift", 0.0, fails=True)
         return (
             GateResult(
@@ -156,16 +164,18 @@ def judge_performance(
     *,
     known: Known,
     min_rows: int = 300,
+    inconclusive: WhenUnclear = WhenUnclear.WARN,
 ) -> tuple[GateResult, ...]:
     """Judge each measure that has a rule by its outcomes, or by an estimate where they lack.
 
     What is worse than allowed, and provably so, fails; what may be chance is inconclusive.
     Outcomes overrule the estimate however few they are: by fewer than ``min_rows`` labelled rows
-    a measure may fail, and does not pass. Where outcomes are in ``doubt`` it warns at best.
+    a measure may fail, and does not pass. Where outcomes are in ``doubt`` it warns at best; where
+    nothing is known at all and ``inconclusive`` is to fail, it stays undecided.
     """
     by_name = {one.measure: one for one in found}
     return tuple(
-        _doubted(_weighed(_judge_measure(gate, found), found, known, min_rows), known)
+        _doubted(_weighed(_judge_measure(gate, found), found, known, min_rows), known, inconclusive)
         for measure, rule in rules.items()
         for found in (by_name.get(measure),)
         for gate in _performance_gates(measure, rule)
@@ -191,6 +201,8 @@ def _weighed(
     result: GateResult, found: Performance | None, known: Known, min_rows: int
 ) -> GateResult:
     """Let nothing pass of which few outcomes are known, by them or by an estimate."""
+    if not known.rows:
+        return replace(result, reason=NO_ROWS)
     realised = None if found is None else found.realised
     labelled = known.labelled if realised is None else realised.rows
     if not 0 < labelled < min_rows:
@@ -204,11 +216,13 @@ def _weighed(
     return replace(result, outcome=outcome, reason=f"{said}{kept}")
 
 
-def _doubted(result: GateResult, known: Known) -> GateResult:
+def _doubted(result: GateResult, known: Known, inconclusive: WhenUnclear) -> GateResult:
     """Let a gate warn where nobody knows its outcomes who should: no estimate makes up for that."""
-    if not known.doubt:
+    if not known.doubt or not known.rows:
         return result
-    is_open = result.outcome in {Outcome.PASSED, Outcome.INCONCLUSIVE}
+    is_open = result.outcome is Outcome.PASSED or (
+        result.outcome is Outcome.INCONCLUSIVE and inconclusive is WhenUnclear.WARN
+    )
     kept = "" if result.reason == _NOTHING_KNOWN else f"; {result.reason}"
     return replace(
         result,

@@ -301,16 +301,26 @@ def _doubt(facts: Facts) -> tuple[str, ...]:
 
 
 def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
-    """Yield what the rules make of a window."""
+    """Yield what the rules make of a window; ``inconclusive`` is what the settings say."""
+    unclear = desk.settings.inconclusive
+    for one in _judge_all(facts, desk):
+        yield replace(one, gate=replace(one.gate, inconclusive=unclear, incomparable=unclear))
+
+
+def _judge_all(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
     yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
-    if settings.performance and rows:
+    if settings.performance:
         rules = performance_rules(settings)
         known = Known(rows=rows, labelled=facts.labelled, doubt=facts.doubt)
         yield from judge_performance(
-            facts.performance, rules, known=known, min_rows=settings.min_rows
+            facts.performance,
+            rules,
+            known=known,
+            min_rows=settings.min_rows,
+            inconclusive=settings.inconclusive,
         )
     if settings.max_age_days is not None:
         yield judge_age(desk.reference.watched, settings.max_age_days)

@@ -4,7 +4,7 @@ It loads pandas and pyarrow: only a command that reads data comes here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -117,8 +117,8 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
     rows = WindowRows(_row_rules(desk, window))
     profile = _count(desk, rows, current)
     notes = [*_about_rows(rows, current)]
-    doubts: list[str] = []
-    performance, labelled = _perform(desk, window, rows, now, notes, doubts)
+    said = _Remarks(notes=notes)
+    performance, labelled = _perform(desk, window, rows, now, said)
     return Facts(
         current=profile,
         drift=compare(
@@ -128,7 +128,7 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
             correction=desk.settings.drift.correction,
         ),
         labelled=labelled,
-        doubt="; ".join(doubts),
+        doubt="; ".join(said.doubts),
         performance=performance,
         skew=_ask_again(desk, rows, notes),
         notes=tuple(notes),
@@ -179,21 +179,28 @@ def _about_rows(rows: WindowRows, current: str) -> Iterator[str]:
 # How well it did.
 
 
+@dataclass(frozen=True, slots=True)
+class _Remarks:
+    """What is said of a window beside its numbers; ``doubts`` are about its outcomes."""
+
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
 def _perform(
     desk: Desk,
     window: Window,
     rows: WindowRows,
     now: datetime,
-    notes: list[str],
-    doubts: list[str],
+    said: _Remarks,
 ) -> tuple[tuple[Performance, ...], int]:
     """Return what is known of each measure, and how many rows have an outcome."""
     reference, measures = desk.reference.profile.realised, desk.measures
     if not measures or not len(rows.scores):
         return (), 0
-    labelled = _read_outcomes(desk, window, rows, now, notes, doubts)
-    found = {} if labelled is None else _realise(desk, labelled, notes, doubts)
-    estimates = _estimate(desk, rows, notes)
+    labelled = _read_outcomes(desk, window, rows, now, said)
+    found = {} if labelled is None else _realise(desk, labelled, said)
+    estimates = _estimate(desk, rows, said.notes)
     known = (
         Performance(
             measure=name,
@@ -211,8 +218,7 @@ def _read_outcomes(
     window: Window,
     rows: WindowRows,
     now: datetime,
-    notes: list[str],
-    doubts: list[str],
+    said: _Remarks,
 ) -> pd.DataFrame | None:
     """Return the rows whose outcome is known, as predictions are kept; None where none is yet."""
     labels = desk.settings.labels
@@ -221,7 +227,9 @@ def _read_outcomes(
     delay = parse_duration(labels.delay)
     if not window.is_settled(now, delay):
         when = (window.end + delay).strftime("%Y-%m-%d")
-        notes.append(f"Outcomes of {window.name} are not complete before {when} (labels.delay).")
+        said.notes.append(
+            f"Outcomes of {window.name} are not complete before {when} (labels.delay)."
+        )
         return None
     target = desk.evaluation.target
     place = labels.path.replace(WINDOW, window.name)
@@ -230,15 +238,15 @@ def _read_outcomes(
     except MissingColumnError as error:
         raise _no_column(error, labels, target) from error
     except MissingDataError as error:
-        doubts.append(f"outcomes are not to be had: {str(error).rstrip('.')}")
+        said.doubts.append(f"outcomes are not to be had: {str(error).rstrip('.')}")
         return None
     joined = outcomes.join(rows.ids, outcomes_read[labels.join], outcomes_read[target])
-    notes.extend(_about_join(joined, place))
+    said.notes.extend(_about_join(joined, place))
     if not len(joined.rows):
-        doubts.append(_about_nothing(rows, labels, place, len(outcomes_read)))
+        said.doubts.append(_about_nothing(rows, labels, place, len(outcomes_read)))
         return None
     if joined.unlabelled:
-        notes.append(f"{len(joined.rows):,} of {len(rows.scores):,} outcomes known.")
+        said.notes.append(f"{len(joined.rows):,} of {len(rows.scores):,} outcomes known.")
     return pd.DataFrame(
         {
             _ID: np.arange(len(joined.rows)),
@@ -286,22 +294,20 @@ def _about_join(joined: outcomes.Joined, place: str) -> Iterator[str]:
         yield f"{joined.repeated:,} rows repeat an id: the first of them counts."
 
 
-def _realise(
-    desk: Desk, labelled: pd.DataFrame, notes: list[str], doubts: list[str]
-) -> Mapping[str, Realised]:
+def _realise(desk: Desk, labelled: pd.DataFrame, said: _Remarks) -> Mapping[str, Realised]:
     evaluation = desk.evaluation
     scored = labelled[np.isfinite(labelled[_SCORE])]
     if len(scored) < len(labelled):
-        notes.append(f"{len(labelled) - len(scored):,} rows with an outcome have no score.")
+        said.notes.append(f"{len(labelled) - len(scored):,} rows with an outcome have no score.")
     if evaluation.task is Task.MULTICLASS:
-        notes.append("Performance of more than two classes is not watched yet.")
+        said.notes.append("Performance of more than two classes is not watched yet.")
         return {}
     if scored.empty:
         return {}
     try:
         sample = read_sample(scored, evaluation)
     except ValueError as error:
-        doubts.append(f"outcomes cannot be used: {error}")
+        said.doubts.append(f"outcomes cannot be used: {error}")
         return {}
     return _measure(
         lambda: outcomes.realise(

@@ -14,6 +14,7 @@ from modelci.domain.gates import (
     Severity,
     Subject,
     Threshold,
+    WhenUnclear,
     reach_verdict,
 )
 from modelci.domain.monitoring import ColumnDrift, DriftStatistic, Estimate, Performance
@@ -309,6 +310,20 @@ def test_outcomes_that_should_be_there_and_are_not_warn(estimated: Estimate | No
     assert found.reason.startswith("march.csv holds no outcome of the window")
     (found,) = perform(None, GUESS, known=doubtful)
     assert found.outcome is Outcome.FAILED, "what the estimate shows to fail is no less so"
+
+
+def test_what_must_be_decided_is_not_made_a_warning() -> None:
+    rules, doubtful = {"roc_auc": DROP}, Known(rows=800, doubt="no file")
+    (found,) = judge_performance([], rules, known=doubtful, inconclusive=WhenUnclear.FAIL)
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "no file")
+
+
+def test_an_empty_window_decides_nothing() -> None:
+    empty = Known(rows=0, doubt="no file")
+    (found,) = judge_performance([], {"roc_auc": DROP}, known=empty)
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "the window has no rows")
+    (drift,) = judge_drift([INCOME], RULES, rows=0)
+    assert (drift.outcome, drift.reason) == (Outcome.INCONCLUSIVE, "the window has no rows")
 
 
 def test_nothing_known_is_inconclusive() -> None:
