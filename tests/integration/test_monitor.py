@@ -433,6 +433,44 @@ def test_rows_are_named_by_what_names_them_in_the_window(site: Site) -> None:
     assert [one.name for one in seen.document.columns] == ["x", "kind"]
 
 
+def test_an_id_that_the_window_lacks_breaks_the_schema(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    (seen,) = site.watch(replace(SETTINGS, id="nope", labels=None))
+    broken = [
+        one
+        for one in seen.document.gates
+        if one.subject is Subject.SCHEMA and one.outcome is Outcome.FAILED
+    ]
+    assert [one.gate.metric for one in broken] == ["nope: column"]
+    assert "which is to name its rows" in broken[0].reason
+    lost = applications(seed=3).drop(columns="key")
+    site.score("2026-03", lost)
+    (seen,) = site.watch(replace(SETTINGS, labels=None))
+    failed = [one.gate.metric for one in seen.document.gates if one.outcome is Outcome.FAILED]
+    assert failed == ["key: column"], "said once, where the profile has the column too"
+
+
+def test_a_column_that_nobody_has_is_a_note(site: Site) -> None:
+    site.score("2026-03", applications(seed=3).assign(extra=1.0))
+    columns = dict.fromkeys(("knd", "extra", "score", "x", "decision rate"), "ignore")
+    (seen,) = site.watch(replace(SETTINGS, columns=columns, labels=None))
+    assert seen.document.notes == (
+        "monitor.columns has 'knd', which the profile and the window lack. Did you mean 'kind'?",
+    )
+
+
+def test_data_of_no_window_are_a_note(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    settings = replace(SETTINGS, current="scored/2026-03.parquet", labels=None)
+    (seen,) = site.watch(settings)
+    assert seen.document.notes == (
+        "All rows of scored/2026-03.parquet count, whichever window is named: `monitor.current` "
+        "is without {window}, and no `time` is given.",
+    )
+    (told,) = site.watch(replace(SETTINGS, labels=None), current="scored/2026-03.parquet")
+    assert told.document.notes == ()
+
+
 def test_data_that_dvc_tracks_are_brought_by_hash(site: Site) -> None:
     frame = applications(seed=3)
     path = site.folder / "bytes.parquet"

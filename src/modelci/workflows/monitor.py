@@ -242,7 +242,13 @@ class _Watcher:
             performance=facts.performance,
             skew=facts.skew,
             gates=tuple(judge(facts, desk)),
-            notes=(*self._reference.notes, *self._kept.notes, *facts.notes, *_doubt(facts)),
+            notes=(
+                *self._reference.notes,
+                *self._kept.notes,
+                *_about_place(self._settings, place),
+                *facts.notes,
+                *_doubt(facts),
+            ),
             run_url=self._tools.run_url,
         )
 
@@ -296,6 +302,15 @@ class _Watcher:
         return place if "://" in place else str(root / place)
 
 
+def _about_place(settings: MonitorConfig, place: str) -> Iterator[str]:
+    """Say where every window would be of the same rows."""
+    if place == settings.current and WINDOW not in place and settings.time is None:
+        yield (
+            f"All rows of {place} count, whichever window is named: `monitor.current` is without "
+            "{window}, and no `time` is given."
+        )
+
+
 def _doubt(facts: Facts) -> tuple[str, ...]:
     return (f"{facts.doubt[:1].upper()}{facts.doubt[1:]}.",) if facts.doubt else ()
 
@@ -311,7 +326,7 @@ def _judge_all(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
-    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
+    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored, has_id=facts.has_id)
     if settings.performance:
         rules = performance_rules(settings)
         known = Known(rows=rows, labelled=facts.labelled, doubt=facts.doubt)

@@ -6,13 +6,14 @@ It loads pandas and pyarrow: only a command that reads data comes here.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from modelci.analysis import outcomes
-from modelci.analysis.drift import Drift, compare
+from modelci.analysis.drift import DECISION, Drift, compare
 from modelci.analysis.predictions import read_sample
 from modelci.analysis.profile import count
 from modelci.analysis.reading import LOGGED, RowRules, WindowRows, of_ids
@@ -36,13 +37,15 @@ ESTIMATE, IGNORE = "estimate", "ignore"
 class Facts:
     """A window in numbers; ``labelled`` rows have an outcome.
 
-    ``doubt`` says what is wrong with outcomes that should be known by now.
+    ``doubt`` says what is wrong with outcomes that should be known by now, ``has_id`` whether
+    there is the column that names the window's rows.
     """
 
     current: Profile
     drift: Drift
     labelled: int = 0
     doubt: str = ""
+    has_id: bool = True
     performance: tuple[Performance, ...] = ()
     skew: Skew | None = None
     notes: tuple[str, ...] = ()
@@ -116,7 +119,7 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
     """
     rows = WindowRows(_row_rules(desk, window))
     profile = _count(desk, rows, current)
-    notes = [*_about_rows(rows, current)]
+    notes = [*_about_rows(rows, current), *_about_columns(desk, rows)]
     said = _Remarks(notes=notes)
     performance, labelled = _perform(desk, window, rows, now, said)
     return Facts(
@@ -129,6 +132,7 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
         ),
         labelled=labelled,
         doubt="; ".join(said.doubts),
+        has_id=_has_id(desk, rows),
         performance=performance,
         skew=_ask_again(desk, rows, notes),
         notes=tuple(notes),
@@ -174,6 +178,28 @@ def _about_rows(rows: WindowRows, current: str) -> Iterator[str]:
         yield f"Rows that other versions answered are left out: {named}."
     if not rows.has_all and len(rows.scores):
         yield f"Performance is of {len(rows.scores):,} rows, drawn at random."
+
+
+def _about_columns(desk: Desk, rows: WindowRows) -> Iterator[str]:
+    """Say which settings are of columns that neither the profile nor the window has."""
+    profile, settings = desk.reference.profile, desk.settings
+    known = {one.name for one in profile.columns} | rows.names | {DECISION, settings.score}
+    known |= {profile.scores.name} if profile.scores is not None else set()
+    for name in settings.columns if rows.names else ():
+        if name not in known:
+            near = get_close_matches(name, sorted(known), n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            yield f"monitor.columns has {name!r}, which the profile and the window lack.{meant}"
+
+
+def _has_id(desk: Desk, rows: WindowRows) -> bool:
+    """Whether what names rows is there; what the profile has as a column is checked as one."""
+    name = desk.settings.id
+    return (
+        name is None
+        or name in rows.names
+        or any(one.name == name for one in desk.reference.profile.columns)
+    )
 
 
 # How well it did.
