@@ -35,7 +35,13 @@ from modelci.domain.gates import GateResult, Outcome, Threshold
 from modelci.domain.invariants import judge_schema
 from modelci.domain.monitoring import ColumnDrift, Correction, Performance
 from modelci.domain.profile import ColumnProfile, Profile
-from modelci.domain.watching import DriftRules, PerformanceRule, judge_drift, judge_performance
+from modelci.domain.watching import (
+    DriftRules,
+    Known,
+    PerformanceRule,
+    judge_drift,
+    judge_performance,
+)
 
 Floats = NDArray[np.float64]
 
@@ -314,7 +320,7 @@ def simulate_outcomes(era: Era, rows: int, asked: argparse.Namespace) -> Mapping
         unknown = replace(known, realised=None, estimated=guessed["roc_auc"])
         rule = {"roc_auc": PerformanceRule(max_drop=Threshold(value=ALLOWED))}
         for name, watched in (("labels", known), ("CBPE", unknown)):
-            results = judge_performance([watched], rule, min_rows=0)
+            results = judge_performance([watched], rule, known=Known(rows=rows), min_rows=0)
             counts[f"alarm, by {name}"] += _is_alarm(results)
     return {name: count / asked.outcomes for name, count in counts.items()}
 

@@ -376,6 +376,14 @@ class MissingDataError(ConfigError):
     """A dataset is not in this revision, not in the cache, or cannot be read."""
 
 
+class MissingColumnError(MissingDataError):
+    """A dataset lacks the ``column`` that is asked of it."""
+
+    def __init__(self, message: str, *, hint: str | None = None, column: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.column = column
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A dataset's columns; ``hash`` is DVC's or Git's id of what is read, None outside both.
@@ -421,7 +429,7 @@ class RowScanner(Protocol):
 
     A location is a file (CSV, TSV, Parquet, JSON Lines, also compressed), a folder of them, a
     pattern with ``*``, or an fsspec URL of these. Every method raises MissingDataError for what is
-    not there, cannot be read, or lacks a column.
+    not there or cannot be read, MissingColumnError for what lacks a column.
     """
 
     def scan(

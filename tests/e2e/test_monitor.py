@@ -132,6 +132,15 @@ def test_months_are_watched_and_remembered(site: World) -> None:
     assert job.git("status", "--porcelain") == ""
 
 
+def test_what_must_be_decided_and_cannot_ends_with_a_code_of_its_own(site: World) -> None:
+    job = runner(site)
+    job.put({"modelci.yaml": f"{SETTINGS}  min_rows: 5000\n"})
+    assert "Well, with warnings" in job.modelci("monitor", "--window", "2026-01").out
+    job.put({"modelci.yaml": f"{SETTINGS}  min_rows: 5000\n  inconclusive: fail\n"})
+    unclear = job.modelci("monitor", "--window", "2026-01", code=8)
+    assert "Unclear in credit v0.0.1 (prod), window 2026-01" in unclear.out
+
+
 def test_one_issue_tells_of_it_and_is_closed_when_all_is_well(site: World) -> None:
     job = runner(site)
     assert "Issue created" in job.modelci("monitor", "--window", "2026-02", code=1).err

@@ -1,6 +1,6 @@
 """Watching a deployed model over real Git and DVC remotes, each time from a fresh shallow clone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +13,16 @@ from tests.integration.watching import SETTINGS, FakeModel, Site, applications, 
 
 from modelci.adapters.journal import FolderJournal, GitJournal
 from modelci.config.model import MonitorConfig
-from modelci.domain.gates import Outcome, Subject
+from modelci.domain.gates import Outcome, Subject, WhenUnclear
 from modelci.domain.monitoring import ActionKind, Monitoring, TriggerKind
 from modelci.domain.profile import Profile
 from modelci.domain.triggers import Trigger
-from modelci.errors import ForgeDeniedError, ModelCIError, UsageError
+from modelci.errors import ConfigError, ForgeDeniedError, ModelCIError, UsageError
 from modelci.modelfiles.files import ModelFileError
 from modelci.ports import MissingDataError
 from modelci.workflows.acting import Acted
-from modelci.workflows.monitor import Occasion
+from modelci.workflows.alert import is_well
+from modelci.workflows.monitor import Occasion, watch
 
 DRIFT = Trigger(when=TriggerKind.DRIFT, action=ActionKind.RETRAIN_PR)
 FELL = Trigger(when=TriggerKind.PERFORMANCE, action=ActionKind.RETRAIN_PR)
@@ -239,14 +240,114 @@ def test_a_window_of_another_version_is_not_judged_late(site: Site, profile: Pro
     assert [one.document.window for one in site.watch()] == ["2026-04"]
 
 
-def test_outcomes_that_are_not_there_are_a_note(site: Site) -> None:
-    site.score("2026-03", applications(seed=3))
+def no_file(site: Site, march: pd.DataFrame) -> None:
+    """Nobody has written the outcomes."""
+
+
+def no_rows(site: Site, march: pd.DataFrame) -> None:
+    site.settle("2026-03", march[:0])
+
+
+def other_ids(site: Site, march: pd.DataFrame) -> None:
+    site.settle("2026-03", march.assign(key="other-" + march["key"]))
+
+
+def odd_labels(site: Site, march: pd.DataFrame) -> None:
+    site.settle("2026-03", march.assign(defaulted=march["defaulted"] + 7))
+
+
+@pytest.mark.parametrize(
+    ("settle", "said"),
+    [
+        (no_file, "outcomes are not to be had: outcomes/2026-03.csv does not exist"),
+        (no_rows, "outcomes/2026-03.csv holds no outcome of the window"),
+        (other_ids, "none of the 1,500 outcomes in outcomes/2026-03.csv is of a row"),
+        (odd_labels, "outcomes cannot be used: "),
+    ],
+)
+def test_outcomes_that_are_due_and_not_known_warn_although_an_estimate_passes(
+    site: Site, settle: Callable[[Site, pd.DataFrame], None], said: str
+) -> None:
+    march = applications(seed=3)
+    (site.data / "outcomes").mkdir(parents=True)
+    site.score("2026-03", march)
+    settle(site, march)
     site.now = "2026-07-01T00:00:00Z"
     (seen,) = site.watch(window="2026-03")
+    (gate,) = (one for one in seen.document.gates if one.subject is Subject.PERFORMANCE)
+    assert gate.outcome is Outcome.WARNED
+    assert gate.reason.startswith(said)
+    assert "estimated (cbpe)" in gate.reason
     assert seen.document.is_ok
-    assert [note.partition(":")[0] for note in seen.document.notes] == [
-        "Outcomes are not to be had"
-    ]
+    assert any(note.lower().startswith(said.lower()) for note in seen.document.notes)
+    fell = replace(FELL, action=ActionKind.ISSUE)
+    assert not is_well(seen.document, [fell]), "an issue would be closed by what nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "hint"),
+    [
+        ({"join": "keys"}, r"labels\.join: keys does not fit .* no column 'keys'", "'key'"),
+        (
+            {"target": "default"},
+            r"monitor\.labels\.target: default does not fit .* no column 'default'",
+            "'defaulted'",
+        ),
+    ],
+)
+def test_a_column_that_outcomes_lack_is_an_error(
+    site: Site, changes: dict[str, str], said: str, hint: str
+) -> None:
+    march = applications(seed=3)
+    site.score("2026-03", march)
+    site.settle("2026-03", march)
+    site.now = "2026-07-01T00:00:00Z"
+    assert SETTINGS.labels is not None
+    settings = replace(SETTINGS, labels=replace(SETTINGS.labels, **changes))
+    with pytest.raises(ConfigError, match=said) as caught:
+        site.watch(settings, "2026-03")
+    assert not isinstance(caught.value, MissingDataError)
+    assert f"Did you mean {hint}?" in str(caught.value.hint)
+
+
+def test_a_column_that_earlier_outcomes_lack_keeps_no_newer_window_back(site: Site) -> None:
+    march = applications(seed=3)
+    site.score("2026-03", march)
+    site.watch()
+    site.settle("2026-03", march)
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    assert SETTINGS.labels is not None
+    settings = replace(SETTINGS, labels=replace(SETTINGS.labels, target="default"))
+    seen = watch(settings, site.tools(), window=None)
+    assert next(seen).document.window == "2026-04"
+    with pytest.raises(ConfigError, match=r"labels\.target"):
+        next(seen)
+
+
+def test_outcomes_of_earlier_windows_that_never_come_warn(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    site.watch()
+    site.score("2026-04", applications(seed=4))
+    site.now = "2026-05-02T06:00:00Z"
+    (seen,) = site.watch()
+    (gate,) = (one for one in seen.document.gates if one.subject is Subject.PERFORMANCE)
+    assert gate.outcome is Outcome.WARNED
+    assert gate.reason.startswith("no outcome of 2026-03 is known, which are due (labels.delay); ")
+
+
+@pytest.mark.parametrize(("rows", "outcome"), [(199, Outcome.FAILED), (15, Outcome.INCONCLUSIVE)])
+def test_few_outcomes_that_are_known_overrule_the_estimate(
+    site: Site, rows: int, outcome: Outcome
+) -> None:
+    march = applications(800, seed=3, reverse=True)
+    site.score("2026-03", march)
+    site.settle("2026-03", march[:rows])
+    site.now = "2026-05-02T06:00:00Z"
+    (seen,) = site.watch(window="2026-03")
+    assert seen.document.labelled == rows
+    assert outcomes(seen.document)[Subject.PERFORMANCE] == {outcome}
+    assert f"{rows} of 800 outcomes known." in seen.document.notes
 
 
 def test_few_rows_decide_nothing_about_drift(site: Site) -> None:
@@ -260,7 +361,19 @@ def test_an_empty_window_decides_nothing(site: Site) -> None:
     site.score("2026-03", applications(1, seed=3).iloc[:0])
     (seen,) = site.watch()
     assert (seen.document.rows, seen.document.skew) == (0, None)
-    assert Outcome.FAILED not in outcomes(seen.document)[Subject.DRIFT]
+    assert outcomes(seen.document) == {
+        one: {Outcome.INCONCLUSIVE} for one in (Subject.DRIFT, Subject.SCHEMA, Subject.PERFORMANCE)
+    }
+    assert {one.reason for one in seen.document.gates} == {"the window has no rows"}
+    assert not seen.document.verdict.blocked
+
+
+@pytest.mark.parametrize("rows", [0, 50])
+def test_what_cannot_be_decided_fails_where_the_settings_say_so(site: Site, rows: int) -> None:
+    site.score("2026-03", applications(50, seed=3)[:rows])
+    (seen,) = site.watch(replace(SETTINGS, inconclusive=WhenUnclear.FAIL))
+    verdict = seen.document.verdict
+    assert (verdict.blocked, verdict.unclear) == (True, True)
 
 
 def test_answers_that_are_not_the_models_own_are_found(site: Site) -> None:
@@ -321,6 +434,42 @@ def test_rows_are_named_by_what_names_them_in_the_window(site: Site) -> None:
     ]
     assert broken[0].reason.startswith("1 of 1,500 rows repeat an earlier id")
     assert [one.name for one in seen.document.columns] == ["x", "kind"]
+
+
+def test_an_id_that_the_window_lacks_breaks_the_schema(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    (seen,) = site.watch(replace(SETTINGS, id="nope", labels=None))
+    broken = [
+        one
+        for one in seen.document.gates
+        if one.subject is Subject.SCHEMA and one.outcome is Outcome.FAILED
+    ]
+    assert [one.gate.metric for one in broken] == ["nope: column"]
+    assert "which is to name its rows" in broken[0].reason
+    lost = applications(seed=3).drop(columns="key")
+    site.score("2026-03", lost)
+    (seen,) = site.watch(replace(SETTINGS, labels=None))
+    failed = [one.gate.metric for one in seen.document.gates if one.outcome is Outcome.FAILED]
+    assert failed == ["key: column"], "said once, where the profile has the column too"
+
+
+def test_a_column_that_nobody_has_is_a_note(site: Site) -> None:
+    site.score("2026-03", applications(seed=3).assign(extra=1.0))
+    columns = dict.fromkeys(("knd", "extra", "score", "x", "decision rate"), "ignore")
+    (seen,) = site.watch(replace(SETTINGS, columns=columns, labels=None))
+    assert seen.document.notes == (
+        "monitor.columns has 'knd', which the profile and the window lack. Did you mean 'kind'?",
+    )
+
+
+def test_data_of_no_window_are_a_note(site: Site) -> None:
+    site.score("2026-03", applications(seed=3))
+    settings = replace(SETTINGS, current="scored/2026-03.parquet", labels=None)
+    (seen,) = site.watch(settings)
+    (note,) = seen.document.notes
+    assert note.startswith("All rows of scored/2026-03.parquet count, whichever window is named")
+    (told,) = site.watch(replace(SETTINGS, labels=None), current="scored/2026-03.parquet")
+    assert told.document.notes == ()
 
 
 def test_data_that_dvc_tracks_are_brought_by_hash(site: Site) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelci.adapters.datasets import describe_error
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import MissingDataError, Piece
+from modelci.ports import MissingColumnError, MissingDataError, Piece
 
 try:
     import pyarrow as pa
@@ -226,9 +226,10 @@ class _File:
             if name not in names:
                 near = get_close_matches(name, names, n=1)
                 known = f"Did you mean {near[0]!r}? " if near else ""
-                raise MissingDataError(
+                raise MissingColumnError(
                     f"{self.url} has no column {name!r}.",
                     hint=f"{known}It has {', '.join(names[:20]) or 'none'}.",
+                    column=name,
                 )
         return wanted
 

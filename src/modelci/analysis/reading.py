@@ -52,6 +52,8 @@ class WindowRows:
         self._random = np.random.default_rng(0)
         self._sampled: list[tuple[float, dict[str, Any]]] = []
         self.rows = 0
+        self.names: set[str] = set()
+        """The columns that any batch has."""
         self.others: dict[str, int] = {}
         self.outside = 0
         self.is_log = False
@@ -59,6 +61,7 @@ class WindowRows:
     def pass_on(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the window's rows; ValueError for a time column that holds no times."""
         for batch in batches:
+            self.names.update(batch.schema.names)
             kept = self._of_version(self._of_time(batch))
             if kept.num_rows:
                 self._keep(kept)

@@ -321,6 +321,9 @@ def _check_monitor(monitor: MonitorConfig) -> None:
         _refuse(not getattr(monitor, name).strip(), f"{name} must not be empty")
     stage = monitor.stage
     _refuse(stage is not None and not is_stage_name(stage), f"stage {stage!r} cannot be one's name")
+    _check_place("current", monitor.current)
+    if monitor.labels is not None:
+        _check_place("labels.path", monitor.labels.path)
     _check_time("window", lambda: check_pattern(monitor.window))
     _check_time("cooldown", lambda: parse_duration(monitor.cooldown))
     if monitor.labels is not None:
@@ -337,6 +340,18 @@ def _check_monitor(monitor: MonitorConfig) -> None:
     _check_retrain(monitor.retrain)
     for trigger in monitor.triggers:
         _check_trigger(trigger, monitor)
+
+
+def _check_place(name: str, place: str) -> None:
+    unknown = [one for one in _PLACEHOLDER.findall(place) if one != "window"]
+    if unknown:
+        raise ValueError(
+            f"{name} has {{{unknown[0]}}}, which stands for nothing: "
+            "the window's name is {window}"
+        )
+
+
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
 def _check_time(name: str, check: Callable[[], object]) -> None:
@@ -370,7 +385,12 @@ def _check_performance(monitor: MonitorConfig) -> None:
         if isinstance(one, str):
             raise ValueError(f"performance.{name} is {one!r}: give max_drop, min or max")  # noqa: TRY004
         if one.max_drop is not None:
-            parse_limit(one.max_drop)
+            drop = parse_limit(one.max_drop).value
+            _refuse(
+                not 0 <= drop < float("inf"),
+                f"performance.{name}.max_drop is {one.max_drop}: a drop's limit is never negative: "
+                "0.01 allows 0.01 worse",
+            )
         nothing = one.max_drop is None and one.min is None and one.max is None
         _refuse(nothing, f"performance.{name} limits nothing: give max_drop, min or max")
     _refuse(

@@ -899,7 +899,8 @@ class MonitorConfig:
     ``current`` is the data that it scored, a file, folder or fsspec URL; ``{window}`` in it stands
     for the window's name, such as 2026-03 (``window`` is its strftime form). With ``time``, a
     column, only the window's rows of it count. ``profile`` is the reference (default: beside the
-    model). ``columns`` overrides ``drift`` by column, or says ``ignore``. ``performance`` names
+    model). ``inconclusive`` says whether a gate that the data cannot decide fails (exit code 8).
+    ``columns`` overrides ``drift`` by column, or says ``ignore``. ``performance`` names
     measures with their limits, and ``estimate: cbpe``. ``history`` is where past windows' results
     are kept: ``git`` (a ref of its own, on the remote), ``none``, or a folder.
     """
@@ -914,6 +915,7 @@ class MonitorConfig:
     score: str = "score"
     labels: LabelsConfig | None = None
     min_rows: int = 300
+    inconclusive: WhenUnclear = WhenUnclear.WARN
     drift: DriftConfig = field(default_factory=DriftConfig)
     columns: Mapping[str, ColumnDriftConfig | str] = field(default_factory=dict)
     performance: Mapping[str, PerformanceConfig | str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from math import exp, inf, log
 from typing import NamedTuple
 
 from modelci.domain.gates import Gate, GateResult, Outcome, Rule, Severity, Subject, Threshold
+from modelci.domain.monitoring import NO_ROWS
 from modelci.domain.profile import (
     CategoryProfile,
     ColumnKind,
@@ -44,17 +45,21 @@ def judge_schema(
     current: Profile,
     *,
     ignore: Collection[str] = (),
+    has_id: bool = True,
     rules: SchemaRules = _USUAL,
 ) -> tuple[GateResult, ...]:
     """Judge a window's columns: their types, missing values, ranges and values; ids; and scores.
 
     A result for each check that does not hold, and one for the rest. Columns to ``ignore`` are
-    not looked at, on either side.
+    not looked at, on either side. ``has_id`` is whether the window has the column that names its
+    rows: without it none can be said to repeat another, and that fails.
     """
     if not current.rows:
-        reason = "not enough data: the window has no rows"
-        return (_result("schema", 0.0, Outcome.INCONCLUSIVE, reason),)
-    checks = [*_columns(reference, current, ignore, rules), *_ids(reference, current, rules)]
+        return (_result("schema", 0.0, Outcome.INCONCLUSIVE, NO_ROWS),)
+    checks = [
+        *_columns(reference, current, ignore, rules),
+        *_ids(reference, current, has_id, rules),
+    ]
     if reference.scores is not None and current.scores is not None:
         checks += _scores(reference.scores, current.scores)
     alpha = rules.alpha / max(1, len(checks))
@@ -262,8 +267,17 @@ def _only_value(column: ColumnProfile) -> str | None:
     return repr(_short(seen[0])) if len(seen) == 1 else None
 
 
-def _ids(reference: Profile, current: Profile, rules: SchemaRules) -> Iterator[_Check]:
+def _ids(
+    reference: Profile,
+    current: Profile,
+    has_id: bool,  # noqa: FBT001
+    rules: SchemaRules,
+) -> Iterator[_Check]:
     if reference.id is None and current.id is None:
+        return
+    if not has_id:
+        text = "the window has no such column, which is to name its rows"
+        yield _never(f"{current.id or reference.id}: column", text, 1)
         return
     repeated = _Rows(current.duplicates, current.rows)
     text = f"{repeated} rows repeat an earlier id"

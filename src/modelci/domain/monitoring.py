@@ -7,6 +7,9 @@ from enum import StrEnum
 from modelci.domain.gates import GateResult, Verdict, reach_verdict
 from modelci.domain.profile import ColumnProfile, Realised
 
+NO_ROWS = "the window has no rows"
+"""Why nothing can be decided of an empty window."""
+
 
 class DriftStatistic(StrEnum):
     """Effect sizes; 0 is no change. ``wasserstein`` is in the reference's standard deviations."""

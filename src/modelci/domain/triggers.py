@@ -11,6 +11,7 @@ from modelci.domain.wording import counted
 
 _COUNT = re.compile(r"(?:>=)?\s*([1-9]\d{0,8})")
 _JUDGED = frozenset({Outcome.PASSED, Outcome.WARNED, Outcome.FAILED})
+_JUDGED_BY_OUTCOMES = _JUDGED - {Outcome.WARNED}  # which says that there are none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ def has_fired(trigger: Trigger, window: Monitoring) -> bool | None:
         needed = parse_count(trigger.columns)
     if len(failed) >= needed:
         return True
-    return False if any(one.outcome in _JUDGED for one in own) else None
+    is_judged = _JUDGED_BY_OUTCOMES if trigger.when is TriggerKind.PERFORMANCE else _JUDGED
+    return False if any(one.outcome in is_judged for one in own) else None
 
 
 def count_in_a_row(trigger: Trigger, current: Monitoring, earlier: Sequence[Monitoring]) -> int:

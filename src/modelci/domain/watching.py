@@ -20,10 +20,17 @@ from modelci.domain.gates import (
     Severity,
     Subject,
     Threshold,
+    WhenUnclear,
     judge_all,
 )
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey, known_direction
-from modelci.domain.monitoring import ColumnDrift, DriftStatistic, Estimate, Performance
+from modelci.domain.monitoring import (
+    NO_ROWS,
+    ColumnDrift,
+    DriftStatistic,
+    Estimate,
+    Performance,
+)
 from modelci.domain.profile import ColumnKind, Realised
 from modelci.domain.wording import counted
 
@@ -55,6 +62,18 @@ class DriftRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """How many of a window's ``rows`` have an outcome (``labelled``).
+
+    ``doubt`` says what is wrong with outcomes that should be there by now, and are not.
+    """
+
+    rows: int
+    labelled: int = 0
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceRule:
     """How much worse than the reference a measure may be, or what bounds it."""
 
@@ -72,7 +91,8 @@ def judge_drift(
     usual limits. Dates move on by themselves: they are judged where ``rules`` name them.
     """
     if rows < rules.min_rows:
-        reason = _too_few_text(rows, rules.min_rows, "row")
+        few = f"not enough data: {counted(rows, 'row')}, at least {rules.min_rows:,} wanted"
+        reason = few if rows else NO_ROWS
         gate = _gate("drift", 0.0, fails=True)
         return (
             GateResult(
@@ -142,47 +162,73 @@ def judge_performance(
     found: Iterable[Performance],
     rules: Mapping[str, PerformanceRule],
     *,
+    known: Known,
     min_rows: int = 300,
+    inconclusive: WhenUnclear = WhenUnclear.WARN,
 ) -> tuple[GateResult, ...]:
     """Judge each measure that has a rule by its outcomes, or by an estimate where they lack.
 
     What is worse than allowed, and provably so, fails; what may be chance is inconclusive.
-    ``min_rows`` is how many labelled rows it takes to be judged by them.
+    Outcomes overrule the estimate however few they are: by fewer than ``min_rows`` labelled rows
+    a measure may fail, and does not pass. Where outcomes are in ``doubt`` it warns at best; where
+    nothing is known at all and ``inconclusive`` is to fail, it stays undecided.
     """
     by_name = {one.measure: one for one in found}
     return tuple(
-        result
+        _doubted(_weighed(_judge_measure(gate, found), found, known, min_rows), known, inconclusive)
         for measure, rule in rules.items()
-        for result in _judge_measure(measure, rule, by_name.get(measure), min_rows)
+        for found in (by_name.get(measure),)
+        for gate in _performance_gates(measure, rule)
     )
 
 
-def _judge_measure(
-    measure: str, rule: PerformanceRule, found: Performance | None, min_rows: int
-) -> Iterator[GateResult]:
-    now, reason = _known(found, min_rows)
-    for gate in _performance_gates(measure, rule):
-        if now is None:
-            yield _performance(gate, Outcome.INCONCLUSIVE, reason)
-        elif gate.rule is not Rule.MAX_DROP:
-            yield _marked(_judge_bound(gate, now), now)
-        elif found is None or found.reference is None:
-            reason = f"{now.value:.4g}; the reference has no {measure} to compare with"
-            yield _performance(gate, Outcome.INCOMPARABLE, reason)
-        else:
-            yield _marked(_judge_drop(gate, found.reference, now), now)
+_NOTHING_KNOWN = "no outcome is known yet, or too few of a class, and nothing estimates it"
 
 
-def _known(found: Performance | None, min_rows: int) -> tuple[Realised | Estimate | None, str]:
-    """Return the best that is known of a measure, or why it is nothing."""
-    if found is None or (found.realised is None and found.estimated is None):
-        return None, "no outcome is known yet, or too few of a class, and nothing estimates it"
-    if found.realised is not None and found.realised.rows >= min_rows:
-        return found.realised, ""
-    if found.estimated is not None:
-        return found.estimated, ""
-    rows = found.realised.rows if found.realised else 0
-    return None, _too_few_text(rows, min_rows, "labelled row")
+def _judge_measure(gate: Gate, found: Performance | None) -> GateResult:
+    now = None if found is None else found.realised or found.estimated
+    if found is None or now is None:
+        return _performance(gate, Outcome.INCONCLUSIVE, _NOTHING_KNOWN)
+    if gate.rule is not Rule.MAX_DROP:
+        return _marked(_judge_bound(gate, now), now)
+    if found.reference is None:
+        reason = f"{now.value:.4g}; the reference has no {gate.metric} to compare with"
+        return _performance(gate, Outcome.INCOMPARABLE, reason)
+    return _marked(_judge_drop(gate, found.reference, now), now)
+
+
+def _weighed(
+    result: GateResult, found: Performance | None, known: Known, min_rows: int
+) -> GateResult:
+    """Let nothing pass of which few outcomes are known, by them or by an estimate."""
+    if not known.rows:
+        return replace(result, reason=NO_ROWS)
+    realised = None if found is None else found.realised
+    labelled = known.labelled if realised is None else realised.rows
+    if not 0 < labelled < min_rows:
+        return result
+    said = f"{labelled:,} of {known.rows:,} outcomes known"
+    if result.outcome is Outcome.FAILED:
+        return replace(result, reason=f"{result.reason}; {said}")
+    said = f"not enough data: {said}, at least {min_rows:,} wanted"
+    kept = "" if result.reason == _NOTHING_KNOWN else f"; {result.reason}"
+    outcome = Outcome.INCONCLUSIVE if result.outcome is Outcome.PASSED else result.outcome
+    return replace(result, outcome=outcome, reason=f"{said}{kept}")
+
+
+def _doubted(result: GateResult, known: Known, inconclusive: WhenUnclear) -> GateResult:
+    """Let a gate warn where nobody knows its outcomes who should: no estimate makes up for that."""
+    if not known.doubt or not known.rows:
+        return result
+    is_open = result.outcome is Outcome.PASSED or (
+        result.outcome is Outcome.INCONCLUSIVE and inconclusive is WhenUnclear.WARN
+    )
+    kept = "" if result.reason == _NOTHING_KNOWN else f"; {result.reason}"
+    return replace(
+        result,
+        outcome=Outcome.WARNED if is_open else result.outcome,
+        reason=f"{known.doubt}{kept}",
+    )
 
 
 def _performance_gates(measure: str, rule: PerformanceRule) -> Iterator[Gate]:
@@ -266,10 +312,6 @@ def _undrifted(judged: int, broken: int) -> Iterator[GateResult]:
         reason = f"none in {the_other}{holding:,} of {counted(judged, 'distribution')}"
         gate = _gate("drift", 0.0, fails=True)
         yield GateResult(gate=gate, outcome=Outcome.PASSED, reason=reason, subject=Subject.DRIFT)
-
-
-def _too_few_text(rows: int, min_rows: int, noun: str) -> str:
-    return f"not enough data: {counted(rows, noun)}, at least {min_rows:,} wanted"
 
 
 def _gate(metric: str, limit: float, *, fails: bool) -> Gate:

@@ -13,12 +13,13 @@ from modelci.domain.triggers import count_kinds, decide_actions, hold_back_issue
 from modelci.domain.watching import (
     DriftRule,
     DriftRules,
+    Known,
     PerformanceRule,
     judge_drift,
     judge_performance,
 )
 from modelci.domain.windows import Window, last_complete, parse_duration, parse_window
-from modelci.errors import ModelCIError, UsageError
+from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.ports import Asker, Journal, MissingDataError, Progress, RowScanner
 from modelci.workflows.acting import Acted
 from modelci.workflows.watched import Reference, Sources, find_reference, name_of
@@ -95,6 +96,8 @@ def watch(
     for one in late:
         yield from watcher.catch_up(one)
     yield watcher.watch(named, current)
+    if watcher.failure is not None:
+        raise watcher.failure
 
 
 def _window(name: str, settings: MonitorConfig) -> Window:
@@ -120,6 +123,9 @@ class _Watcher:
         self._kept = read_kept(self._journal, settings.window)
         for note in self._kept.notes:
             tools.progress.warn(note)
+        self._overdue: list[str] = []
+        self.failure: ConfigError | None = None
+        """What kept an earlier window from being judged by its outcomes, and must be mended."""
 
     def settled_since(self, newest: Window) -> tuple[Window, ...]:
         """Return the windows before ``newest`` whose outcomes have become complete since."""
@@ -129,11 +135,10 @@ class _Watcher:
         delay = parse_duration(labels.delay)
         names = unlabelled(self._kept, commit=self._reference.watched.commit)
         windows = (_window(name, self._settings) for name in names if name != newest.name)
-        return tuple(
-            one
-            for one in windows
-            if one.is_settled(self._now, delay) and self._has_outcomes(labels.path, one)
-        )
+        settled = [one for one in windows if one.is_settled(self._now, delay)]
+        found = tuple(one for one in settled if self._has_outcomes(labels.path, one))
+        self._overdue += [one.name for one in settled if one not in found]
+        return found
 
     def _has_outcomes(self, path: str, window: Window) -> bool:
         """Look before all of the window's data are read again."""
@@ -149,14 +154,25 @@ class _Watcher:
         except MissingDataError as error:
             self._tools.progress.warn(f"{window.name} cannot be judged by its outcomes: {error}")
             return
+        except ConfigError as error:  # of the labels; the newest window is judged all the same
+            self.failure = self.failure or error
+            return
         if document.labelled:
             yield self._conclude(window, document, current, is_late=True)
+        else:
+            self._overdue.append(window.name)
 
     def watch(self, window: Window, current: str | None) -> Seen:
         """Judge a window, act, and remember it."""
-        return self._conclude(window, *self._judge(window, current))
+        doubt = ""
+        if self._overdue:
+            doubt = f"no outcome of {', '.join(sorted(self._overdue))} is known, which are due"
+            doubt += " (labels.delay)"
+        return self._conclude(window, *self._judge(window, current, doubt))
 
-    def _judge(self, window: Window, current: str | None) -> tuple[Monitoring, str]:
+    def _judge(
+        self, window: Window, current: str | None, overdue: str = ""
+    ) -> tuple[Monitoring, str]:
         settings, reference = self._settings, self._reference
         label = reference.watched.version or (reference.watched.commit or "")[:7]
         self._tools.progress.note(f"Watching {name_of(settings)} ({label}), {window.name}")
@@ -171,6 +187,8 @@ class _Watcher:
             asker=self._tools.asker,
         )
         facts = read_facts(desk, window, place, now=self._now)
+        if overdue and not facts.labelled:
+            facts = replace(facts, doubt="; ".join(filter(None, (facts.doubt, overdue))))
         return self._describe(window, said, facts, desk), place
 
     def _find(self, place: str, window: Window) -> str:
@@ -212,7 +230,13 @@ class _Watcher:
             performance=facts.performance,
             skew=facts.skew,
             gates=tuple(judge(facts, desk)),
-            notes=(*self._reference.notes, *self._kept.notes, *facts.notes),
+            notes=(
+                *self._reference.notes,
+                *self._kept.notes,
+                *_about_place(self._settings, place),
+                *facts.notes,
+                *_doubt(facts),
+            ),
             run_url=self._tools.run_url,
         )
 
@@ -267,15 +291,41 @@ class _Watcher:
         return place if "://" in place else str(root / place)
 
 
+def _about_place(settings: MonitorConfig, place: str) -> Iterator[str]:
+    """Say where every window would be of the same rows."""
+    if place == settings.current and WINDOW not in place and settings.time is None:
+        yield (
+            f"All rows of {place} count, whichever window is named: `monitor.current` is without "
+            "{window}, and no `time` is given."
+        )
+
+
+def _doubt(facts: Facts) -> tuple[str, ...]:
+    return (f"{facts.doubt[:1].upper()}{facts.doubt[1:]}.",) if facts.doubt else ()
+
+
 def judge(facts: Facts, desk: Desk) -> Iterator[GateResult]:
-    """Yield what the rules make of a window."""
+    """Yield what the rules make of a window; ``inconclusive`` is what the settings say."""
+    unclear = desk.settings.inconclusive
+    for one in _judge_all(facts, desk):
+        yield replace(one, gate=replace(one.gate, inconclusive=unclear, incomparable=unclear))
+
+
+def _judge_all(facts: Facts, desk: Desk) -> Iterator[GateResult]:
     settings = desk.settings
     rows = facts.current.rows
     yield from judge_drift(facts.drift, drift_rules(settings), rows=rows)
-    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored)
-    if settings.performance and rows:
+    yield from judge_schema(desk.profile, facts.current, ignore=desk.ignored, has_id=facts.has_id)
+    if settings.performance:
         rules = performance_rules(settings)
-        yield from judge_performance(facts.performance, rules, min_rows=settings.min_rows)
+        known = Known(rows=rows, labelled=facts.labelled, doubt=facts.doubt)
+        yield from judge_performance(
+            facts.performance,
+            rules,
+            known=known,
+            min_rows=settings.min_rows,
+            inconclusive=settings.inconclusive,
+        )
     if settings.max_age_days is not None:
         yield judge_age(desk.reference.watched, settings.max_age_days)
     if facts.skew is not None:

@@ -4,15 +4,16 @@ It loads pandas and pyarrow: only a command that reads data comes here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from modelci.analysis import outcomes
-from modelci.analysis.drift import Drift, compare
+from modelci.analysis.drift import DECISION, Drift, compare
 from modelci.analysis.predictions import read_sample
 from modelci.analysis.profile import count
 from modelci.analysis.reading import LOGGED, RowRules, WindowRows, of_ids
@@ -22,7 +23,7 @@ from modelci.domain.monitoring import Estimate, Performance, Skew
 from modelci.domain.profile import Profile, Realised
 from modelci.domain.windows import Window, parse_duration
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import Asker, MissingDataError, RowScanner
+from modelci.ports import Asker, MissingColumnError, MissingDataError, RowScanner
 from modelci.workflows.skew import ask_again
 from modelci.workflows.watched import Bring, Reference
 
@@ -34,11 +35,17 @@ ESTIMATE, IGNORE = "estimate", "ignore"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A window in numbers; ``labelled`` rows have an outcome."""
+    """A window in numbers; ``labelled`` rows have an outcome.
+
+    ``doubt`` says what is wrong with outcomes that should be known by now, ``has_id`` whether
+    there is the column that names the window's rows.
+    """
 
     current: Profile
     drift: Drift
     labelled: int = 0
+    doubt: str = ""
+    has_id: bool = True
     performance: tuple[Performance, ...] = ()
     skew: Skew | None = None
     notes: tuple[str, ...] = ()
@@ -107,12 +114,14 @@ _ID, _SCORE = "id", "score"
 def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Facts:
     """Read the window's data once, and what belongs to them; raises MissingDataError.
 
-    What cannot be had beside the data (outcomes, the model) is a note.
+    What cannot be had beside the data (outcomes, the model) is a note; ConfigError where outcomes
+    lack a column that the settings name.
     """
     rows = WindowRows(_row_rules(desk, window))
     profile = _count(desk, rows, current)
-    notes = [*_about_rows(rows, current)]
-    performance, labelled = _perform(desk, window, rows, now, notes)
+    notes = [*_about_rows(rows, current), *_about_columns(desk, rows)]
+    said = _Remarks(notes=notes)
+    performance, labelled = _perform(desk, window, rows, now, said)
     return Facts(
         current=profile,
         drift=compare(
@@ -122,6 +131,8 @@ def read_facts(desk: Desk, window: Window, current: str, *, now: datetime) -> Fa
             correction=desk.settings.drift.correction,
         ),
         labelled=labelled,
+        doubt="; ".join(said.doubts),
+        has_id=_has_id(desk, rows),
         performance=performance,
         skew=_ask_again(desk, rows, notes),
         notes=tuple(notes),
@@ -169,19 +180,53 @@ def _about_rows(rows: WindowRows, current: str) -> Iterator[str]:
         yield f"Performance is of {len(rows.scores):,} rows, drawn at random."
 
 
+def _about_columns(desk: Desk, rows: WindowRows) -> Iterator[str]:
+    """Say which settings are of columns that neither the profile nor the window has."""
+    profile, settings = desk.reference.profile, desk.settings
+    known = {one.name for one in profile.columns} | rows.names | {DECISION, settings.score}
+    known |= {profile.scores.name} if profile.scores is not None else set()
+    for name in settings.columns if rows.names else ():
+        if name not in known:
+            near = get_close_matches(name, sorted(known), n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            yield f"monitor.columns has {name!r}, which the profile and the window lack.{meant}"
+
+
+def _has_id(desk: Desk, rows: WindowRows) -> bool:
+    """Whether what names rows is there; what the profile has as a column is checked as one."""
+    name = desk.settings.id
+    return (
+        name is None
+        or name in rows.names
+        or any(one.name == name for one in desk.reference.profile.columns)
+    )
+
+
 # How well it did.
 
 
+@dataclass(frozen=True, slots=True)
+class _Remarks:
+    """What is said of a window beside its numbers; ``doubts`` are about its outcomes."""
+
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
 def _perform(
-    desk: Desk, window: Window, rows: WindowRows, now: datetime, notes: list[str]
+    desk: Desk,
+    window: Window,
+    rows: WindowRows,
+    now: datetime,
+    said: _Remarks,
 ) -> tuple[tuple[Performance, ...], int]:
     """Return what is known of each measure, and how many rows have an outcome."""
     reference, measures = desk.reference.profile.realised, desk.measures
     if not measures or not len(rows.scores):
         return (), 0
-    labelled = _read_outcomes(desk, window, rows, now, notes)
-    found = {} if labelled is None else _realise(desk, labelled, notes)
-    estimates = _estimate(desk, rows, notes)
+    labelled = _read_outcomes(desk, window, rows, now, said)
+    found = {} if labelled is None else _realise(desk, labelled, said)
+    estimates = _estimate(desk, rows, said.notes)
     known = (
         Performance(
             measure=name,
@@ -195,7 +240,11 @@ def _perform(
 
 
 def _read_outcomes(
-    desk: Desk, window: Window, rows: WindowRows, now: datetime, notes: list[str]
+    desk: Desk,
+    window: Window,
+    rows: WindowRows,
+    now: datetime,
+    said: _Remarks,
 ) -> pd.DataFrame | None:
     """Return the rows whose outcome is known, as predictions are kept; None where none is yet."""
     labels = desk.settings.labels
@@ -204,17 +253,26 @@ def _read_outcomes(
     delay = parse_duration(labels.delay)
     if not window.is_settled(now, delay):
         when = (window.end + delay).strftime("%Y-%m-%d")
-        notes.append(f"Outcomes of {window.name} are not complete before {when} (labels.delay).")
+        said.notes.append(
+            f"Outcomes of {window.name} are not complete before {when} (labels.delay)."
+        )
         return None
     target = desk.evaluation.target
     place = labels.path.replace(WINDOW, window.name)
     try:
         outcomes_read = _read_columns(desk.rows, place, labels, target, rows)
+    except MissingColumnError as error:
+        raise _no_column(error, labels, target) from error
     except MissingDataError as error:
-        notes.append(f"Outcomes are not to be had: {error}")
+        said.doubts.append(f"outcomes are not to be had: {str(error).rstrip('.')}")
         return None
     joined = outcomes.join(rows.ids, outcomes_read[labels.join], outcomes_read[target])
-    notes.extend(_about_join(joined, place))
+    said.notes.extend(_about_join(joined, place))
+    if not len(joined.rows):
+        said.doubts.append(_about_nothing(rows, labels, place, len(outcomes_read)))
+        return None
+    if joined.unlabelled:
+        said.notes.append(f"{len(joined.rows):,} of {len(rows.scores):,} outcomes known.")
     return pd.DataFrame(
         {
             _ID: np.arange(len(joined.rows)),
@@ -236,6 +294,23 @@ def _read_columns(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
+def _no_column(error: MissingColumnError, labels: LabelsConfig, target: str) -> ConfigError:
+    key = f"labels.join: {labels.join}"
+    if error.column != labels.join:
+        key = f"labels.target: {target}"
+        key += "" if labels.target else " (the evaluation's)"
+    return ConfigError(f"monitor.{key} does not fit the outcomes: {error}", hint=error.hint)
+
+
+def _about_nothing(rows: WindowRows, labels: LabelsConfig, place: str, read: int) -> str:
+    """Say why no row has an outcome, although there are outcomes to be read."""
+    if not read:
+        return f"{place} holds no outcome of the window"
+    if not rows.ids.notna().any():
+        return f"no row of the window has a value in {labels.join!r} to find its outcome by"
+    return f"none of the {read:,} outcomes in {place} is of a row of the window, by {labels.join!r}"
+
+
 def _about_join(joined: outcomes.Joined, place: str) -> Iterator[str]:
     if joined.unknown:
         yield f"{joined.unknown:,} outcomes in {place} are of no row of the window."
@@ -245,20 +320,20 @@ def _about_join(joined: outcomes.Joined, place: str) -> Iterator[str]:
         yield f"{joined.repeated:,} rows repeat an id: the first of them counts."
 
 
-def _realise(desk: Desk, labelled: pd.DataFrame, notes: list[str]) -> Mapping[str, Realised]:
+def _realise(desk: Desk, labelled: pd.DataFrame, said: _Remarks) -> Mapping[str, Realised]:
     evaluation = desk.evaluation
     scored = labelled[np.isfinite(labelled[_SCORE])]
     if len(scored) < len(labelled):
-        notes.append(f"{len(labelled) - len(scored):,} rows with an outcome have no score.")
+        said.notes.append(f"{len(labelled) - len(scored):,} rows with an outcome have no score.")
     if evaluation.task is Task.MULTICLASS:
-        notes.append("Performance of more than two classes is not watched yet.")
+        said.notes.append("Performance of more than two classes is not watched yet.")
         return {}
     if scored.empty:
         return {}
     try:
         sample = read_sample(scored, evaluation)
     except ValueError as error:
-        notes.append(f"Outcomes cannot be used: {error}.")
+        said.doubts.append(f"outcomes cannot be used: {error}")
         return {}
     return _measure(
         lambda: outcomes.realise(

@@ -92,6 +92,17 @@ def test_several_models_are_a_list() -> None:
         ({"performance": {"roc_auc": "0.8"}}, "performance.roc_auc is '0.8': give max_drop"),
         ({"performance": {"roc_auc": {}}}, "performance.roc_auc limits nothing"),
         ({"performance": {"auc": {"max_drop": "3"}}}, "'3' is neither a number nor a share"),
+        (
+            {"performance": {"auc": {"max_drop": -1}}},
+            "performance.auc.max_drop is -1.0: a drop's limit is never negative",
+        ),
+        ({"performance": {"auc": {"max_drop": "-1%"}}}, "max_drop is -1%: a drop's limit"),
+        ({"current": "{windw}.csv"}, "current has {windw}, which stands for nothing"),
+        ({"current": "{}.csv"}, "current has {}, which stands for nothing"),
+        (
+            {"labels": {"path": "{windw}.csv", "join": "id"}},
+            "labels.path has {windw}, which stands for nothing: the window's name is {window}",
+        ),
         ({"labels": None, "performance": {"auc": {"min": 0.7}}}, "performance cannot be known"),
         ({"skew": {"rows": -1}}, "skew.rows must be 0 to 100000"),
         ({"skew": {"tolerance": -1}}, "skew.tolerance must be 0 or more"),

@@ -14,6 +14,7 @@ from modelci.domain.gates import (
     Severity,
     Subject,
     Threshold,
+    WhenUnclear,
     reach_verdict,
 )
 from modelci.domain.monitoring import ColumnDrift, DriftStatistic, Estimate, Performance
@@ -21,6 +22,7 @@ from modelci.domain.profile import ColumnKind, ColumnProfile, Realised
 from modelci.domain.watching import (
     DriftRule,
     DriftRules,
+    Known,
     PerformanceRule,
     effect_of,
     judge_drift,
@@ -160,6 +162,9 @@ BEFORE = realised(0.75)
 DROP = PerformanceRule(max_drop=Threshold(value=0.03))
 
 
+UNKNOWN = Known(rows=800)
+
+
 def perform(
     now: Realised | None = None,
     estimated: Estimate | None = None,
@@ -167,9 +172,10 @@ def perform(
     measure: str = "roc_auc",
     rule: PerformanceRule = DROP,
     reference: Realised | None = BEFORE,
+    known: Known = UNKNOWN,
 ) -> tuple[GateResult, ...]:
     one = Performance(measure=measure, reference=reference, realised=now, estimated=estimated)
-    return judge_performance([one], {measure: rule})
+    return judge_performance([one], {measure: rule}, known=known)
 
 
 @pytest.mark.parametrize(
@@ -261,15 +267,67 @@ def test_what_is_realised_overrides_an_estimate() -> None:
     assert "estimated" not in found.reason
 
 
-def test_too_few_labelled_rows_leave_it_to_the_estimate() -> None:
-    assert "estimated" in perform(realised(0.75, rows=299), GUESS)[0].reason
-    (found,) = perform(realised(0.2, rows=299))
+WELL = Estimate(method="cbpe", value=0.75, low=0.72, high=0.78, rows=800)
+
+
+@pytest.mark.parametrize("estimated", [None, WELL])
+def test_few_outcomes_overrule_the_estimate_where_they_prove_that_it_fails(
+    estimated: Estimate | None,
+) -> None:
+    (found,) = perform(realised(0.2, rows=199), estimated)
+    assert found.outcome is Outcome.FAILED
+    assert found.reason.endswith("; 199 of 800 outcomes known")
+    assert "estimated" not in found.reason
+
+
+@pytest.mark.parametrize("estimated", [None, WELL, GUESS])
+def test_few_outcomes_let_nothing_pass(estimated: Estimate | None) -> None:
+    (found,) = perform(realised(0.75, rows=299), estimated)
     assert found.outcome is Outcome.INCONCLUSIVE
-    assert found.reason == "not enough data: 299 labelled rows, at least 300 wanted"
+    assert found.reason.startswith(
+        "not enough data: 299 of 800 outcomes known, at least 300 wanted; "
+    )
+    assert "estimated" not in found.reason
+    assert perform(realised(0.75, rows=300), estimated)[0].outcome is Outcome.PASSED
+
+
+def test_outcomes_too_few_to_measure_do_not_pass_by_the_estimate() -> None:
+    few = Known(rows=800, labelled=15)
+    (found,) = perform(None, WELL, known=few)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.reason.startswith("not enough data: 15 of 800 outcomes known")
+    assert "estimated (cbpe)" in found.reason
+    (found,) = perform(known=few)
+    assert found.reason == "not enough data: 15 of 800 outcomes known, at least 300 wanted"
+
+
+@pytest.mark.parametrize("estimated", [None, WELL])
+def test_outcomes_that_should_be_there_and_are_not_warn(estimated: Estimate | None) -> None:
+    doubtful = Known(rows=800, doubt="march.csv holds no outcome of the window")
+    (found,) = perform(None, estimated, known=doubtful)
+    assert found.outcome is Outcome.WARNED
+    assert not found.blocks
+    assert found.reason.startswith("march.csv holds no outcome of the window")
+    (found,) = perform(None, GUESS, known=doubtful)
+    assert found.outcome is Outcome.FAILED, "what the estimate shows to fail is no less so"
+
+
+def test_what_must_be_decided_is_not_made_a_warning() -> None:
+    rules, doubtful = {"roc_auc": DROP}, Known(rows=800, doubt="no file")
+    (found,) = judge_performance([], rules, known=doubtful, inconclusive=WhenUnclear.FAIL)
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "no file")
+
+
+def test_an_empty_window_decides_nothing() -> None:
+    empty = Known(rows=0, doubt="no file")
+    (found,) = judge_performance([], {"roc_auc": DROP}, known=empty)
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "the window has no rows")
+    (drift,) = judge_drift([INCOME], RULES, rows=0)
+    assert (drift.outcome, drift.reason) == (Outcome.INCONCLUSIVE, "the window has no rows")
 
 
 def test_nothing_known_is_inconclusive() -> None:
-    results = (*perform(), *judge_performance([], {"roc_auc": DROP}))
+    results = (*perform(), *judge_performance([], {"roc_auc": DROP}, known=UNKNOWN))
     assert [one.outcome for one in results] == [Outcome.INCONCLUSIVE] * 2
     assert all(one.gate.metric == "roc_auc" for one in results)
 
@@ -282,7 +340,7 @@ def test_a_drop_from_nothing_is_incomparable() -> None:
 
 def test_measures_without_a_rule_are_not_judged() -> None:
     one = Performance(measure="brier", reference=None, realised=realised(0.9))
-    assert judge_performance([one], {}) == ()
+    assert judge_performance([one], {}, known=UNKNOWN) == ()
 
 
 def test_an_interval_that_a_bound_of_the_measure_cut_is_as_wide_as_it_was() -> None:

@@ -52,6 +52,14 @@ def test_what_cannot_be_decided_says_why_once() -> None:
     assert said.count("not enough data: 120 rows, at least 300 wanted") == 1
 
 
+def test_a_window_without_rows_is_never_well() -> None:
+    one = replace(windows.quiet(), rows=0)
+    assert headline(one).tone is Tone.WARNING
+    assert say(one) == (
+        "Undecided in credit v1.4.0 (prod), window 2026-03: the window has no rows."
+    )
+
+
 def test_what_cannot_be_decided_and_must_be_is_unclear() -> None:
     one = windows.too_few()
     strict = replace(one.gates[0].gate, inconclusive=WhenUnclear.FAIL)

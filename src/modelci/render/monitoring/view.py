@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from modelci.domain.gates import GateResult, Outcome, Subject
-from modelci.domain.monitoring import Monitoring, Watched
+from modelci.domain.monitoring import NO_ROWS, Monitoring, Watched
 from modelci.domain.wording import counted
 from modelci.render.digest import (
     Headline,
@@ -69,6 +69,8 @@ def headline(monitoring: Monitoring) -> Headline:
         if blocking
         else (Tone.INFO, "Nothing is judged", (_END,))
         if not results
+        else (Tone.WARNING, "Undecided", ((Role.PLAIN, f": {NO_ROWS}."),))
+        if not monitoring.rows
         else _held(results, troubled)
     )
     return Headline(tone=tone, phrases=((Role.STRONG, word), *_where(monitoring), *rest))
@@ -126,7 +128,8 @@ def _blocked(
     if failed:
         start = f": {counted(len(failed), 'gate')} failed"
         return _capital(_found(monitoring)), ((Role.PLAIN, start), *culprits(failed), _END)
-    start = f": {counted(len(blocking), 'gate')} cannot be decided"
+    why = "" if monitoring.rows else f": {NO_ROWS}"
+    start = f"{why}: {counted(len(blocking), 'gate')} cannot be decided"
     return "Unclear", ((Role.PLAIN, start), *culprits(blocking), _END)
 
 
