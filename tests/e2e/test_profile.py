@@ -86,9 +86,9 @@ def test_scores_without_outcomes_and_numbers_are_answers_too(laptop: Checkout) -
 @pytest.mark.parametrize(
     ("arguments", "said", "hint"),
     [
-        (["none.csv"], "none.csv does not exist", "end in .csv"),
+        (["none.csv"], "none.csv does not exist", "may you read it"),
         (["train.parquet", "--id", "ids"], "no column 'ids'", "It has id, income"),
-        (["train.parquet", "--predictions", "p.csv"], "p.csv does not exist", "end in .csv"),
+        (["train.parquet", "--predictions", "p.csv"], "p.csv does not exist", "may you read it"),
         (
             ["train.parquet", "--predictions", "predictions.csv", "--score", "scores"],
             "has no column 'scores'",
