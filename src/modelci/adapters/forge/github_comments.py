@@ -1,11 +1,13 @@
 """The comments of one pull request on GitHub."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.github_identity import Identity, User, ask_graphql
+from modelci.adapters.forge.github_lists import pages
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.sticky import StickyComment, has_marker, retire
 from modelci.errors import ForgeError
@@ -98,11 +100,6 @@ class GitHubComments:
         return f"{self._root}/issues/comments/{comment.key}"
 
     def _list(self) -> Iterator[_Comment]:
-        following = f"{self._listing}?per_page=100"
-        for _ in range(MAX_PAGES):
-            reply = self._client.send("GET", following, needs=_NEEDS)
-            yield from self._client.decode(reply, list[_Comment])
-            following = reply.links.get("next", {}).get("url", "")
-            if not following:
-                return
-        raise ForgeError(f"GitHub lists more than {MAX_PAGES} pages of comments.")
+        listed = f"{self._listing}?per_page=100"
+        found = pages(self._client, listed, _Comment, needs=_NEEDS, most=MAX_PAGES, what="comments")
+        return chain.from_iterable(found)

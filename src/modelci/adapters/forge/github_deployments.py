@@ -11,6 +11,7 @@ import msgspec
 from modelci.adapters.forge.deploying import Known, clip
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.github_identity import User
+from modelci.adapters.forge.github_lists import pages
 from modelci.adapters.forge.http import ForgeClient
 from modelci.errors import ForgeError
 from modelci.ports import DeploymentStatus, ForgeDeployment
@@ -111,19 +112,14 @@ class GitHubDeployments:
     def _list(self, environment: str | None) -> Iterator[_Deployment]:
         query = {"task": TASK, "per_page": PAGE}
         query |= {} if environment is None else {"environment": environment}
-        following = f"{self._root}/deployments?{urlencode(query, safe='', quote_via=quote)}"
-        for _ in range(MAX_PAGES):
-            reply = self._client.send("GET", following, needs=self._needs)
-            listed = self._client.decode(reply, list[_Deployment])
+        url = f"{self._root}/deployments?{urlencode(query, safe='', quote_via=quote)}"
+        for page in pages(self._client, url, _Deployment, needs=self._needs, most=MAX_PAGES):
             # GitHub ignores a filter that it does not understand: what it lists is compared again.
             yield from (
                 one
-                for one in sorted(listed, key=lambda one: one.id, reverse=True)
+                for one in sorted(page, key=lambda one: one.id, reverse=True)
                 if one.task == TASK and environment in {None, one.environment}
             )
-            following = reply.links.get("next", {}).get("url", "")
-            if not following:
-                return
 
     def _post(self, number: int, wanted: ForgeDeployment) -> _Status:
         body = {

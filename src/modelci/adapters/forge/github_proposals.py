@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from urllib.parse import quote
 
 import msgspec
 
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.adapters.forge.github_identity import Identity, User, ask_graphql
+from modelci.adapters.forge.github_lists import pages
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.issuing import KnownIssue
 from modelci.adapters.forge.proposing import KnownProposal
@@ -224,14 +226,11 @@ class GitHubIssues(_Threads):
         self._client.send("PATCH", f"{self._root}/issues/{known.number}", body, needs=_ISSUES)
 
     def _list(self) -> Iterator[_Issue]:
-        following = f"{self._root}/issues?state=open&sort=created&direction=asc&per_page=100"
-        for _ in range(MAX_PAGES):
-            reply = self._client.send("GET", following, needs=_ISSUES)
-            yield from self._client.decode(reply, list[_Issue])
-            following = reply.links.get("next", {}).get("url", "")
-            if not following:
-                return
-        raise ForgeError(f"GitHub lists more than {MAX_PAGES} pages of open issues.")
+        listed = f"{self._root}/issues?state=open&sort=created&direction=asc&per_page=100"
+        found = pages(
+            self._client, listed, _Issue, needs=_ISSUES, most=MAX_PAGES, what="open issues"
+        )
+        return chain.from_iterable(found)
 
 
 def _name(label: _Label | str) -> str:
