@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelci.adapters.dvc.contents import Fetch
 from modelci.adapters.dvc.locate import Located, Locator
-from modelci.ports import FileTree, MissingDataError, Table
+from modelci.ports import FileTree, MissingColumnError, MissingDataError, Table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -121,15 +121,21 @@ class _File:
         return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
     def check(self, names: Sequence[str], wanted: Sequence[str] | None) -> None:
-        """Raise MissingDataError for a column that is wanted and not among ``names``."""
-        for name in wanted or ():
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
-                known = f"Did you mean {near[0]!r}? " if near else ""
-                raise MissingDataError(
-                    f"{self.path} has no column {name!r}.",
-                    hint=f"{known}It has {', '.join(map(str, names[:20]))}.",
-                )
+        """Raise MissingColumnError for a column that is wanted and not among ``names``."""
+        require_columns(self.path, names, wanted)
+
+
+def require_columns(place: str, names: Sequence[str], wanted: Sequence[str] | None) -> None:
+    """Raise MissingColumnError, with the nearest name, for one wanted that ``place`` has not."""
+    for name in wanted or ():
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            known = f"Did you mean {near[0]!r}? " if near else ""
+            raise MissingColumnError(
+                f"{place} has no column {name!r}.",
+                hint=f"{known}It has {', '.join(map(str, names[:20])) or 'none'}.",
+                column=name,
+            )
 
 
 class _Bounded(io.RawIOBase):

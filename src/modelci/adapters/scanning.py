@@ -5,13 +5,12 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from modelci.adapters.datasets import describe_error
+from modelci.adapters.datasets import describe_error, require_columns
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import MissingColumnError, MissingDataError, Piece
+from modelci.ports import MissingDataError, Piece
 
 try:
     import pyarrow as pa
@@ -221,16 +220,8 @@ class _File:
         return digest.hexdigest()
 
     def chosen(self, names: Sequence[str], wanted: list[str] | None) -> list[str] | None:
-        """Return the wanted columns; MissingDataError for one that is not among ``names``."""
-        for name in wanted or ():
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
-                known = f"Did you mean {near[0]!r}? " if near else ""
-                raise MissingColumnError(
-                    f"{self.url} has no column {name!r}.",
-                    hint=f"{known}It has {', '.join(names[:20]) or 'none'}.",
-                    column=name,
-                )
+        """Return the wanted columns; MissingColumnError for one that is not there."""
+        require_columns(self.url, names, wanted)
         return wanted
 
 
