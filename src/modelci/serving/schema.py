@@ -105,8 +105,8 @@ class RequestSchema:
             else:
                 sent: Any = self._envelope.decode(body)
                 rows, id_, ids = sent.records, sent.id, sent.ids
-        except msgspec.ValidationError as error:
-            return self._read_slowly(body, max_rows=max_rows, said=str(error))
+        except msgspec.ValidationError:
+            return self._read_slowly(body, max_rows=max_rows)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(_why_no_json(error)) from error
         _check_count(len(rows), ids, max_rows)
@@ -141,7 +141,7 @@ class RequestSchema:
                     left -= 1
                     yield Problem(row=row, column=name, message="not seen in training")
 
-    def _read_slowly(self, body: bytes, *, max_rows: int, said: str) -> Batch:
+    def _read_slowly(self, body: bytes, *, max_rows: int) -> Batch:
         try:
             sent = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -154,8 +154,6 @@ class RequestSchema:
             problems += self._read_record(number, record, columns)
         if problems:
             raise invalid(problems)
-        if any(len(column) != len(records) for column in columns.values()):  # pragma: no cover
-            raise malformed(said)
         return self.batch(columns, len(records), id_=id_, ids=ids)
 
     def _read_record(
@@ -262,10 +260,7 @@ def why_no_json(error: Exception) -> Refusal:
 
 def name_type(value: object) -> str:
     """Return what JSON calls a value's type; never the value."""
-    for kind, name in _TYPE_NAMES:
-        if isinstance(value, kind):
-            return name
-    return type(value).__name__  # pragma: no cover
+    return next(name for kind, name in _TYPE_NAMES if isinstance(value, kind))
 
 
 _TYPE_NAMES: tuple[tuple[type, str], ...] = (
