@@ -190,8 +190,8 @@ class Git(Protocol):
     def remotes(self) -> tuple[str, ...]:
         """Return the names of all remotes."""
 
-    def with_remote(self, name: str) -> "Git":
-        """Return the same repository with ``name`` for its ``remote()``."""
+    def with_remote(self, name: str | None) -> "Git":
+        """Return the same repository with ``name`` (None: as it is) for its ``remote()``."""
 
     def tagger(self) -> str:
         """Return who tags here, as ``Name <address>``."""

@@ -431,6 +431,7 @@ def test_remotes_are_named_and_one_can_be_chosen(world: World) -> None:
     git = world.clone()
     assert git.remotes() == ("origin",)
     assert git.with_remote("origin").remote() == "origin"
+    assert git.with_remote(None) is git
     with pytest.raises(UsageError, match="no remote 'upstream'"):
         git.with_remote("upstream")
     assert world.lone().remotes() == ()

@@ -78,7 +78,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     try:
         yield made
     finally:
-        App(str(project.root)).server_target("prod").stop()
+        App(str(project.root)).deploying.server_target("prod").stop()
 
 
 def test_what_was_promoted_answers_and_is_kept_up_by_systemds_command(

@@ -184,8 +184,8 @@ class FakeGit:
     def remotes(self) -> tuple[str, ...]:
         return ("origin",) if self.origin is not None else ()
 
-    def with_remote(self, name: str) -> "FakeGit":
-        if name not in self.remotes():
+    def with_remote(self, name: str | None) -> "FakeGit":
+        if name is not None and name not in self.remotes():
             raise UsageError(f"There is no remote {name!r}.")
         return self
 

@@ -127,8 +127,10 @@ class GitRepository:
         """Return the names of all remotes."""
         return tuple(_text(ask(self.root, "remote").out).split())
 
-    def with_remote(self, name: str) -> "GitRepository":
-        """Return the same repository with ``name`` for its ``remote()``."""
+    def with_remote(self, name: str | None) -> "GitRepository":
+        """Return the same repository with ``name`` (None: as it is) for its ``remote()``."""
+        if name is None:
+            return self
         names = self.remotes()
         if name not in names:
             raise UsageError(

@@ -38,7 +38,7 @@ def command(app: App, folder: Path | None) -> None:
     from modelci.adapters.ci import write_summary
     from modelci.workflows.acting import FOLDER, act_on
 
-    done = act_on(folder or app.folder / FOLDER, app.acting)
+    done = act_on(folder or app.folder / FOLDER, app.watching.acting)
     lines = [line for one in done for line in _lines(one)]
     for line in lines:
         click.echo(line)

@@ -98,7 +98,7 @@ def carry_out(
         config=config,
         progress=app.progress,
         default_branch=config.default_branch or app.context.default_branch,
-        forge=None if dry_run else app.records(),
+        forge=None if dry_run else app.promoting.records(),
         on_github=app.context.provider == "github",
         dry_run=dry_run,
     )
@@ -107,4 +107,4 @@ def carry_out(
     print_document(change, as_json=as_json)
     with deploying(app, as_json=as_json):
         if change.done:
-            app.follow_change(change)
+            app.promoting.follow_change(change)

@@ -70,7 +70,7 @@ def command(
                 else read_report(app, report_file)
             ),
             cause=app.context.cause,
-            describe=app.describe,
+            describe=app.reporting.describe,
             progress=app.progress,
         )
     posted = forge.set_check(found)

@@ -56,10 +56,10 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             config=app.configuration.config,
             context=app.context,
             forge=app.forge,
-            records=app.records,
-            render=app.render_comment,
-            draw=app.draw,
-            describe=app.describe,
+            records=app.promoting.records,
+            render=app.reporting.render_comment,
+            draw=app.reporting.draw,
+            describe=app.reporting.describe,
             progress=app.progress,
             now=app.now,
             version=app.version,
@@ -71,14 +71,14 @@ def command(ctx: click.Context, write: bool, as_json: bool) -> None:
             plots=lambda: app.plots,
             scanner=lambda: app.model_scanner,
             rescorer=lambda: app.rescorer,
-            labels=app.labels_of,
-            sign=app.sign_planned,
-            release=app.follow_up,
+            labels=app.promoting.labels_of,
+            sign=app.signing.sign_planned,
+            release=app.promoting.follow_up,
         )
     _publish(app, done)
     print_document(done.report, as_json=as_json)
     if done.promotion is not None:
-        publish_promotion(done.promotion, targets=app.stages_of_targets)
+        publish_promotion(done.promotion, targets=app.deploying.stages)
         if not as_json:
             click.echo()
             print_document(done.promotion, as_json=False)
@@ -110,7 +110,7 @@ def _publish(app: App, done: "Done") -> None:
 
     title = app.configuration.config.report.title
     page = app.folder / "report.html"
-    shown = render_page(done.report, title=title, overrides=app.templates(done.report))
+    shown = render_page(done.report, title=title, overrides=app.reporting.templates(done.report))
     page.write_text(shown, encoding="utf-8")
     write_summary(render_summary(done.report, title=title))
     if app.context.provider == "github":

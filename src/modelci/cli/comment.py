@@ -85,7 +85,7 @@ def command(
     if dry_run:
         click.echo(_body(app, report, identity))
         return
-    posted = comment.post(report, pull, app.desk(forge, identity))
+    posted = comment.post(report, pull, app.reporting.desk(forge, identity))
     if posted.url:
         write_outputs({"comment-url": posted.url})
     _present(posted, as_json=as_json)
@@ -94,7 +94,7 @@ def command(
 def _body(app: App, report: "Report", identity: str | None) -> str:
     from modelci.workflows.comment import marker
 
-    return app.render_comment(report, marker(app.context, identity))
+    return app.reporting.render_comment(report, marker(app.context, identity))
 
 
 def _present(posted: "Posting", *, as_json: bool) -> None:

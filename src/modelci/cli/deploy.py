@@ -99,8 +99,10 @@ def _deploy_once(
     from modelci.workflows.deploy_promoted import require_success
 
     wanted = _parse(app, what, target)
-    name = choose_target(app.stages_of_targets, wanted.stage, target)
-    done = app.deploy(wanted, name, strategy=_strategy(strategy), allowed=allow, dry_run=dry_run)
+    name = choose_target(app.deploying.stages, wanted.stage, target)
+    done = app.deploying.deploy(
+        wanted, name, strategy=_strategy(strategy), allowed=allow, dry_run=dry_run
+    )
     present(app, [done], as_json=as_json, is_done=not dry_run)
     require_success(done)
 
@@ -121,10 +123,10 @@ def _what_there_is(app: App, target: str | None) -> str:
     """Return what could be meant for a target: the command, where there is but one stage."""
     from modelci.domain.orders import FORMS
 
-    stages = app.stages_of_targets.get(target or "", ())
+    stages = app.deploying.stages.get(target or "", ())
     if target is None or len(stages) != 1:
         return FORMS
-    known = app.known_artifacts()
+    known = app.deploying.known_artifacts()
     artifact = next(iter(known)) if len(known) == 1 else "NAME"
     return f"{target} takes {stages[0]}, so `modelci deploy '{artifact}#{stages[0]}' --to {target}`"
 
@@ -145,7 +147,7 @@ def deploy_event(app: App, *, write: bool, as_json: bool) -> None:
     from modelci.errors import ModelCIError
     from modelci.workflows.deploy_promoted import require_success
 
-    tag, targets = app.context.tag or "", app.stages_of_targets
+    tag, targets = app.context.tag or "", app.deploying.stages
     wishes = wanted_by(tag, {stage for stages in targets.values() for stage in stages})
     if not wishes:
         app.progress.note(f"{tag} moves no stage that a target takes: nothing to deploy.")
@@ -153,7 +155,7 @@ def deploy_event(app: App, *, write: bool, as_json: bool) -> None:
     for wanted in wishes:
         try:
             name = choose_target(targets, wanted.stage, None)
-            done = app.deploy(wanted, name, dry_run=not write)
+            done = app.deploying.deploy(wanted, name, dry_run=not write)
             present(app, [done], as_json=as_json, is_done=write)
             require_success(done)
         except ModelCIError as error:
@@ -182,9 +184,9 @@ def present(
 
 def present_more(app: App, *, as_json: bool) -> None:
     """Do so for what was deployed after something else; JSON is the command's own."""
-    if app.deployed and not as_json:
+    if app.deploying.deployed and not as_json:
         click.echo()
-    present(app, app.deployed, as_json=False, is_done=True, is_shown=not as_json)
+    present(app, app.deploying.deployed, as_json=False, is_done=True, is_shown=not as_json)
 
 
 @contextmanager
@@ -219,17 +221,17 @@ def _follow(
     wanted = parse_wanted(what) if what else None
     if wanted is None and target is None:
         raise UsageError("What is to be followed?", hint="Name NAME#STAGE, or --to TARGET.")
-    name = choose_target(app.stages_of_targets, wanted.stage if wanted else None, target)
-    stages = tuple(app.stages_of_targets[name])
+    name = choose_target(app.deploying.stages, wanted.stage if wanted else None, target)
+    stages = tuple(app.deploying.stages[name])
     if wanted is None and not stages:
         raise UsageError(f"{name} takes no stage.", hint=f"Set deploy.targets.{name}.stages.")
-    app.manner(name, _strategy(strategy))  # what can never be is told now, and not each time
+    # What can never be is told now, and not each time.
+    app.deploying.manner(name, _strategy(strategy))
     bell = Bell()
-    remote = app.configuration.config.promote.remote
     follower = Follower(
-        git=app.git.with_remote(remote) if remote else app.git,
+        git=app.git.with_remote(app.configuration.config.promote.remote),
         deploy=lambda one: deploy(
-            app.deployment(one, name, strategy=_strategy(strategy), bell=bell)
+            app.deploying.deployment(one, name, strategy=_strategy(strategy), bell=bell)
         ),
         tell=lambda done: present(app, [done], as_json=as_json, is_done=True),
         progress=app.progress,

@@ -56,14 +56,15 @@ def command(
             f"There is no target {target!r}.", hint=f"There are {', '.join(known) or 'none'}."
         )
     places = [
-        Place(name=name, kind=one.kind, stages=one.stages, target=partial(app.target, name))
+        Place(
+            name=name, kind=one.kind, stages=one.stages, target=partial(app.deploying.target, name)
+        )
         for name, one in known.items()
         if target in {None, name}
     ]
-    remote = config.promote.remote
     found = list_deployments(
         places,
-        app.git.with_remote(remote) if remote else app.git,
+        app.git.with_remote(config.promote.remote),
         holder=config.registry.holder,
         artifact=artifact,
     )

@@ -41,7 +41,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         progress=app.progress,
         templates=lambda config: _render(app, config),
         remotes=app.data_remotes,
-        around=lambda: app.deploy_surroundings,
+        around=lambda: app.deploying.surroundings,
     )
     print_document(examination, as_json=as_json)
     ctx.exit(0 if examination.is_ok else ConfigError.exit_code)

@@ -110,7 +110,7 @@ def command(
         raise click.UsageError("--current is the data of one: name the MODEL#STAGE.")
     if current is not None and "://" not in current:
         current = str(app.at(current))
-    tools = app.monitoring(
+    tools = app.watching.monitoring(
         remote=remote, history=not no_history, act=not no_act, write=not no_write
     )
     seen: list[Seen] = []

@@ -125,13 +125,13 @@ def command(
         )
     if promotion.done:
         codec.write(promotion, app.folder / "promotion.json")
-        publish_promotion(promotion, targets=app.stages_of_targets)
+        publish_promotion(promotion, targets=app.deploying.stages)
     print_document(promotion, as_json=as_json)
     with deploying(app, as_json=as_json):
         if promotion.done and versions:
-            app.follow_change(promotion)
+            app.promoting.follow_change(promotion)
         elif promotion.done:
-            app.follow_up(promotion, read_report(app, report_file))
+            app.promoting.follow_up(promotion, read_report(app, report_file))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +169,9 @@ def _promote(
         allowed_by=app.context.actor,
         results=source.results or _bundle(app, report, source.report),
         branch=source.branch or app.context.branch or app.git.branch(),
-        forge=None if dry_run else app.records(),
-        labels=app.labels_of,
-        sign=app.sign_planned,
+        forge=None if dry_run else app.promoting.records(),
+        labels=app.promoting.labels_of,
+        sign=app.signing.sign_planned,
         default_branch=app.configuration.config.default_branch or app.context.default_branch,
         any_branch=any_branch,
         on_github=app.context.provider == "github",
@@ -203,7 +203,7 @@ def _assign(
         progress=app.progress,
         pipeline=lambda: app.pipeline,
         rules=rules,
-        forge=None if dry_run else app.records(),
+        forge=None if dry_run else app.promoting.records(),
         on_github=app.context.provider == "github",
         registry=app.configuration.config.registry,
         default_branch=app.configuration.config.default_branch or app.context.default_branch,

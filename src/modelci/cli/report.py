@@ -147,7 +147,7 @@ def _poster(app: App, number: int | None) -> "Callable[[Report], None]":
 
     def post(report: "Report") -> None:
         pull = comment.find_pull_request(forge, app.context, found)
-        posted = comment.post(report, pull, app.desk(forge, None))
+        posted = comment.post(report, pull, app.reporting.desk(forge, None))
         if posted.url:
             write_outputs({"comment-url": posted.url})
         click.echo(say(posted), err=True)
@@ -169,11 +169,13 @@ def _render(app: App, report: "Report", name: str) -> str:
         case "md":
             from modelci.workflows.comment import marker
 
-            return app.render_comment(report, marker(app.context)).rstrip("\n")
+            return app.reporting.render_comment(report, marker(app.context)).rstrip("\n")
         case "html":
             from modelci.render.html import render_page
 
-            return render_page(report, title=title, overrides=app.templates(report)).rstrip("\n")
+            return render_page(
+                report, title=title, overrides=app.reporting.templates(report)
+            ).rstrip("\n")
         case "json":
             from modelci.documents import codec
 

@@ -37,7 +37,7 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
     from modelci.workflows.acting import FOLDER, prepare_all
 
     with ending_signals_interrupt():
-        done = prepare_all(folder or app.folder / FOLDER, app.acting, models=models)
+        done = prepare_all(folder or app.folder / FOLDER, app.watching.acting, models=models)
     for one in done:
         click.echo(_describe(one))
     if not done:

@@ -101,7 +101,7 @@ def command(
         if stop:
             _stop(app, target)
             return
-        app.server_target(target).serve()
+        app.deploying.server_target(target).serve()
     app.set_flags(
         {
             "serve.host": host,
@@ -112,18 +112,18 @@ def command(
             "serve.token_file": None if token_file is None else str(token_file.absolute()),
         }
     )
-    config = app.serve_config
+    config = app.config_anywhere.serve
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     launch(
         partial(_find, app, model, pull=pull),
-        app.serving_settings,
+        app.serving.settings,
         Address(host=config.host, port=config.port, uds=uds, admin=admin),
         workers=config.workers,
     )
 
 
 def _stop(app: App, name: str) -> None:
-    target = app.server_target(name)
+    target = app.deploying.server_target(name)
     listen = app.configuration.config.deploy.targets[name].server.listen
     done = target.stop()
     said = f"stopped; nobody answers at {listen} any more" if done else "nothing was running"
@@ -152,7 +152,7 @@ def _find(app: App, name: str | None, *, pull: bool) -> "Source":
 
     if name is not None and (app.at(name) / RELEASE_FILE).is_file():
         return open_release(app.at(name))
-    found = app.servable(name, pull=pull)
+    found = app.serving.servable(name, pull=pull)
     return open_file(
         found.model,
         artifact=found.artifact,

@@ -31,5 +31,5 @@ def command(app: App, name: str, pull: bool, as_json: bool) -> None:
     """  # noqa: D301
     from modelci.cli.output import print_document
 
-    signed = app.version_signer.sign(name, progress=app.progress, pull=pull)
+    signed = app.signing.signer.sign(name, progress=app.progress, pull=pull)
     print_document(signed, as_json=as_json)

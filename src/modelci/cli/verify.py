@@ -84,7 +84,7 @@ def command(
         stored=app.stored_bytes,
         progress=app.progress,
         provenance=_reader(app, provenance_file, remote=remote),
-        signature=app.about_signature(remote=remote),
+        signature=app.signing.about_signature(remote=remote),
         remote=remote,
         pull=pull,
         reproducer=app.reproducer if reproduce else None,

@@ -68,7 +68,7 @@ def assign(
     """
     _require_stages(wanted)
     require_listed(wanted.stages, settings.stages)
-    git = git.with_remote(settings.remote) if settings.remote else git
+    git = git.with_remote(settings.remote)
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     remote = git.remote()
 

@@ -329,7 +329,7 @@ def _check_deploy(world: _World) -> Iterator[Check]:
     config = world.configuration().config
     if not config.deploy.targets:
         return
-    git = world.git.with_remote(config.promote.remote) if config.promote.remote else world.git
+    git = world.git.with_remote(config.promote.remote)
     tree = git.work_tree()
     yield from check_deploy(
         config,

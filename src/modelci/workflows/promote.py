@@ -126,7 +126,7 @@ def promote(
     then nothing is tagged.
     """
     require_listed(settings.assign, settings.stages)
-    git = git.with_remote(settings.remote) if settings.remote else git
+    git = git.with_remote(settings.remote)
     rules = replace(rules, order=settings.stages, allowed=reason_for(rules.allowed))
     checkout = _look_at(git, reader, settings, results)
     _require_known(only, checkout)
@@ -201,7 +201,7 @@ def foresee(
     ``labels`` are the pull request's, which the merge will ask for. Nothing where no artifact is
     declared, or the remote does not let us read its tags.
     """
-    git = git.with_remote(settings.remote) if settings.remote else git
+    git = git.with_remote(settings.remote)
     commit = git.head()
     snapshot = reader.read(git.work_tree())
     if commit is None or not snapshot.artifacts:

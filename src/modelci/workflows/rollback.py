@@ -44,7 +44,7 @@ def change_registry(
     names, missing bytes and that it bears no signature.
     """
     _require_sense(wish)
-    git = git.with_remote(config.promote.remote) if config.promote.remote else git
+    git = git.with_remote(config.promote.remote)
     registrar = Registrar(
         git=git,
         settings=config.promote,
