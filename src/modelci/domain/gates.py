@@ -251,6 +251,14 @@ def judge_all(
     )
 
 
+def on_the_same_rows(
+    deltas: Iterable[MetricDelta], grounds: Mapping[MetricKey, Grounds]
+) -> tuple[MetricDelta, ...]:
+    """Return the metrics with the base's values on the head's rows, where it was scored anew."""
+    rescored = {key: one.base for key, one in grounds.items() if one.base is not None}
+    return tuple(replace(one, base=rescored.get(one.key, one.base)) for one in deltas)
+
+
 def reach_verdict(results: Iterable[GateResult]) -> Verdict:
     """Count the outcomes and say whether any of them blocks."""
     results = tuple(results)
@@ -295,8 +303,6 @@ def _missing(gate: Gate, delta: MetricDelta | None, reason: str) -> GateResult:
 
 
 def _judge(gate: Gate, delta: MetricDelta, grounds: Grounds | None) -> GateResult:
-    if grounds is not None and grounds.base is not None and gate.rule.is_relative_to_base:
-        delta = replace(delta, base=grounds.base)
     result = _compare(gate, delta, grounds)
     if grounds is not None and grounds.contradicted is not None:
         result = _doubt(result, grounds)

@@ -125,8 +125,8 @@ def _rescored_notes(cases: Iterable[Case]) -> Iterator[str]:
         if case.result.rescored and case.comparer is not None:
             yield (
                 "The test sets differ, so the base's model was scored anew on the head's "
-                f"({case.evaluation.predictions}): gates compare with that, not with what the "
-                "base's metrics say."
+                f"({case.evaluation.predictions}): its metrics are compared with that, "
+                "not with what the base's files say."
             )
 
 

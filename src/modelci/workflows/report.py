@@ -10,7 +10,7 @@ from modelci.config.load import FILE, load
 from modelci.config.model import Config
 from modelci.domain.changes import FileChange, diff_tracked, diff_values
 from modelci.domain.events import CIContext
-from modelci.domain.gates import judge_all
+from modelci.domain.gates import judge_all, on_the_same_rows
 from modelci.domain.metrics import MetricDelta, diff_metrics
 from modelci.domain.pipeline import Run, diff_stages
 from modelci.domain.plots import Gallery
@@ -136,7 +136,7 @@ def build_report(
 ) -> Report:
     """Decide: values in, the report out."""
     before, after, judging = gathered.sides.before, gathered.sides.after, gathered.judging
-    metrics = gathered.metrics
+    metrics = on_the_same_rows(gathered.metrics, findings.grounds)
     judged = (*judge_all(judging.all_gates(), metrics, findings.grounds), *findings.gates)
     today = date.fromisoformat(created[:10])
     names = {result.gate.metric for result in judged} | findings.names

@@ -17,6 +17,7 @@ from modelci.domain.gates import (
     Threshold,
     WhenUnclear,
     judge_all,
+    on_the_same_rows,
     reach_verdict,
 )
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey
@@ -263,9 +264,11 @@ def test_a_base_that_was_scored_anew_is_what_counts() -> None:
     gate = Gate(metric="score", rule=Rule.MAX_DROP, threshold=Threshold(value=0.01))
     for recorded in (0.8, None):
         delta = MetricDelta(key=KEY, base=recorded, head=0.71, direction=HIGHER)
-        (result,) = judge_all([gate], [delta], {KEY: grounds})
-        assert result.outcome is PASSED
-        assert result.delta == replace(delta, base=0.7)
+        rescored = on_the_same_rows([delta], {KEY: grounds})
+        assert rescored == (replace(delta, base=0.7),)
+        (result,) = judge_all([gate], rescored, {KEY: grounds})
+        assert (result.outcome, result.delta) == (PASSED, *rescored)
+    assert on_the_same_rows([delta], {KEY: Grounds()}) == (delta,)
 
 
 @pytest.mark.parametrize(
