@@ -19,7 +19,7 @@ from modelci.adapters.forge.gitea_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.loop import LoopClosing
 from modelci.adapters.forge.pictures import name_pictures
-from modelci.adapters.forge.releasing import NO_FILES, Wanted, publish
+from modelci.adapters.forge.publishing import Publishing
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import (
     NOBODY,
@@ -37,7 +37,6 @@ from modelci.ports import (
     PostedCheck,
     PostedComment,
     PostedDeployment,
-    PostedRelease,
     Progress,
     PullRequest,
     Writer,
@@ -112,7 +111,7 @@ def connect(settings: ForgeSettings) -> "GiteaForge":
     )
 
 
-class GiteaForge(LoopClosing):
+class GiteaForge(LoopClosing, Publishing):
     """One repository on Gitea or Forgejo.
 
     ``login`` is the name that our comments bear; without it Gitea is asked, once, and only when a
@@ -215,29 +214,6 @@ class GiteaForge(LoopClosing):
                 hint="Gitea has them since 1.24, for artifacts of actions/upload-artifact v4; "
                 "Forgejo may not. Else comment in a job of the same run.",
             ) from error
-
-    def publish_release(
-        self,
-        tag: str,
-        *,
-        title: str,
-        body: str,
-        assets: Mapping[str, bytes] = NO_FILES,
-        prerelease: bool = False,
-        latest: bool = True,
-    ) -> PostedRelease:
-        """Bring about the release of a tag that Gitea has."""
-        wanted = Wanted(
-            tag=tag, title=title, body=body, assets=assets, prerelease=prerelease, latest=latest
-        )
-        return publish(self._releases, wanted)
-
-    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
-        """Return a file of a published release."""
-        return self._releases.read(tag, name, max_bytes=max_bytes)
-
-    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
-        """Do nothing: Gitea has the tag since it was pushed."""
 
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """Return the labels of the pull request that a commit came with, once it is merged."""

@@ -7,8 +7,9 @@ import msgspec
 
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.http import ForgeClient, RawBody
-from modelci.adapters.forge.releasing import Asset, Found, Wanted
+from modelci.adapters.forge.releasing import Asset, Found, Wanted, publish
 from modelci.errors import ForgeError
+from modelci.ports import PostedRelease
 
 PAGE = 50
 MAX_PAGES = 50
@@ -40,6 +41,10 @@ class GiteaReleases:
     def __init__(self, client: ForgeClient, root: str) -> None:
         self._client = client
         self._root = root
+
+    def publish(self, wanted: Wanted) -> PostedRelease:
+        """Bring the release about: a draft, its files, and only then the public."""
+        return publish(self, wanted)
 
     def find(self, tag: str) -> Found | None:
         """Return the release of a tag, published or a draft."""

@@ -22,7 +22,7 @@ from modelci.adapters.forge.github_releases import GitHubReleases, find_uploads_
 from modelci.adapters.forge.github_replies import judge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.loop import LoopClosing
-from modelci.adapters.forge.releasing import NO_FILES, Wanted, publish
+from modelci.adapters.forge.publishing import Publishing
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import NOBODY, post
 from modelci.config.model import CommentMode
@@ -33,7 +33,6 @@ from modelci.ports import (
     PostedCheck,
     PostedComment,
     PostedDeployment,
-    PostedRelease,
     PullRequest,
     Writer,
 )
@@ -82,7 +81,7 @@ def find_server_url(api_url: str) -> str:
     return str(url.copy_with(host=url.host.removeprefix("api."))).rstrip("/")
 
 
-class GitHubForge(LoopClosing):
+class GitHubForge(LoopClosing, Publishing):
     """One repository on GitHub.
 
     ``login`` is the name that our comments bear; without it GitHub is asked, once, and only when
@@ -158,29 +157,6 @@ class GitHubForge(LoopClosing):
         return github_artifacts.read_artifact(
             self._client, self._root, run_id, name, path, max_bytes=max_bytes
         )
-
-    def publish_release(
-        self,
-        tag: str,
-        *,
-        title: str,
-        body: str,
-        assets: Mapping[str, bytes] = NO_FILES,
-        prerelease: bool = False,
-        latest: bool = True,
-    ) -> PostedRelease:
-        """Bring about the release of a tag that GitHub has."""
-        wanted = Wanted(
-            tag=tag, title=title, body=body, assets=assets, prerelease=prerelease, latest=latest
-        )
-        return publish(self._releases, wanted)
-
-    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
-        """Return a file of a published release."""
-        return self._releases.read(tag, name, max_bytes=max_bytes)
-
-    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
-        """Do nothing: GitHub has the tag since it was pushed."""
 
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """Return the labels of the merged pull requests that a commit belongs to."""

@@ -8,8 +8,9 @@ import msgspec
 
 from modelci.adapters.forge.failures import LookAgainError, NotFoundError
 from modelci.adapters.forge.http import ForgeClient, RawBody
-from modelci.adapters.forge.releasing import Asset, Found, Wanted
+from modelci.adapters.forge.releasing import Asset, Found, Wanted, publish
 from modelci.errors import ForgeError
+from modelci.ports import PostedRelease
 
 NEEDS = "contents: write"
 PAGE = 100
@@ -54,6 +55,10 @@ class GitHubReleases:
         self._client = client
         self._root = root
         self._uploads: dict[int, str] = {}
+
+    def publish(self, wanted: Wanted) -> PostedRelease:
+        """Bring the release about: a draft, its files, and only then the public."""
+        return publish(self, wanted)
 
     def find(self, tag: str) -> Found | None:
         """Return the published release of a tag, else the oldest draft of it."""

@@ -32,7 +32,7 @@ from modelci.adapters.forge.gitlab_replies import ADVICE, judge
 from modelci.adapters.forge.http import ForgeClient
 from modelci.adapters.forge.loop import LoopClosing
 from modelci.adapters.forge.pictures import name_pictures
-from modelci.adapters.forge.releasing import NO_FILES, Wanted
+from modelci.adapters.forge.publishing import Publishing
 from modelci.adapters.forge.settings import ForgeSettings
 from modelci.adapters.forge.sticky import NOBODY, StickyComment, has_marker, post, retire
 from modelci.ports import (
@@ -45,7 +45,6 @@ from modelci.ports import (
     PostedDeployment,
     PostedIssue,
     PostedProposal,
-    PostedRelease,
     Progress,
     Proposal,
     PullRequest,
@@ -134,7 +133,7 @@ def connect(settings: ForgeSettings) -> "GitLabForge":
     return GitLabForge(client, root, settings.repository or "", progress=settings.progress)
 
 
-class GitLabForge(LoopClosing):
+class GitLabForge(LoopClosing, Publishing):
     """One project on one GitLab; ``api_url`` ends in /api/v4, below a path if GitLab is."""
 
     name = NAME
@@ -261,32 +260,6 @@ class GitLabForge(LoopClosing):
             hint="Let the job that comments have `needs: [{job: model, artifacts: true}]`, and "
             "give it --report .modelci/report.json.",
         )
-
-    def publish_release(
-        self,
-        tag: str,
-        *,
-        title: str,
-        body: str,
-        assets: Mapping[str, bytes] = NO_FILES,
-        prerelease: bool = False,
-        latest: bool = True,
-    ) -> PostedRelease:
-        """Bring about the release of a tag that GitLab has.
-
-        It knows no pre-releases, and tells by their dates which release is the newest.
-        """
-        wanted = Wanted(
-            tag=tag, title=title, body=body, assets=assets, prerelease=prerelease, latest=latest
-        )
-        return self._releases.publish(wanted)
-
-    def read_release_asset(self, tag: str, name: str, *, max_bytes: int) -> bytes:
-        """Return a file of a published release."""
-        return self._releases.read(tag, name, max_bytes=max_bytes)
-
-    def record_tag(self, tag: str, *, commit: str, message: str) -> None:
-        """Do nothing: GitLab has the tag since it was pushed."""
 
     def labels_of(self, sha: str) -> tuple[str, ...]:
         """Return the labels of the merged merge requests that a commit belongs to, sorted."""
