@@ -157,9 +157,12 @@ def test_an_immutable_release_stays_as_it_is(github: FakeGitHub) -> None:
 
 
 def test_a_draft_is_found_among_many_releases(github: FakeGitHub) -> None:
-    for number in range(150):
-        github.tags[f"other@v0.0.{number}"] = "f" * 40
-        on_github(github).publish_release(f"other@v0.0.{number}", title="t", body="")
+    github.tags["other@v0.0.0"] = "f" * 40
+    on_github(github).publish_release("other@v0.0.0", title="t", body="")
+    other = github.releases["other@v0.0.0"]
+    for number in range(1, 150):
+        tag = f"other@v0.0.{number}"
+        github.releases[tag] = other | {"id": 10_000 + number, "tag_name": tag}
     github.fail("POST", "/assets", 403)
     with pytest.raises(ForgeError):
         release(on_github(github))
