@@ -4,14 +4,23 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("modelci", deadline=None)
+# How long an example takes says more about the machine than about the code. The same examples each
+# time: `--hypothesis-profile=search` looks for new ones.
+QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", QUIET)
+settings.register_profile("modelci", QUIET, derandomize=True)
 settings.load_profile("modelci")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: a third of the time, tests wait for processes."""
+    return (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:
@@ -55,10 +64,18 @@ def untouched_by_the_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New folders. ``mktemp`` looks through all that there are for each: thousands, in the end."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / f"{number}" for number in count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a home of its own, apart from its ``tmp_path``."""
-    path = tmp_path_factory.mktemp("home")
+    path = next(homes)
+    path.mkdir()
     move_into(path, monkeypatch)
     return path
 

@@ -47,6 +47,7 @@ artifacts:
     path: model.skops
     type: model
 """
+# What is not about skew asks no model again, which is a process with scikit-learn each time.
 SETTINGS = """\
 gates:
   - {metric: accuracy, min: 0.6}
@@ -61,10 +62,12 @@ monitor:
   id: id
   labels: {path: "../outcomes/{window}.csv", join: id}
   performance: {roc_auc: {max_drop: 0.05}, estimate: cbpe}
+  skew: {rows: 0}
   triggers:
     - {when: performance, action: issue}
     - {when: drift, action: issue}
 """
+WITH_SKEW = SETTINGS.replace("  skew: {rows: 0}\n", "")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,7 @@ def runner(site: World, name: str = "runner") -> Checkout:
 
 def test_months_are_watched_and_remembered(site: World) -> None:
     job = runner(site)
+    job.commit({"modelci.yaml": WITH_SKEW})
     well = job.command("monitor", "--window", "2026-01")
     assert well.out.startswith("✓ Well in credit v0.0.1 (prod), window 2026-01")
     assert "asked of the tagged model again: all the same" in well.out
@@ -172,7 +176,9 @@ def test_answers_of_another_model_are_found(site: World) -> None:
     path = site.root / "production" / "2026-01.csv"
     frame = pd.read_csv(path)
     frame.assign(score=(frame["score"] * 0.99).round(6)).to_csv(path, index=False)
-    said = runner(site).modelci("monitor", "--window", "2026-01", "--plain", code=1)
+    job = runner(site)
+    job.put({"modelci.yaml": WITH_SKEW})
+    said = job.modelci("monitor", "--window", "2026-01", "--plain", code=1)
     assert "\tskew\tfailed\t" in said.out
     assert "200 of 200 logged answers differ" in said.out
 
