@@ -1,5 +1,6 @@
 """``make test`` runs again what failed: by pytest itself, over tests of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,11 @@ def test_what_fails_is_run_again_alone(
 ) -> None:
     (tmp_path / "test_it.py").write_text(FLAKY + more)
     (tmp_path / "tools").symlink_to(TOP / "tools")
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
     done = subprocess.run(
-        [sys.executable, "-m", "tools.run_tests", "-p", "no:randomly", *arguments],
+        [sys.executable, "-m", "tools.run_tests", *arguments],
         cwd=tmp_path,
+        env={**os.environ, **alone},
         capture_output=True,
         text=True,
         check=False,

@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 from tests.e2e.skew import Project, train
 from tests.e2e.world import Checkout
-from tests.integration.imageworld import free_port, need_tools, running_registry
+from tests.fakes.ports import free_port
+from tests.integration.imageworld import need_tools, running_registry
 
 from modelci.documents import codec
 from modelci.domain.golden import Golden

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from tests.e2e.test_serve import DVC_YAML, Project
+from tests.fakes.ports import free_port
 from tests.fakes.serving import ROW, score, write_release
-from tests.integration.serving import free_port, wait_for
+from tests.integration.serving import wait_for
 
 from modelci.cli import main
 from modelci.wiring import App

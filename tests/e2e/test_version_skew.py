@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 from http.client import HTTPConnection
@@ -19,6 +18,7 @@ from tests.e2e.skew import (
     old_environment,
     train,
 )
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 
 pytestmark = pytest.mark.timeout(240)
@@ -119,9 +119,7 @@ def test_an_environment_built_as_recorded_answers_as_training_did(
 def answers(python: Path, release: Path, model: Model) -> float:
     """Serve a release, and return its answer to the first golden request."""
     row = json.loads(model.read("credit.golden.json"))["requests"][0]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [python, "-I", "-m", "modelci.serving", "run", "--release", release]
     with subprocess.Popen([*map(str, command), "--port", str(port)]) as server:
         try:
@@ -140,7 +138,7 @@ def answers(python: Path, release: Path, model: Model) -> float:
 
 
 def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline and server.poll() is None:
         connection = HTTPConnection("127.0.0.1", port, timeout=5)
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.targets.image import ImageTarget
@@ -114,12 +115,6 @@ def running_registry(folder: Path, *, needs_login: bool = False) -> Iterator[Reg
         yield registry
     finally:
         registry.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @dataclass(kw_only=True)

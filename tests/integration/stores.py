@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.fakes.ports import free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -311,14 +312,6 @@ def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[by
             yield server
         finally:
             server.terminate()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 from tests.fakes.serving import ROW, score, write_release
-from tests.integration.serving import free_port, running, wait_for
+from tests.integration.serving import running, wait_for
 
 from modelci.adapters.ci import bare_environment
 from modelci.adapters.targets import connect

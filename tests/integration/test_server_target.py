@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 from tests.integration.serving import (
     BOOT,
     Load,
     World,
     ask,
-    free_port,
     get,
     is_alive,
     running,

@@ -7,7 +7,11 @@ from tools.run_tests import MOST, Failures, main
 
 
 def play(
-    code: int, failed: Sequence[str], *, is_cut: bool = False, alone: Mapping[str, int] | None = None
+    code: int,
+    failed: Sequence[str],
+    *,
+    is_cut: bool = False,
+    alone: Mapping[str, int] | None = None,
 ) -> tuple[int, list[str]]:
     """Return the exit code, and what was run again; ``alone`` says how that ends."""
     asked: list[str] = []
