@@ -47,7 +47,7 @@ def make_python_base(folder: Path) -> str:
     program = Path(os.path.realpath(sys._base_executable))  # type: ignore[attr-defined]
     files = {program, *(_libraries([program]))}
     for path in library.rglob("*"):
-        if path.is_file() and not _LEFT_OUT & set(path.parts):
+        if path.is_file() and path.suffix != ".a" and not _LEFT_OUT & set(path.parts):
             files.add(path)
     modules = [one for one in files if one.suffix == ".so"]
     files |= _libraries(modules)
@@ -109,7 +109,7 @@ def started(root: Path, config: Mapping[str, Any]) -> Iterator[int]:
             stderr=log,
         )
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while not is_ready(port):
                 is_running = process.poll() is None and time.monotonic() < deadline
                 assert is_running, (root.parent / "server.log").read_text(encoding="utf-8")
