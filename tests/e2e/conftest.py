@@ -8,11 +8,13 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.e2e.browsing import BROWSER, Opener
 from tests.e2e.world import World
 from tests.fakes.github_server import FakeGitHub, serve
+from tests.fakes.sharing import once
 
 
 @pytest.fixture(scope="session")
 def template(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.create(tmp_path_factory.mktemp("template") / "world")
+    made = once(tmp_path_factory, "template", lambda folder: World.create(folder / "world"))
+    return World(made / "world")
 
 
 @pytest.fixture

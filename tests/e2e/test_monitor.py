@@ -9,6 +9,7 @@ import pytest
 import skops.io
 from tests.e2e.browsing import Opener
 from tests.e2e.world import Checkout, World
+from tests.fakes.sharing import once
 
 TRAIN = """\
 import json
@@ -73,7 +74,12 @@ WITH_SKEW = SETTINGS.replace("  skew: {rows: 0}\n", "")
 @pytest.fixture(scope="module")
 def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A model that was trained, profiled and promoted, and months of data that it scored."""
-    site = template.copy(tmp_path_factory.mktemp("watched") / "world")
+    made = once(tmp_path_factory, "watched", lambda folder: watched(template, folder / "world"))
+    return World(made / "world")
+
+
+def watched(template: World, folder: Path) -> None:
+    site = template.copy(folder)
     laptop = site.laptop
     laptop.put({"train.py": TRAIN, "dvc.yaml": PIPELINE, "modelci.yaml": SETTINGS})
     laptop.command("run", "--push")
@@ -94,7 +100,6 @@ def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
         name = f"2026-0{month}.csv"
         scored.to_csv(site.root / "production" / name, index=False)
         frame[["id"]].assign(y=outcome).to_csv(site.root / "outcomes" / name, index=False)
-    return site
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.e2e.skew import (
 )
 from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
+from tests.fakes.sharing import once
 
 pytestmark = pytest.mark.timeout(240)
 assert ours != OLD
@@ -35,7 +36,12 @@ def old_python(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def old_boosting(old_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return train("boosting", tmp_path_factory.mktemp("old") / "boosting", python=old_python)
+    made = once(
+        tmp_path_factory,
+        "old",
+        lambda folder: train("boosting", folder / "boosting", python=old_python),
+    )
+    return Model(folder=made / "boosting")
 
 
 @pytest.fixture

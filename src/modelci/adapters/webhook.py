@@ -59,7 +59,8 @@ def listen(
 ) -> Iterator[int]:
     """Listen at ``HOST:PORT`` while it lasts, and call ``ring`` for each valid hook.
 
-    Yields the port. ``notice_seconds`` is how long it may take to end. Raises ConfigError without a secret, or where nobody can listen there.
+    Yields the port. ``notice_seconds`` is how long it may take to end. Raises ConfigError without
+    a secret, or where nobody can listen there.
     """
     host, port = parse_address(address)
     if secret is None:
