@@ -41,6 +41,18 @@ def pytest_collection(session: pytest.Session) -> None:
             import_module(".".join(path.relative_to(config.rootpath).with_suffix("").parts))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it in the end."""
+    items.sort(key=is_short)
+
+
+def is_short(item: pytest.Item) -> bool:
+    """Whether a test was not given the time that a long one needs."""
+    allowed = item.get_closest_marker("timeout")
+    return allowed is None or allowed.args[0] < 200
+
+
 def pytest_collection_finish() -> None:
     """Let Python look for cycles among what tests make, not among thousands of tests each time."""
     gc.collect()

@@ -88,8 +88,8 @@ def watched(template: World, folder: Path) -> None:
     laptop.modelci("report")
     laptop.modelci("promote")
     model = skops.io.load(laptop.folder / "model.skops")
-    for folder in ("production", "outcomes"):
-        (site.root / folder).mkdir()
+    for name in ("production", "outcomes"):
+        (site.root / name).mkdir()
     for month, (shift, meaning) in enumerate([(0.0, 1), (1.5, 1), (0.0, -1), (0.0, 1)], 1):
         random = np.random.default_rng(month)
         frame = pd.DataFrame(random.normal(size=(1200, 2)), columns=["a", "b"]) + shift
