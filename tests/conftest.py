@@ -62,7 +62,16 @@ def pytest_collection_finish() -> None:
 FOREIGN = tuple(
     "GIT_ GITHUB_ GITLAB_ GITEA_ FORGEJO_ CI RUNNER_ ACTIONS_ MODELCI_ DVC_ XDG_".split()
 )
+# Nothing of a test outlives the machine's power, and nobody shall tidy up behind its back.
 GIT_CONFIG = """\
+[core]
+	fsync = none
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[receive]
+	autogc = false
 [user]
 	name = Test Author
 	email = author@example.com

@@ -552,7 +552,7 @@ def test_the_page_may_talk_to_this_server_alone(client: httpx.Client) -> None:
 def test_requests_are_answered_by_the_model_that_they_began_with() -> None:
     held = threading.Event()
     slow = served(FakePredictor(held=held), inline_rows=0)
-    with running(slow) as server, ThreadPoolExecutor(1) as pool:
+    with running(slow) as server, ThreadPoolExecutor(2) as pool:
 
         def ask() -> str:
             with server.client() as client:
@@ -561,9 +561,10 @@ def test_requests_are_answered_by_the_model_that_they_began_with() -> None:
         first = pool.submit(ask)
         wait_until(lambda: server.app.metrics.total(IN_FLIGHT) == 1)
         server.app.switch(named(served(), "v2.0.0"))
-        assert ask() == "v2.0.0"
+        second = pool.submit(ask)
         held.set()
         assert first.result() == "v1.0.0"
+        assert second.result() == "v2.0.0"
 
 
 def test_a_switched_model_is_described_anew(server: Running, client: httpx.Client) -> None:
