@@ -343,7 +343,7 @@ def test_a_hook_wakes_a_server_at_once(site: World) -> None:
 def hook(port: int, secret: str) -> int:
     body = b'{"ref": "refs/tags/other#prod#9"}'
     digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/", body, {"X-Hub-Signature-256": f"sha256={digest}"})
     status = connection.getresponse().status
     connection.close()

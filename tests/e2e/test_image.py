@@ -117,12 +117,12 @@ def started(root: Path, config: Mapping[str, Any]) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            code = process.wait(30)
+            code = process.wait(100)
     assert code == 0, (root.parent / "server.log").read_text(encoding="utf-8")
 
 
 def ask(port: int, path: str, document: object = None) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         if document is None:
             connection.request("GET", path)

@@ -130,7 +130,7 @@ def answers(python: Path, release: Path, model: Model) -> float:
     with subprocess.Popen([*map(str, command), "--port", str(port)]) as server:
         try:
             wait_until_ready(port, server)
-            connection = HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request(
                 "POST", "/predict", json.dumps([row]), {"content-type": "application/json"}
             )
@@ -138,7 +138,7 @@ def answers(python: Path, release: Path, model: Model) -> float:
             connection.close()
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(100)
     (said,) = answer["predictions"]
     return float(said["score"])
 
@@ -146,7 +146,7 @@ def answers(python: Path, release: Path, model: Model) -> float:
 def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and server.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             connection.request("GET", "/v2/health/ready")
             if connection.getresponse().status == 200:

@@ -286,7 +286,7 @@ class Process:
 
     def client(self, **options: Any) -> httpx.Client:
         transport = httpx.HTTPTransport(uds=str(self.uds), verify=_UNUSED)
-        return httpx.Client(transport=transport, base_url="http://server", timeout=30, **options)
+        return httpx.Client(transport=transport, base_url="http://server", timeout=100, **options)
 
     def switcher(self) -> httpx.Client:
         transport = httpx.HTTPTransport(uds=str(self.admin), verify=_UNUSED)
@@ -339,7 +339,7 @@ def process(
         if popen.poll() is None:
             popen.terminate()
             try:
-                popen.wait(40)
+                popen.wait(100)
             except subprocess.TimeoutExpired:
                 popen.kill()
                 popen.wait()

@@ -180,7 +180,7 @@ def running(release: Release, *, tag: str = "", reason: str | None = None) -> Ru
 
 
 def ask(
-    port: int, value: float = 0.0, *, artifact: str = ARTIFACT, seconds: float = 10
+    port: int, value: float = 0.0, *, artifact: str = ARTIFACT, seconds: float = 60
 ) -> tuple[int, dict[str, Any]]:
     connection = HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
@@ -252,7 +252,7 @@ class Load:
         wait_for(lambda: self.count >= until, seconds=seconds)
 
     def _ask(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         while not self._over.is_set():
             began = time.perf_counter()
             try:
@@ -284,7 +284,7 @@ def with_config(world: World, **server: object) -> World:
 
 
 def get(port: int, path: str) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         reply = connection.getresponse()

@@ -38,7 +38,7 @@ QUIET = [  # marks of tests that use these
 ]
 KINDS = ("local", "s3", "ssh", "webdav", "http")
 
-_SECONDS = 20
+_SECONDS = 100
 _REGION = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
 
 

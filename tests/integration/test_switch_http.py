@@ -761,7 +761,7 @@ def test_a_shadow_gets_copies_of_predictions_alone(run: Run, tmp_path: Path) -> 
             assert it.b.heard[0].headers["x-id"] == "5"
 
     async def bounded() -> None:
-        await asyncio.wait_for(scenario(), 20)
+        await asyncio.wait_for(scenario(), 100)
 
     run(bounded())
 
