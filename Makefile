@@ -95,7 +95,7 @@ images: ## install what images are made and moved with, and a registry to test t
 	echo "umoci, skopeo or docker-registry cannot be installed: tests of images are skipped." >&2
 
 test: $(READY) browser haproxy images $(if $(CI),servers) ## run all tests; PYTEST_ARGS=... chooses
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m tools.run_tests $(PYTEST_ARGS)
 
 bench: $(READY) ## measure against dvc and gto
 	@$(RUN) -m bench

@@ -16,10 +16,10 @@ def description() -> Description:
 
 
 def test_the_slice_is_small_and_loads_fast() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     description = Description()
     assert not description.check_request("GET", f"{ROOT}/pulls/7", "", None)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert SLICE.stat().st_size < 200_000
 
 

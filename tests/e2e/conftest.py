@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from tests.e2e.browsing import BROWSER, Opener
 from tests.e2e.world import World
 from tests.fakes.github_server import FakeGitHub, serve
+from tests.fakes.sharing import once
 
 
 @pytest.fixture(scope="session")
 def template(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.create(tmp_path_factory.mktemp("template") / "world")
+    made = once(tmp_path_factory, "template", lambda folder: World.create(folder / "world"))
+    return World(made / "world")
 
 
 @pytest.fixture
@@ -33,6 +35,7 @@ def github(site: World) -> Iterator[FakeGitHub]:
 def browser() -> Iterator[Browser]:
     if BROWSER is None:
         pytest.skip("no Chromium: see `make browser`")
+    expect.set_options(timeout=60_000)  # milliseconds
     with sync_playwright() as playwright:
         # Root may not use Chromium's sandbox; the pages are our own.
         found = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])

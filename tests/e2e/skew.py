@@ -52,7 +52,7 @@ def variables() -> dict[str, str]:
 
 
 def environments() -> VirtualEnvironments:
-    return VirtualEnvironments(variables=variables(), timeout_seconds=100)
+    return VirtualEnvironments(variables=variables(), timeout_seconds=280)
 
 
 def old_environment() -> Environment:
@@ -86,7 +86,7 @@ def train(kind: str, folder: Path, *, python: Path | None = None) -> Model:
     """Train a model in that Python (default: ours)."""
     folder.mkdir(parents=True)
     command = [str(python or sys.executable), "-I", "-c", _TRAIN, kind, str(folder)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=100)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr.decode()
     return Model(folder=folder)
 

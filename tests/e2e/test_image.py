@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 from tests.e2e.skew import Project, train
 from tests.e2e.world import Checkout
-from tests.integration.imageworld import free_port, need_tools, running_registry
+from tests.fakes.ports import free_port
+from tests.integration.imageworld import need_tools, running_registry
 
 from modelci.documents import codec
 from modelci.domain.golden import Golden
@@ -46,7 +47,7 @@ def make_python_base(folder: Path) -> str:
     program = Path(os.path.realpath(sys._base_executable))  # type: ignore[attr-defined]
     files = {program, *(_libraries([program]))}
     for path in library.rglob("*"):
-        if path.is_file() and not _LEFT_OUT & set(path.parts):
+        if path.is_file() and path.suffix != ".a" and not _LEFT_OUT & set(path.parts):
             files.add(path)
     modules = [one for one in files if one.suffix == ".so"]
     files |= _libraries(modules)
@@ -108,7 +109,7 @@ def started(root: Path, config: Mapping[str, Any]) -> Iterator[int]:
             stderr=log,
         )
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while not is_ready(port):
                 is_running = process.poll() is None and time.monotonic() < deadline
                 assert is_running, (root.parent / "server.log").read_text(encoding="utf-8")
@@ -116,12 +117,12 @@ def started(root: Path, config: Mapping[str, Any]) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            code = process.wait(30)
+            code = process.wait(100)
     assert code == 0, (root.parent / "server.log").read_text(encoding="utf-8")
 
 
 def ask(port: int, path: str, document: object = None) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         if document is None:
             connection.request("GET", path)

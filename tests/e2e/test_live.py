@@ -30,7 +30,7 @@ def in_terminal(
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     before = termios.tcgetattr(theirs)
-    shown, until = b"", time.monotonic() + 60
+    shown, until = b"", time.monotonic() + 200
     is_interrupted = interrupt_after is None
     with subprocess.Popen(
         ["modelci", *arguments],

@@ -9,6 +9,7 @@ import pytest
 import skops.io
 from tests.e2e.browsing import Opener
 from tests.e2e.world import Checkout, World
+from tests.fakes.sharing import once
 
 TRAIN = """\
 import json
@@ -47,6 +48,7 @@ artifacts:
     path: model.skops
     type: model
 """
+# What is not about skew asks no model again, which is a process with scikit-learn each time.
 SETTINGS = """\
 gates:
   - {metric: accuracy, min: 0.6}
@@ -61,16 +63,23 @@ monitor:
   id: id
   labels: {path: "../outcomes/{window}.csv", join: id}
   performance: {roc_auc: {max_drop: 0.05}, estimate: cbpe}
+  skew: {rows: 0}
   triggers:
     - {when: performance, action: issue}
     - {when: drift, action: issue}
 """
+WITH_SKEW = SETTINGS.replace("  skew: {rows: 0}\n", "")
 
 
 @pytest.fixture(scope="module")
 def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A model that was trained, profiled and promoted, and months of data that it scored."""
-    site = template.copy(tmp_path_factory.mktemp("watched") / "world")
+    made = once(tmp_path_factory, "watched", lambda folder: watched(template, folder / "world"))
+    return World(made / "world")
+
+
+def watched(template: World, folder: Path) -> None:
+    site = template.copy(folder)
     laptop = site.laptop
     laptop.put({"train.py": TRAIN, "dvc.yaml": PIPELINE, "modelci.yaml": SETTINGS})
     laptop.command("run", "--push")
@@ -79,8 +88,8 @@ def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     laptop.modelci("report")
     laptop.modelci("promote")
     model = skops.io.load(laptop.folder / "model.skops")
-    for folder in ("production", "outcomes"):
-        (site.root / folder).mkdir()
+    for name in ("production", "outcomes"):
+        (site.root / name).mkdir()
     for month, (shift, meaning) in enumerate([(0.0, 1), (1.5, 1), (0.0, -1), (0.0, 1)], 1):
         random = np.random.default_rng(month)
         frame = pd.DataFrame(random.normal(size=(1200, 2)), columns=["a", "b"]) + shift
@@ -91,7 +100,6 @@ def trained(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
         name = f"2026-0{month}.csv"
         scored.to_csv(site.root / "production" / name, index=False)
         frame[["id"]].assign(y=outcome).to_csv(site.root / "outcomes" / name, index=False)
-    return site
 
 
 @pytest.fixture
@@ -106,6 +114,7 @@ def runner(site: World, name: str = "runner") -> Checkout:
 
 def test_months_are_watched_and_remembered(site: World) -> None:
     job = runner(site)
+    job.commit({"modelci.yaml": WITH_SKEW})
     well = job.command("monitor", "--window", "2026-01")
     assert well.out.startswith("✓ Well in credit v0.0.1 (prod), window 2026-01")
     assert "asked of the tagged model again: all the same" in well.out
@@ -172,7 +181,9 @@ def test_answers_of_another_model_are_found(site: World) -> None:
     path = site.root / "production" / "2026-01.csv"
     frame = pd.read_csv(path)
     frame.assign(score=(frame["score"] * 0.99).round(6)).to_csv(path, index=False)
-    said = runner(site).modelci("monitor", "--window", "2026-01", "--plain", code=1)
+    job = runner(site)
+    job.put({"modelci.yaml": WITH_SKEW})
+    said = job.modelci("monitor", "--window", "2026-01", "--plain", code=1)
     assert "\tskew\tfailed\t" in said.out
     assert "200 of 200 logged answers differ" in said.out
 

@@ -1,14 +1,12 @@
 """A window that drifts comes back as a pull request: by the commands, over real Git and DVC."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.e2e.world import Checkout
 from tests.integration.promoting import git
 from tests.integration.watching import Site, applications, profile_of
 
@@ -62,15 +60,9 @@ class Shop:
 
     def run(self, folder: Path, *arguments: str, code: int = 0, **env: str) -> str:
         """Run modelci as a job of Actions does, with a token in the environment."""
-        done = subprocess.run(
-            [sys.executable, "-m", "modelci", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "GITHUB_TOKEN": TOKEN, "MODELCI_TOKEN": TOKEN, **env},
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        tokens = {"GITHUB_TOKEN": TOKEN, "MODELCI_TOKEN": TOKEN}
+        done = Checkout(folder, tokens).modelci(*arguments, code=code, **env)
+        return done.out + done.err
 
     def pulls(self) -> dict[int, dict[str, object]]:
         paths = sorted((self.forge / "pulls").glob("*.json"))

@@ -83,16 +83,16 @@ class Project:
                 else:
                     raise AssertionError("".join(said))
                 url = line.partition(" answers at ")[2].split()[0]
-                with httpx.Client(base_url=url, timeout=30) as client:
+                with httpx.Client(base_url=url, timeout=100) as client:
                     wait_until_heard(client)
                     yield client, process
             finally:
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(40) == 0
+                assert process.wait(100) == 0
 
 
 def wait_until_heard(client: httpx.Client) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         try:
             client.get("/v2/health/live")

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from tests.e2e.test_serve import DVC_YAML, Project
+from tests.fakes.ports import free_port
 from tests.fakes.serving import ROW, score, write_release
-from tests.integration.serving import free_port, wait_for
+from tests.integration.serving import wait_for
 
 from modelci.cli import main
 from modelci.wiring import App
@@ -43,7 +44,7 @@ class Site:
         return CliRunner().invoke(main, ["-C", str(self.project.root), *arguments])
 
     def ask(self) -> dict[str, object]:
-        reply = httpx.post(f"http://127.0.0.1:{self.port}/predict", json=[ROW], timeout=20)
+        reply = httpx.post(f"http://127.0.0.1:{self.port}/predict", json=[ROW], timeout=60)
         assert reply.status_code == 200, reply.text
         content: dict[str, object] = reply.json()
         return content
@@ -96,14 +97,14 @@ def test_what_was_promoted_answers_and_is_kept_up_by_systemds_command(
     listed = site.modelci("deployments", "--plain")
     assert listed.output.endswith("\tdown\n")
     with keeping(site) as served:
-        wait_for(lambda: answers(site), seconds=40)
+        wait_for(lambda: answers(site), seconds=200)
         site.promote(tmp_path / "two", "v2.0.0", 2)
         done = site.modelci("deploy", "credit#prod")
         assert done.exit_code == 0, done.output
         assert site.ask()["version"] == "v2.0.0"
         assert site.modelci("deployments", "--plain").output.endswith("\tcurrent\n")
         served.send_signal(signal.SIGTERM)
-        assert served.wait(30) == 0
+        assert served.wait(100) == 0
     with pytest.raises(httpx.ConnectError):
         site.ask()
 

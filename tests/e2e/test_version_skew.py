@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 from http.client import HTTPConnection
@@ -19,7 +18,9 @@ from tests.e2e.skew import (
     old_environment,
     train,
 )
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
+from tests.fakes.sharing import once
 
 pytestmark = pytest.mark.timeout(240)
 assert ours != OLD
@@ -35,7 +36,12 @@ def old_python(untouched_by_the_machine: None, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def old_boosting(old_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return train("boosting", tmp_path_factory.mktemp("old") / "boosting", python=old_python)
+    made = once(
+        tmp_path_factory,
+        "old",
+        lambda folder: train("boosting", folder / "boosting", python=old_python),
+    )
+    return Model(folder=made / "boosting")
 
 
 @pytest.fixture
@@ -119,14 +125,12 @@ def test_an_environment_built_as_recorded_answers_as_training_did(
 def answers(python: Path, release: Path, model: Model) -> float:
     """Serve a release, and return its answer to the first golden request."""
     row = json.loads(model.read("credit.golden.json"))["requests"][0]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [python, "-I", "-m", "modelci.serving", "run", "--release", release]
     with subprocess.Popen([*map(str, command), "--port", str(port)]) as server:
         try:
             wait_until_ready(port, server)
-            connection = HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request(
                 "POST", "/predict", json.dumps([row]), {"content-type": "application/json"}
             )
@@ -134,15 +138,15 @@ def answers(python: Path, release: Path, model: Model) -> float:
             connection.close()
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(100)
     (said,) = answer["predictions"]
     return float(said["score"])
 
 
 def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline and server.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             connection.request("GET", "/v2/health/ready")
             if connection.getresponse().status == 200:

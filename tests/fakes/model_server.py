@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import signal
 import sys
 import time
@@ -48,6 +47,7 @@ class App:
         self.release = json.loads((release / "release.json").read_text(encoding="utf-8"))
         text = (release / self.release["model"]).read_text(encoding="utf-8")
         self.behaviour = Behaviour(**json.loads(text))
+        self._due = 0.0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -65,7 +65,9 @@ class App:
             await answer(send, 200, {"path": scope["path"], "headers": seen, "pid": os.getpid()})
 
     async def predict(self, body: bytes, send: Send) -> None:
-        is_meant = random.random() < self.behaviour.share
+        self._due += self.behaviour.share  # evenly, so that nothing is left to chance
+        is_meant = self._due >= 1
+        self._due -= is_meant
         if is_meant and self.behaviour.delay_ms:
             await asyncio.sleep(self.behaviour.delay_ms / 1000)
         if is_meant and self.behaviour.die:

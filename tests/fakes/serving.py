@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -166,11 +167,15 @@ def _file(folder: Path, path: Path) -> ReleaseFile:
 
 @dataclass
 class FakePredictor:
-    """Answers ``score`` with the amount; may take some time, fail, or say something else."""
+    """Answers ``score`` with the amount; may take some time, fail, or say something else.
+
+    Where ``held`` is given, each answer waits until it is set.
+    """
 
     inputs: tuple[InputColumn, ...] = INPUTS
     outputs: tuple[OutputColumn, ...] = (OutputColumn(name="score"),)
     seconds: float = 0.0
+    held: threading.Event | None = None
     error: Exception | None = None
     says: Mapping[str, npt.NDArray[Any]] | None = None
     flavour: str = "fake"
@@ -180,6 +185,8 @@ class FakePredictor:
         self.asked.append(columns)
         if self.seconds:
             time.sleep(self.seconds)
+        if self.held is not None:
+            self.held.wait(100)
         if self.error is not None:
             raise self.error
         if self.says is not None:
@@ -187,6 +194,8 @@ class FakePredictor:
         return {"score": np.array(columns["amount"], dtype=np.float64)}
 
 
+# Nothing here is encrypted, and to read all certificates takes longer than most of these tests.
+_UNUSED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 SOURCE = Source(artifact="credit", version="v1.0.0", release="v1.0.0-0", model="m", sha256="0")
 
 
@@ -229,15 +238,15 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=20, **options)
+        return httpx.Client(base_url=self.url, timeout=60, verify=_UNUSED, **options)
 
     def connect(self) -> socket.socket:
         """Return a connection to say anything on."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def end(self) -> None:
         self.server.end()
-        self.thread.join(20)
+        self.thread.join(100)
         assert not self.thread.is_alive()
 
 
@@ -276,11 +285,11 @@ class Process:
     log: Path
 
     def client(self, **options: Any) -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=str(self.uds))
-        return httpx.Client(transport=transport, base_url="http://server", timeout=30, **options)
+        transport = httpx.HTTPTransport(uds=str(self.uds), verify=_UNUSED)
+        return httpx.Client(transport=transport, base_url="http://server", timeout=100, **options)
 
     def switcher(self) -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=str(self.admin))
+        transport = httpx.HTTPTransport(uds=str(self.admin), verify=_UNUSED)
         return httpx.Client(transport=transport, base_url="http://admin", timeout=60)
 
     def is_heard(self) -> bool:
@@ -291,7 +300,7 @@ class Process:
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8")
 
-    def wait_until_ready(self, seconds: float = 60) -> "Process":
+    def wait_until_ready(self, seconds: float = 200) -> "Process":
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.popen.poll() is None:
             if self.is_heard():
@@ -301,7 +310,7 @@ class Process:
             time.sleep(0.02)
         raise AssertionError(f"the server is not ready: {self.said()}")
 
-    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 40) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 100) -> int:
         self.popen.send_signal(number)
         return self.popen.wait(seconds)
 
@@ -330,7 +339,7 @@ def process(
         if popen.poll() is None:
             popen.terminate()
             try:
-                popen.wait(40)
+                popen.wait(100)
             except subprocess.TimeoutExpired:
                 popen.kill()
                 popen.wait()

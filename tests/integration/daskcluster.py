@@ -46,7 +46,7 @@ class Cluster:
                 environment=environment,
             )
         with self._client() as client:
-            client.wait_for_workers(len(self.alive), timeout=60)
+            client.wait_for_workers(len(self.alive), timeout=200)
 
     @property
     def alive(self) -> list[str]:
@@ -65,7 +65,7 @@ class Cluster:
 
     def _client(self) -> Any:
         return distributed.Client(  # type: ignore[no-untyped-call]
-            scheduler_file=str(self._file), set_as_default=False, timeout=20
+            scheduler_file=str(self._file), set_as_default=False, timeout=100
         )
 
     def _start(
@@ -82,7 +82,7 @@ class Cluster:
             )
 
 
-def wait_until(path: Path, seconds: float = 30) -> str:
+def wait_until(path: Path, seconds: float = 100) -> str:
     """Return what a file holds once there is something in it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -31,7 +31,7 @@ class HttpRemote:
     def wait(self) -> None:
         """Wait until every request that has come is done with."""
         with self.idle:
-            assert self.idle.wait_for(lambda: self.busy == 0, timeout=20)
+            assert self.idle.wait_for(lambda: self.busy == 0, timeout=100)
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
@@ -59,7 +59,7 @@ def serve_http(folder: Path) -> Iterator[HttpRemote]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(remote))
     server.daemon_threads = False
     remote.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield remote

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.targets.image import ImageTarget
@@ -78,7 +79,7 @@ class Registry:
             self.process = subprocess.Popen(
                 ["docker-registry", "serve", str(file)], stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while not self.is_up():
             assert time.monotonic() < deadline, (self.folder / "registry.log").read_text()
             time.sleep(0.05)
@@ -86,11 +87,11 @@ class Registry:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(100)
             self.process = None
 
     def is_up(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", "/v2/")
             return connection.getresponse().status in {200, 401}
@@ -114,12 +115,6 @@ def running_registry(folder: Path, *, needs_login: bool = False) -> Iterator[Reg
         yield registry
     finally:
         registry.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @dataclass(kw_only=True)
@@ -169,7 +164,7 @@ class World:
 
     @property
     def tools(self) -> Tools:
-        return Tools(environment=self.environment, timeout_seconds=60)
+        return Tools(environment=self.environment, timeout_seconds=200)
 
     @property
     def settings(self) -> TargetSettings:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from tests.fakes import model_server
 from tests.fakes.model_server import Behaviour
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 
 from modelci.adapters.targets.server import ServerTarget
@@ -65,7 +65,7 @@ class World:
             kind=TargetKind.SERVER,
             path=str(tmp_path / "prod"),
             server=ServerTargetConfig(listen=f"127.0.0.1:{port}", switch=SwitchKind(switch)),
-            timeout_seconds=20,
+            timeout_seconds=60,
         )
         return cls(folder=tmp_path, port=port, config=config)
 
@@ -131,7 +131,7 @@ class World:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
 
     @contextmanager
@@ -179,14 +179,8 @@ def running(release: Release, *, tag: str = "", reason: str | None = None) -> Ru
     )
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def ask(
-    port: int, value: float = 0.0, *, artifact: str = ARTIFACT, seconds: float = 10
+    port: int, value: float = 0.0, *, artifact: str = ARTIFACT, seconds: float = 60
 ) -> tuple[int, dict[str, Any]]:
     connection = HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
@@ -206,7 +200,7 @@ def _predict(connection: HTTPConnection, value: float, artifact: str) -> tuple[i
     return reply.status, json.loads(reply.read())
 
 
-def wait_for(what: Callable[[], object], *, seconds: float = 15.0) -> None:
+def wait_for(what: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Wait until something is true; an error is not yet true."""
     ends = time.monotonic() + seconds
     while True:
@@ -252,13 +246,13 @@ class Load:
     def count(self) -> int:
         return sum(self.answers.values()) + len(self.failures)
 
-    def more(self, requests: int, *, seconds: float = 20.0) -> None:
+    def more(self, requests: int, *, seconds: float = 60.0) -> None:
         """Wait for so many more requests."""
         until = self.count + requests
         wait_for(lambda: self.count >= until, seconds=seconds)
 
     def _ask(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         while not self._over.is_set():
             began = time.perf_counter()
             try:
@@ -290,7 +284,7 @@ def with_config(world: World, **server: object) -> World:
 
 
 def get(port: int, path: str) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         reply = connection.getresponse()

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.fakes.ports import free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -37,7 +38,7 @@ QUIET = [  # marks of tests that use these
 ]
 KINDS = ("local", "s3", "ssh", "webdav", "http")
 
-_SECONDS = 20
+_SECONDS = 100
 _REGION = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -311,14 +312,6 @@ def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[by
             yield server
         finally:
             server.terminate()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -23,7 +23,7 @@ def test_bash_completes_commands(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=280,
     )
     registered, *names = done.stdout.splitlines()
     assert registered.endswith("-F _modelci_completion modelci")

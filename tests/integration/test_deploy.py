@@ -265,12 +265,12 @@ def test_whoever_may_not_wait_hears_who_deploys(site: Site) -> None:
     def wait(call: str) -> None:
         if call == "check":
             entered.set()
-            assert go_on.wait(30)
+            assert go_on.wait(100)
 
     slow.tools.target.before = wait
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(deploy, slow)
-        assert entered.wait(30)
+        assert entered.wait(100)
         with pytest.raises(TargetBusyError, match=f"process {os.getpid()}"):
             site.deploy()
         go_on.set()

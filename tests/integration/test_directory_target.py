@@ -195,7 +195,7 @@ def test_whoever_reads_through_the_link_always_finds_a_whole_model(
             target.switch(running(release, tag=f"credit#prod#{number + 2}"))
             target.prune("credit", keep=1)
         end.touch()
-        out, _ = reader.communicate(timeout=30)
+        out, _ = reader.communicate(timeout=100)
     assert reader.returncode == 0
     assert out == "['one', 'two']\n"
 
@@ -266,7 +266,7 @@ def test_one_deploys_at_a_time_and_the_other_hears_who(
 
 
 def test_a_python_tells_what_it_has() -> None:
-    probe = ProcessProbe(environment_variables={"PATH": "/bin"}, timeout_seconds=60)
+    probe = ProcessProbe(environment_variables={"PATH": "/bin"}, timeout_seconds=200)
     found = probe.environment(None)
     assert found.python == ".".join(map(str, sys.version_info[:3]))
     assert "scikit-learn" in found.packages
@@ -285,7 +285,7 @@ def fake_serving(folder: Path, text: str) -> ProcessProbe:
     )
     python.chmod(0o755)
     return ProcessProbe(
-        environment_variables={"PATH": "/usr/bin:/bin"}, timeout_seconds=20, module="stand_in"
+        environment_variables={"PATH": "/usr/bin:/bin"}, timeout_seconds=100, module="stand_in"
     )
 
 
@@ -326,7 +326,7 @@ def sleeper(folder: Path) -> Path:
 
 
 def test_what_is_no_python_is_said(tmp_path: Path) -> None:
-    probe = ProcessProbe(environment_variables={"PATH": "/bin"}, timeout_seconds=20)
+    probe = ProcessProbe(environment_variables={"PATH": "/bin"}, timeout_seconds=100)
     with pytest.raises(DeploymentError, match="cannot be run: No such file"):
         probe.environment(tmp_path / "python")
     with pytest.raises(DeploymentError, match="does not tell which packages it has"):

@@ -167,7 +167,7 @@ def test_going_back_moves_a_tag_and_makes_nothing(world: World) -> None:
     second = world.deploy("b", number=2)
     assert world.digest("prod") != before
     runner = world.elsewhere("runner")
-    tools = FailingTools(environment=runner.environment, timeout_seconds=60, words=[])
+    tools = FailingTools(environment=runner.environment, timeout_seconds=200, words=[])
     runner.target(tools).switch(running(first, 3, reason="rollback"))
     assert world.digest("prod") == before
     # The note alone was made; of the release's image nothing is moved but its tag.
@@ -203,7 +203,7 @@ def test_a_switch_that_was_cut_short_was_none_and_can_be_done_again(
 ) -> None:
     first = world.deploy("a")
     second = world.stage("b")
-    tools = FailingTools(environment=world.environment, timeout_seconds=60, words=words)
+    tools = FailingTools(environment=world.environment, timeout_seconds=200, words=words)
     with pytest.raises(DeploymentError, match="was switched off"):
         world.target(tools).switch(running(second, 2))
     state = world.elsewhere("second").target().read(ARTIFACT)
@@ -337,7 +337,7 @@ def test_a_stage_that_was_cut_short_is_none_and_can_be_done_again(
     world: World, words: list[str]
 ) -> None:
     release = world.release("a")
-    tools = FailingTools(environment=world.environment, timeout_seconds=60, words=words)
+    tools = FailingTools(environment=world.environment, timeout_seconds=200, words=words)
     with pytest.raises(DeploymentError, match="was switched off"):
         world.target(tools).stage(release, world.path("a"), python=None)
     assert world.target().read(ARTIFACT).staged == ()
@@ -366,7 +366,7 @@ def test_who_may_not_push_is_told_to_log_in_and_no_secret_is_shown(
         assert "wrong" not in f"{caught.value} {caught.value.hint}"
 
         file.write_text(_auth(world.at, PASSWORD), encoding="utf-8")
-        tools = FailingTools(environment=environment, timeout_seconds=60, words=[])
+        tools = FailingTools(environment=environment, timeout_seconds=200, words=[])
         target = world.target(tools)
         target.stage(release, world.path("a"), python=None)
         target.switch(running(release))
@@ -388,7 +388,7 @@ def test_a_registry_without_tls_is_spoken_to_only_when_that_is_said(world: World
 
 
 def test_tools_that_are_not_there_are_named(world: World, tmp_path: Path) -> None:
-    tools = Tools(environment={"PATH": str(tmp_path)}, timeout_seconds=60)
+    tools = Tools(environment={"PATH": str(tmp_path)}, timeout_seconds=200)
     with pytest.raises(DeploymentError, match="skopeo is not installed") as caught:
         world.target(tools).read(ARTIFACT)
     assert "apt-get install skopeo" in (caught.value.hint or "")
@@ -510,7 +510,7 @@ def test_this_machine_keeps_what_may_be_asked_and_the_registry_everything(world:
     assert {one.partition("-")[0] for one in names} == {"base", "packages", "v1.0.0"}
     assert set(target.read(ARTIFACT).staged) == {one.id for one in releases}
     # The packages are still there: nothing but the release is made.
-    tools = FailingTools(environment=world.environment, timeout_seconds=60, words=[])
+    tools = FailingTools(environment=world.environment, timeout_seconds=200, words=[])
     release = world.release("d")
     world.target(tools).stage(release, world.path("d"), python=None)
     assert len([line for line in tools.ran if "add-layer" in line]) == 1

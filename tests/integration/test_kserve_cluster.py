@@ -40,7 +40,7 @@ def world(tmp_path: Path, cluster: Path) -> World:
             target=settings.name,
             namespace=settings.config.kserve.namespace,
             context=settings.config.kserve.context,
-            tools=Tools(environment=dict(os.environ), timeout_seconds=5),
+            tools=Tools(environment=dict(os.environ), timeout_seconds=100),
             kubectl=str(cluster / "kubectl"),
             clock=Clock(now=lambda: now[0], pause=pause),
         )

@@ -489,7 +489,7 @@ def test_a_process_left_behind_does_not_keep_us(tmp_path: Path) -> None:
     assert run.status is RAN
     assert "late" in run.log_tail
     assert run.seconds is not None
-    assert run.seconds < 10
+    assert run.seconds < 50
 
 
 def test_dvc_is_quiet_and_its_warnings_are_passed_on(

@@ -223,7 +223,7 @@ stages:
     pids = project.root / "pids"
     wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2, 60)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (130, "")
     quick, slow = out.splitlines()
     assert quick.startswith("quick ran")

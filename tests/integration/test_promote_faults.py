@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -123,7 +122,7 @@ print("done", flush=True)
 def test_a_process_that_is_killed_leaves_all_or_nothing(site: Site, http: HttpRemote) -> None:
     root = str(Path(__file__).parents[2])
     outcomes = set()
-    for number, delay in enumerate((0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 5.0), 1):
+    for number, delay in enumerate((0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 100.0), 1):
         sha = site.merge(f"model {number}")
         clone = site.clone(http.url("origin.git"))
         command = [sys.executable, "-c", _PROMOTE, root, str(site.folder), str(clone.root)]
@@ -323,13 +322,13 @@ def test_ten_thousand_foreign_tags_cost_less_than_two_seconds(site: Site) -> Non
     git(site.bare, "fast-import", "--quiet", stdin="".join(lines).encode())
     git(site.bare, "pack-refs", "--all")
     seconds = []
-    for number in range(3):  # the best of three: the machine may have other work
+    for number in range(3):  # the best of three, and what it computes: others may compute, too
         site.merge(f"model {number}")
         clone = site.clone()
         report = site.report(clone)
-        started = time.perf_counter()
+        started = sum(os.times()[:4])
         assert len(site.promote(clone, report).tags) == 2
-        seconds.append(time.perf_counter() - started)
+        seconds.append(sum(os.times()[:4]) - started)
     assert min(seconds) < 2
     kept = git(clone.root, "for-each-ref", "--format=%(refname)", "refs/modelci/tags")
     assert len(kept.splitlines()) <= 6

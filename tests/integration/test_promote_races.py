@@ -53,7 +53,7 @@ class LinedUp(GitRepository):
     ) -> None:
         line, self._line = self._line, None
         if line is not None:
-            line.wait(timeout=20)
+            line.wait(timeout=100)
         super().push(tags, remote=remote, commit_to=commit_to, blobs=blobs)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 from tests.fakes.serving import ROW, score, write_release
-from tests.integration.serving import free_port, running, wait_for
+from tests.integration.serving import running, wait_for
 
 from modelci.adapters.ci import bare_environment
 from modelci.adapters.targets import connect
@@ -48,7 +49,7 @@ class Real:
         return release, health
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
 
 @pytest.fixture(params=["builtin", "haproxy"])
@@ -65,7 +66,7 @@ def real(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Real]:
             server=ServerTargetConfig(
                 listen=f"127.0.0.1:{port}", switch=SwitchKind(request.param), workers=2
             ),
-            timeout_seconds=90,
+            timeout_seconds=200,
         ),
         root=tmp_path,
         progress=RecordedProgress(),
@@ -96,7 +97,7 @@ def test_a_model_is_asked_switched_killed_and_gone_back_to(real: Real) -> None:
         status = real.target.status()
         assert status is not None
         os.kill(status["releases"][second.id]["pid"], signal.SIGKILL)
-        wait_for(lambda: is_answered(client), seconds=60)
+        wait_for(lambda: is_answered(client), seconds=200)
         real.target.switch(running(first, reason="back"))
         assert client.post("/predict", json=[ROW]).json()["version"] == "v1.0.0"
     assert list((real.settings.root / "requests").iterdir())

@@ -26,13 +26,14 @@ from modelci.workflows.deploy import deploy
 from modelci.workflows.deploy_plan import Job, Request, Tools
 
 LIMITS = Limits(
-    watch_seconds=1.0,
+    watch_seconds=0.5,
     min_requests=40,
-    patience_seconds=20,
+    patience_seconds=100,
     max_error_rate=0.02,
-    max_latency_ms=150,
+    max_latency_ms=20_000,  # a machine may be slow
     max_divergence=0.05,
 )
+QUICK = replace(LIMITS, max_latency_ms=150)
 CANARY = Manner(strategy=Strategy.CANARY, shares=(0.2, 0.5), limits=LIMITS)
 SHADOW = Manner(strategy=Strategy.SHADOW, limits=LIMITS)
 
@@ -208,7 +209,7 @@ def test_a_slow_canary_is_aborted(site: Site) -> None:
     first = site.first
     site.promote(delay_ms=250)
     with site.load() as load:
-        done = site.deploy(CANARY)
+        done = site.deploy(replace(CANARY, limits=QUICK))
         load.more(20)
     assert done.outcome is DeployOutcome.FAILED
     assert "ms" in str(done.reason)
@@ -274,8 +275,9 @@ def test_a_bad_shadow_is_aborted_and_answers_nobody(
 ) -> None:
     first = own.first
     own.promote(**behaviour)
+    limits = QUICK if "delay_ms" in behaviour else LIMITS
     with own.load() as load:
-        done = own.deploy(replace(SHADOW, limits=replace(LIMITS, min_requests=5)))
+        done = own.deploy(replace(SHADOW, limits=replace(limits, min_requests=5)))
         load.more(20)
     assert done.outcome is DeployOutcome.FAILED
     assert reason in str(done.reason)
@@ -285,13 +287,13 @@ def test_a_bad_shadow_is_aborted_and_answers_nobody(
 
 
 def test_copies_do_not_slow_clients_down(own: Site) -> None:
-    own.promote(delay_ms=250)
+    own.promote(delay_ms=1000)
     with own.load() as load:
         load.more(50)
         load.latencies.clear()
-        own.deploy(SHADOW)
+        own.deploy(replace(SHADOW, limits=replace(QUICK, min_requests=5)))
         latencies = sorted(load.latencies)
-    assert latencies[len(latencies) // 2] < 0.1
+    assert latencies[len(latencies) // 2] < 1
 
 
 def test_a_release_that_fails_once_it_answers_everything_is_switched_back(site: Site) -> None:

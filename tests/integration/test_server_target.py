@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 from tests.integration.serving import (
     BOOT,
     Load,
     World,
     ask,
-    free_port,
     get,
     is_alive,
     running,
@@ -328,9 +328,9 @@ def test_a_state_that_nobody_told_of_is_followed(world: World) -> None:
     first, second = world.deploy("a"), world.deploy("b")
     layout = Layout("prod", world.folder / "prod/credit")
     layout.switch(running(first, reason="back"))
-    wait_for(lambda: world.answering() == first.id, seconds=3)
+    wait_for(lambda: world.answering() == first.id, seconds=30)
     layout.set_trial("credit", Trial(release=second.id, share=0.5))
-    wait_for(lambda: {world.answering() for _ in range(20)} == {first.id, second.id}, seconds=3)
+    wait_for(lambda: {world.answering() for _ in range(20)} == {first.id, second.id}, seconds=30)
 
 
 def test_nothing_is_taken_from_a_release_that_answers_for_one_that_cannot(world: World) -> None:
@@ -480,7 +480,7 @@ def test_a_supervisor_of_systemds_takes_over_from_one_that_a_deployment_started(
     with world.start(SERVE) as served:
         wait_for(lambda: world.status()["pid"] == served.pid)
         served.terminate()
-        assert served.wait(20) == 0
+        assert served.wait(100) == 0
     assert world.target.status() is None
     assert refuses(world.port)
 

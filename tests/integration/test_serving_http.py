@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ def client(server: Running) -> Iterator[httpx.Client]:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not is_so() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert is_so()
@@ -279,38 +280,42 @@ def test_too_many_rows_are_refused() -> None:
 
 def test_a_model_that_takes_too_long_is_not_waited_for() -> None:
     settings = Settings(drain_seconds=0, timeout_seconds=0.3)
-    model = served(FakePredictor(seconds=1.0), inline_rows=0)
+    held = threading.Event()
+    model = served(FakePredictor(held=held), inline_rows=0)
     with running(model, settings) as server, server.client() as client:
-        began = time.monotonic()
         assert client.post("/predict", json=[ROW]).status_code == 504
-        assert time.monotonic() - began < 0.9
         # The event loop was free meanwhile, and is.
         assert client.get("/v2/health/live").status_code == 200
         assert server.app.metrics.total(ERRORS, Kind.TIMEOUT) == 1
+        held.set()
 
 
 def test_a_model_that_never_comes_back_makes_the_server_ask_to_be_started_again() -> None:
     settings = Settings(drain_seconds=0, timeout_seconds=0.02)
-    model = served(FakePredictor(seconds=1.5), inline_rows=0)
+    held = threading.Event()
+    model = served(FakePredictor(held=held), inline_rows=0)
     with running(model, settings) as server, server.client() as client:
         assert client.post("/predict", json=[ROW]).status_code == 504
-        time.sleep(0.4)
-        assert client.get("/v2/health/live").status_code == 503
+        wait_until(lambda: client.get("/v2/health/live").status_code == 503)
         assert client.get("/v2/health/ready").status_code == 503
-        time.sleep(1.5)
-        assert client.get("/v2/health/live").status_code == 200
+        held.set()
+        wait_until(lambda: client.get("/v2/health/live").status_code == 200)
 
 
 def test_more_than_may_wait_are_turned_away() -> None:
     settings = Settings(drain_seconds=0, max_waiting=4)
-    model = served(FakePredictor(seconds=0.3), inline_rows=0)
+    held = threading.Event()
+    model = served(FakePredictor(held=held), inline_rows=0)
     with running(model, settings) as server, ThreadPoolExecutor(12) as pool:
 
         def ask(_: int) -> httpx.Response:
             with server.client() as client:
                 return client.post("/predict", json=[ROW])
 
-        replies = list(pool.map(ask, range(12)))
+        asked = [pool.submit(ask, number) for number in range(12)]
+        wait_until(lambda: any(one.done() for one in asked))
+        held.set()
+        replies = [one.result() for one in asked]
         codes = [one.status_code for one in replies]
         assert codes.count(200) >= 4
         assert codes.count(503) >= 1
@@ -373,11 +378,11 @@ def test_a_request_that_trickles_in_is_ended(impatient: Running, begun: bytes) -
         sock.sendall(begun)
         began = time.monotonic()
         # A byte now and then does not keep it alive.
-        for _ in range(3):
-            time.sleep(0.1)
+        for _ in range(2):
+            time.sleep(0.05)
             sock.sendall(b"1")
         reply = read_all(sock)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert reply.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert impatient.app.metrics.total(ERRORS, Kind.SLOW_CLIENT) == 1
     wait_until(lambda: impatient.app.metrics.total(IN_FLIGHT) == 0)
@@ -465,7 +470,7 @@ def test_requests_in_one_packet_are_answered_in_order(server: Running) -> None:
 
 
 def test_a_slow_second_request_does_not_take_the_firsts_answer() -> None:
-    settings = Settings(drain_seconds=0, timeout_seconds=0.5)
+    settings = Settings(drain_seconds=0, timeout_seconds=1.5)
     model = served(FakePredictor(seconds=0.3), inline_rows=0)
     body = json.dumps([ROW] * 2).encode()
     with running(model, settings) as server, server.connect() as sock:
@@ -545,8 +550,9 @@ def test_the_page_may_talk_to_this_server_alone(client: httpx.Client) -> None:
 
 
 def test_requests_are_answered_by_the_model_that_they_began_with() -> None:
-    slow = served(FakePredictor(seconds=0.5), inline_rows=0)
-    with running(slow) as server, ThreadPoolExecutor(1) as pool:
+    held = threading.Event()
+    slow = served(FakePredictor(held=held), inline_rows=0)
+    with running(slow) as server, ThreadPoolExecutor(2) as pool:
 
         def ask() -> str:
             with server.client() as client:
@@ -555,8 +561,10 @@ def test_requests_are_answered_by_the_model_that_they_began_with() -> None:
         first = pool.submit(ask)
         wait_until(lambda: server.app.metrics.total(IN_FLIGHT) == 1)
         server.app.switch(named(served(), "v2.0.0"))
-        assert ask() == "v2.0.0"
+        second = pool.submit(ask)
+        held.set()
         assert first.result() == "v1.0.0"
+        assert second.result() == "v2.0.0"
 
 
 def test_a_switched_model_is_described_anew(server: Running, client: httpx.Client) -> None:

@@ -42,7 +42,7 @@ def serving(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
 
 
@@ -118,7 +118,7 @@ def test_a_release_that_answers_otherwise_is_not_served(
     releases: Path, tmp_path: Path, workers: int
 ) -> None:
     with run(releases / "wrong", tmp_path, workers) as server:
-        assert server.popen.wait(60) == 7
+        assert server.popen.wait(200) == 7
         assert "Error: credit v3.0.0 is not healthy: row 1: score is" in server.said()
         assert "Hint: " in server.said()
         assert not server.uds.exists()
@@ -129,7 +129,7 @@ def test_nobody_is_heard_before_the_model_is_ready(releases: Path, tmp_path: Pat
     with run(releases / "one", tmp_path, 1) as server:
         while not server.uds.exists():
             time.sleep(0.005)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         refused = 0
         while not server.is_heard() and time.monotonic() < deadline:
             refused += 1
@@ -201,7 +201,7 @@ def test_wrong_settings_are_told(releases: Path, tmp_path: Path) -> None:
 def test_no_module_of_serving_needs_what_it_does_not_serve_with(module: str) -> None:
     code = f"import sys, modelci.serving.{module}; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=280
     )
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "modelci" in loaded
@@ -228,7 +228,7 @@ def test_a_release_runs_where_there_is_nothing_else(releases: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -242,7 +242,7 @@ def test_a_server_that_lacks_its_packages_says_what_to_install(releases: Path) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
     assert done.returncode == 3
     assert "Serving needs packages that are not installed: starlette, uvicorn." in done.stderr
@@ -345,7 +345,7 @@ def test_a_hangup_lets_it_look_again_where_a_link_leads(
         with server.client() as client:
             assert ask(client)["version"] == "v1.0.0"
             server.popen.send_signal(signal.SIGHUP)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 100
             while ask(client)["version"] != "v2.0.0" and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert ask(client)["version"] == "v2.0.0"
@@ -372,7 +372,7 @@ def pair(releases: Path, tmp_path: Path) -> Iterator[Process]:
     shutil.copytree(releases / "one", own)
     with run(own, tmp_path, 2) as server:
         server.wait_until_ready()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while len(workers_of(server)) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         yield server
@@ -385,7 +385,7 @@ def starts(server: Process) -> int:
 
 
 def wait_for_starts(server: Process, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     found = 0
     while found < count and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -423,7 +423,7 @@ def test_a_worker_that_is_started_again_has_the_model_of_the_others(
 def test_no_worker_outlives_its_supervisor(pair: Process) -> None:
     before = workers_of(pair)
     pair.end(signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while any(Path(f"/proc/{pid}").exists() for pid in before) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in before)
@@ -434,7 +434,7 @@ def test_where_no_worker_comes_up_any_more_the_server_ends(pair: Process, tmp_pa
     (tmp_path / "own" / "model" / "credit.onnx").write_bytes(b"broken")
     for pid in workers_of(pair):
         os.kill(pid, signal.SIGKILL)
-    assert pair.popen.wait(60) == 3
+    assert pair.popen.wait(200) == 3
     assert "Error: " in pair.said().splitlines()[-2]
 
 
@@ -443,7 +443,7 @@ def test_a_killed_server_leaves_a_log_that_can_be_read(releases: Path, tmp_path:
     with run(releases / "one", tmp_path, 1, log=log) as server:
         with server.wait_until_ready().client() as client:
             sent = [ask(client)["id"] for _ in range(50)]
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 100
             while time.monotonic() < deadline:
                 with suppress(StopIteration):
                     if next((tmp_path / "log").iterdir()).read_bytes().count(b"\n") >= 50:
@@ -498,16 +498,16 @@ def test_under_load_it_ends_without_a_failed_request(
 
 
 def test_an_interrupt_ends_it_at_once(releases: Path, tmp_path: Path) -> None:
-    with run(releases / "one", tmp_path, 1, drain_seconds=30) as server:
+    with run(releases / "one", tmp_path, 1, drain_seconds=300) as server:
         server.wait_until_ready()
-        assert server.end(signal.SIGINT, seconds=10) == 0
+        assert server.end(signal.SIGINT) == 0
 
 
 def test_a_second_interrupt_ends_all_workers(releases: Path, tmp_path: Path) -> None:
-    with run(releases / "one", tmp_path, 2, drain_seconds=30) as server:
+    with run(releases / "one", tmp_path, 2, drain_seconds=300) as server:
         server.wait_until_ready()
         before = workers_of(server)
         server.popen.send_signal(signal.SIGINT)
         time.sleep(0.3)
-        assert server.end(signal.SIGINT, seconds=10) == 0
+        assert server.end(signal.SIGINT) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in before)

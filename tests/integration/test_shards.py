@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from tests.e2e.world import Checkout
 from tests.integration.dvcproject import Project, git
 
 PIPELINE = """\
@@ -67,17 +68,10 @@ class Pull:
         parts = self.folder / "parts"
         if parts.exists() and "--collect" in command:
             shutil.copytree(parts, clone.root / ".modelci" / "parts")
-        done = subprocess.run(
-            [sys.executable, "-m", "modelci", *command],
-            cwd=clone.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
+        done = Checkout(clone.root, {}).modelci(*command, code=code)
         if (clone.root / ".modelci" / "parts").exists() and "--shard" in command:
             shutil.copytree(clone.root / ".modelci" / "parts", parts, dirs_exist_ok=True)
-        return clone, done.stdout
+        return clone, done.out
 
     def matrix(self, *options: str) -> list[list[dict[str, str]]]:
         waves = json.loads(self.job("plan", "--matrix", "github", *options)[1])

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -67,12 +68,13 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 @contextmanager
 def server(rings: list[str]) -> Iterator[int]:
-    with listen("127.0.0.1:0", secret=SECRET, ring=lambda: rings.append("ring")) as port:
+    ring = partial(rings.append, "ring")
+    with listen("127.0.0.1:0", secret=SECRET, ring=ring, notice_seconds=0.01) as port:
         yield port
 
 
 def send(port: int, method: str, body: bytes, **headers: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(
             method, "/", body, {name.replace("_", "-"): value for name, value in headers.items()}
@@ -96,7 +98,7 @@ def test_a_valid_hook_rings_and_nothing_else_does() -> None:
 
 
 def get(port: int, method: str, path: str) -> tuple[int, str | None, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path)
         reply = connection.getresponse()
@@ -125,7 +127,7 @@ def test_whether_somebody_listens_can_be_asked() -> None:
 
 
 def test_what_is_no_method_gets_no_page_of_html() -> None:
-    with server([]) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with server([]) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n")
         answer = client.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.0 501 ")
@@ -133,7 +135,7 @@ def test_what_is_no_method_gets_no_page_of_html() -> None:
 
 
 def raw(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(request)
         return connection.makefile("rb").readline()
 
@@ -164,7 +166,7 @@ def test_many_silent_clients_do_not_keep_it_from_stopping() -> None:
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
         time.sleep(0.1)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9  # after ten seconds a silent one is given up
     for one in idle:
         one.close()
 
@@ -189,7 +191,7 @@ def test_an_address_in_use_is_said() -> None:
 
 def test_a_length_of_thousands_of_digits_is_answered() -> None:
     with server([]) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.putrequest("POST", "/")
         connection.putheader("Content-Length", "9" * 5_000)
         connection.endheaders()

@@ -54,10 +54,13 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def listen(address: str, *, secret: str | None, ring: Callable[[], None]) -> Iterator[int]:
+def listen(
+    address: str, *, secret: str | None, ring: Callable[[], None], notice_seconds: float = 0.5
+) -> Iterator[int]:
     """Listen at ``HOST:PORT`` while it lasts, and call ``ring`` for each valid hook.
 
-    Yields the port. Raises ConfigError without a secret, or where nobody can listen there.
+    Yields the port. ``notice_seconds`` is how long it may take to end. Raises ConfigError without
+    a secret, or where nobody can listen there.
     """
     host, port = parse_address(address)
     if secret is None:
@@ -71,7 +74,9 @@ def listen(address: str, *, secret: str | None, ring: Callable[[], None]) -> Ite
         raise ConfigError(
             f"Nobody can listen at {address}: {error.strerror}.", hint="Name another with --listen."
         ) from error
-    thread = threading.Thread(target=server.serve_forever, name="webhooks", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(notice_seconds,), name="webhooks", daemon=True
+    )
     thread.start()
     try:
         yield server.server_address[1]

@@ -78,7 +78,7 @@ def uv(tmp_path: Path) -> ScriptedUv:
 def environments(uv: ScriptedUv | None, **variables: str) -> VirtualEnvironments:
     path = uv.path if uv else None
     seen = {"PATH": os.defpath, "HOME": "/nonexistent", **variables}
-    return VirtualEnvironments(variables=seen, find_uv=lambda _: path, timeout_seconds=20)
+    return VirtualEnvironments(variables=seen, find_uv=lambda _: path, timeout_seconds=100)
 
 
 def build(found: VirtualEnvironments, folder: Path, recorded: Environment = RECORDED) -> Path:
@@ -124,7 +124,8 @@ def test_one_whose_interpreter_is_gone_is_made_again(uv: ScriptedUv, tmp_path: P
 
 
 def test_two_builders_at_once_make_one(uv: ScriptedUv, tmp_path: Path) -> None:
-    uv.set(install="sleep 0.3")
+    goes_on = tmp_path / "go"
+    uv.set(install=f"until test -e {shlex.quote(str(goes_on))}; do sleep 0.02; done")
     found: list[Path] = []
     progress = RecordedProgress()
 
@@ -135,8 +136,12 @@ def test_two_builders_at_once_make_one(uv: ScriptedUv, tmp_path: Path) -> None:
     threads = [threading.Thread(target=work) for _ in range(3)]
     for one in threads:
         one.start()
+    deadline = time.monotonic() + 60
+    while not any("Waiting" in note for note in progress.notes) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    goes_on.touch()
     for one in threads:
-        one.join(20)
+        one.join(60)
     assert (len(found), len(set(found)), uv.made) == (3, 1, 1)
     assert any("Waiting" in note for note in progress.notes)
 
@@ -194,14 +199,14 @@ def test_what_is_not_as_recorded_is_not_used(uv: ScriptedUv, tmp_path: Path) -> 
 
 
 def test_one_that_takes_too_long_is_ended(uv: ScriptedUv, tmp_path: Path) -> None:
-    uv.set(install="sleep 60")
+    uv.set(install="sleep 600")
     found = VirtualEnvironments(
         variables={"PATH": os.defpath}, find_uv=lambda _: uv.path, timeout_seconds=0.3
     )
     began = time.monotonic()
     with pytest.raises(DeploymentError, match=r"longer than 0\.3 s"):
         build(found, tmp_path / "envs")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 100
 
 
 def test_installers_see_what_they_were_given_and_no_project(uv: ScriptedUv, tmp_path: Path) -> None:

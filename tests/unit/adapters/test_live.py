@@ -137,7 +137,7 @@ def test_a_terminal_that_fails_does_not_stop_the_run() -> None:
     progress.stage_started("a", (), 0, 2)
     thread = progress._drawing
     assert thread is not None
-    thread.join(10)
+    thread.join(100)
     progress.stage_ended(ended("a"), 1, 2)
     progress.stage_started("b", (), 1, 2)
     progress.stage_output("b", "hello\n")

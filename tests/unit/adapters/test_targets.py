@@ -31,4 +31,4 @@ def test_there_is_one_of_every_kind() -> None:
 def test_it_does_all_that_a_deployment_asks_for(kind: TargetKind) -> None:
     asked = {name for name in vars(Target) if not name.startswith("_")} - {"name"}
     assert asked <= set(dir(KINDS[kind]))
-    assert import_module(f"modelci.adapters.targets.{TARGETS[kind]}").connect
+    assert import_module(f"modelci.adapters.targets.{kind}").connect

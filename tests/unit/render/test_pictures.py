@@ -47,7 +47,7 @@ def test_a_plot_has_only_so_much_time() -> None:
     start = time.monotonic()
     with pytest.raises(ConfigError, match="more than 2 seconds"):
         to_svg(ENDLESS, seconds=2)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_a_report_is_drawn() -> None:
@@ -67,7 +67,7 @@ def test_a_report_is_drawn() -> None:
             Picture(path="b.svg", kind=PictureKind.SVG, head=b"<svg/>"),
         ),
     )
-    drawn = draw(report, seconds=3)
+    drawn = draw(report, seconds=5)
     # What takes for ever, is no image, or may hold scripts is left out; the rest is there.
     assert list(drawn) == ["roc.svg", "confusion.svg", "last.svg", "a-base.png"]
     assert set(drawn) <= set(captions(report))

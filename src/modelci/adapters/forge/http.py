@@ -4,11 +4,13 @@ A request that failed is repeated only when that cannot do its work twice, and a
 out of one budget. What a reply means is the forge's own business (``judge``).
 """
 
+import ssl
 import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cache
 from ipaddress import ip_address
 from itertools import count
 from typing import NoReturn, TypeVar
@@ -108,12 +110,14 @@ class ForgeClient:
         self._budget = self._left = budget_seconds
         self._sleep = sleep
         self._clock = clock
+        is_local = _is_loopback(self._root)
         self._client = httpx.Client(
             headers={"User-Agent": f"modelci/{__version__}", **(headers or {})},
             timeout=TIMEOUT,
             transport=transport,
             # The environment names proxies and certificates; none stands before loopback.
-            trust_env=not _is_loopback(self._root),
+            trust_env=not is_local,
+            verify=_certificates() if is_local else True,
         )
         # Connections are kept for the next request; nobody has to remember to close them.
         weakref.finalize(self, self._client.close)
@@ -355,6 +359,12 @@ def _is_loopback(url: httpx.URL) -> bool:
         return ip_address(url.host).is_loopback
     except ValueError:
         return url.host == "localhost"
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the usual ones; to read them takes longer than many a request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
