@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
+EXTRAS ?=
+IMAGE ?= modelci-runner
 # Pipeline stages say `python` and scripts say `dvc`: they shall find the ones of .venv.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 PYTEST_ARGS ?= -n logical --dist worksteal
@@ -24,7 +26,7 @@ UNREASONED := noqa:[A-Z0-9, ]*\bS[0-9]+[A-Z0-9, ]*$$
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser haproxy images servers demo test test-lowest bench check format-check lint types imports docs-check workflows \
-	registries format docs dist sbom audit lock clean
+	registries format docs dist sbom runner-image audit lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -143,6 +145,7 @@ else
 	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	@$(BIN)/hadolint --failure-threshold info containers/runner/Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci src/modelci/templates/init/gitlab/gitlab-ci.yml
 
 registries:
@@ -162,6 +165,9 @@ dist: $(READY) ## build the wheel and the sdist of this commit into dist/
 
 sbom: dist ## write what this commit's wheel stands on into sbom/, as CycloneDX
 	@$(BIN)/python tools/sbom.py dist/modelci-$$($(BIN)/python -m hatchling version)-py3-none-any.whl sbom
+
+runner-image: dist ## build the image for self-hosted runners; EXTRAS=s3,parquet and IMAGE=... choose
+	@docker build --file containers/runner/Dockerfile --build-arg EXTRAS=$(EXTRAS) --tag $(IMAGE) .
 
 # Apart from .venv, since it brings pip. It asks an advisory database: no part of `make check`.
 audit: $(READY) ## look the requirements up in a database of known vulnerabilities
