@@ -142,7 +142,7 @@ ifeq ($(strip $(WORKFLOWS)),)
 else
 	@$(BIN)/actionlint $(WORKFLOWS)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
-	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection --persona auditor --config .github/zizmor.yml action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	@$(BIN)/hadolint --failure-threshold info containers/runner/Dockerfile
