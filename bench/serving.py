@@ -246,7 +246,7 @@ def make_models(folder: Path) -> dict[str, Path]:
         joblib.dump(model, plain / "model.joblib")
         skops.io.dump(model, plain / "model.skops")
         loaded = load_model(plain / "model.skops", trust=Trust())
-        assert isinstance(loaded, SklearnPredictor)  # noqa: S101
+        assert isinstance(loaded, SklearnPredictor)  # noqa: S101 - a pipeline's
         (plain / "model.onnx").write_bytes(convert(loaded))
         data = pd.DataFrame(table[:50], columns=names)
         for kind in ("skops", "onnx"):

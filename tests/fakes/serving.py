@@ -321,7 +321,7 @@ def process(
 ) -> Iterator[Process]:
     """Run a release in a process while the block runs; ``folder`` is for its sockets and log."""
     # The path of a socket may have some hundred bytes: those of tests are longer.
-    short = Path("/tmp") / f"mci-{os.getpid()}-{time.monotonic_ns():x}"  # noqa: S108
+    short = Path("/tmp") / f"mci-{os.getpid()}-{time.monotonic_ns():x}"  # noqa: S108 - for a socket
     short.mkdir(mode=0o700)
     command = [sys.executable, "-m", "modelci.serving", "run", "--release", str(release)]
     command += ["--uds", str(short / "s"), "--admin", str(short / "a"), *arguments]

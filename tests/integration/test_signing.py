@@ -399,7 +399,7 @@ def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     if shutil.which("gpg") is None:
         pytest.skip("gpg is not installed")
     # The agent's socket has room for a hundred characters or so.
-    folder = Path("/tmp") / f"modelci-gpg-{os.getpid()}"  # noqa: S108
+    folder = Path("/tmp") / f"modelci-gpg-{os.getpid()}"  # noqa: S108 - a short path, of one process
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("GNUPGHOME", str(folder))
     yield folder

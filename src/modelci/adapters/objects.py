@@ -88,7 +88,7 @@ class ObjectReader:
 
     def _ask(self, process: "subprocess.Popen[bytes]", names: Sequence[str]) -> list[Object]:
         assert process.stdin is not None  # noqa: S101 - asked for below
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None  # noqa: S101 - likewise
         try:
             process.stdin.write("".join(f"{name}\n" for name in names).encode())
             process.stdin.flush()

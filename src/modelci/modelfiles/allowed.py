@@ -30,6 +30,7 @@ REASONS: Mapping[str, str] = {
     "sklearn.neighbors._ball_tree.BallTree": _CHECKED,
     "scipy.sparse.": _CHECKED,
     "scipy.interpolate._bsplines.BSpline": _VALUES,
+    "scipy.interpolate._bsplines._BSpline": _VALUES,  # as scipy 1.18 calls it
     "sklearn.metrics._dist_metrics.": _VALUES,
     "sklearn.gaussian_process.kernels.": _VALUES,
     "sklearn._loss.": _VALUES,

@@ -152,7 +152,7 @@ class _Process:
         """Return the answer to one line, or None where the process ends or is too slow."""
         sink, source = self._process.stdin, self._process.stdout
         assert sink is not None  # noqa: S101 - both are pipes
-        assert source is not None  # noqa: S101
+        assert source is not None  # noqa: S101 - likewise
         try:
             sink.write(line)
             sink.flush()

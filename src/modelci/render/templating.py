@@ -163,8 +163,8 @@ def _by_section(parts: Sequence[tuple[str, str]]) -> dict[str, object]:
     found: dict[str, list[str]] = {name: [] for name in SECTIONS}
     for name, text in parts:
         found[name].append(text)
-    # Ours is escaped already.
-    return {name: Markup("\n\n".join(texts)) for name, texts in found.items()}  # noqa: S704
+    joined = {name: "\n\n".join(texts) for name, texts in found.items()}
+    return {name: Markup(text) for name, text in joined.items()}  # noqa: S704 - ours, escaped
 
 
 def _tidy(text: str) -> str:

@@ -233,7 +233,8 @@ def _rescore(
 ) -> Case:
     """Score the base's model on the head's rows; where that fails, the sides stay incomparable."""
     evaluation = case.evaluation
-    assert evaluation.rescore is not None and case.head is not None  # noqa: PT018, S101
+    assert evaluation.rescore is not None  # noqa: S101 - who calls has looked
+    assert case.head is not None  # noqa: S101 - likewise
     try:
         theirs = rescorer.rescore(
             evaluation.rescore, base, like=evaluation.predictions, pull=pull, progress=progress

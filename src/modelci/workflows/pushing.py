@@ -21,7 +21,7 @@ Pause = Callable[[int], None]
 
 def pause_briefly(attempt: int) -> None:
     """Wait a moment, of a random length: two that clash shall not clash again."""
-    time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311
+    time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,9 @@ bodies = st.text() | st.lists(
 
 @given(body=bodies, writer=writers)
 @example(body=f"{MARKER}\r\r", writer=Writer(run_id=0))
+@example(body=f"{MARKER} ", writer=Writer(run_id=0))
+@example(body='<!-- modelci-state: {"run":9} --> ', writer=NOBODY)
+@example(body=f'{MARKER}\t\n<!-- modelci-state: {{"run":9}} -->\x85', writer=NOBODY)
 def test_who_wrote_is_read_back_whatever_the_report_says(body: str, writer: Writer) -> None:
     marked = mark(body, MARKER, writer)
     assert has_marker(marked, MARKER)

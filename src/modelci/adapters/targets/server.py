@@ -196,7 +196,8 @@ class ServerTarget(ShelvedTarget):
             self._ask({"do": "leave"})
             if found is not None:
                 found.wait(_ASK_SECONDS)
-        os.execve(sys.executable, self._supervising, dict(self._settings.bare))  # noqa: S606
+        bare = dict(self._settings.bare)
+        os.execve(sys.executable, self._supervising, bare)  # noqa: S606 - no shell: a list of words
 
     def status(self) -> Message | None:
         """Return what the supervisor says of its processes; None where there is none."""

@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     with open(part, "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(identity(os.getpid()), file)
     os.replace(part, pid_file)  # noqa: PTH105
-    os.execv(command[0], command)  # noqa: S606
+    os.execv(command[0], command)  # noqa: S606 - no shell: a list of words
 
 
 if __name__ == "__main__":

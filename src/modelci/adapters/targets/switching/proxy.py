@@ -66,7 +66,8 @@ class _Artifact:
         trial = self.route.trial
         if self.trial is None or trial is None or trial.shadow:
             return self.running
-        return self.trial if random.random() < trial.share else self.running  # noqa: S311
+        is_tried = random.random() < trial.share  # noqa: S311 - a share of requests, no secret
+        return self.trial if is_tried else self.running
 
     def other(self, asked: Backend) -> Backend | None:
         """Return who gets a copy of what ``asked`` has answered, to compare; None: nobody.

@@ -300,7 +300,7 @@ def _become(supervisor: Supervisor, folder: Path, lock: IO[bytes]) -> NoReturn:
         os.set_inheritable(supervisor.listener, True)  # noqa: FBT003
         command += ["--listener", str(supervisor.listener)]
     lock.close()
-    os.execv(python, command)  # noqa: S606
+    os.execv(python, command)  # noqa: S606 - no shell, and the release's own Python
 
 
 def _only_one(folder: Path) -> IO[bytes]:
