@@ -90,7 +90,7 @@ class App:
 
     def __init__(self, start: str, *, quiet: bool = False) -> None:
         self._start = start  # absolute; text, as `modelci registry` answers before pathlib loads
-        self._quiet = quiet
+        self.quiet = quiet
         self._flags: dict[str, object] = {}
         self._listing: Listing | None = None
 
@@ -967,7 +967,7 @@ class App:
         from modelci.adapters.ci import wants_no_colour
         from modelci.adapters.progress import ActionsProgress, SilentProgress, TextProgress
 
-        if self._quiet:
+        if self.quiet:
             return SilentProgress()
         if self.context.provider in {"github", "gitea"}:
             return ActionsProgress(sys.stderr)

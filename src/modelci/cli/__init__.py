@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci import __version__
+from modelci.cli.interrupts import Ending, ending_heard, farewell
+from modelci.cli.talking import give_flags, heed
 from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.wiring import App
 
@@ -67,7 +69,7 @@ class LazyGroup(click.Group):
             return None
         command = import_module(f"modelci.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every module has one
-        return command
+        return give_flags(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
@@ -96,6 +98,10 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; this is the only place that catches."""
+        with ending_heard() as ending:
+            return self._invoke(ctx, ending)
+
+    def _invoke(self, ctx: click.Context, ending: Ending) -> object:
         try:
             try:
                 return super().invoke(ctx)
@@ -112,8 +118,8 @@ class LazyGroup(click.Group):
             _forget_stdout()
             ctx.exit(_BROKEN_PIPE)
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(130)
+            click.echo(farewell(ctx.invoked_subcommand), err=True)
+            ctx.exit(ending.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever is left is our bug
             if isinstance(error, OSError) and error.errno in _MACHINE_SAYS_NO:
                 where = f" ({error.filename})" if error.filename else ""
@@ -167,9 +173,8 @@ def _report_bug(error: Exception) -> None:
     default=".",
     help="Run as if started in this folder.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.pass_context
-def main(ctx: click.Context, folder: str, quiet: bool) -> None:
+def main(ctx: click.Context, folder: str) -> None:
     """Git-centric CI/CD for models.
 
     A pull request is run, reported on and gated; a merge is promoted by Git tags.
@@ -178,10 +183,14 @@ def main(ctx: click.Context, folder: str, quiet: bool) -> None:
     Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 configuration, 4 forge or remote,
     5 pipeline failed, 6 promotion refused, 7 deployment refused or failed,
     8 the data cannot decide a gate that says `inconclusive: fail` (or `incomparable: fail`),
-    70 a bug of ours, 130 interrupted.
+    70 a bug of ours, 130 interrupted (143 by SIGTERM).
     """  # noqa: D301 - click's own paragraph mark
     try:
         here = os.path.realpath(folder)  # pathlib takes 3 ms to load, and not every answer needs it
     except FileNotFoundError as error:
         raise UsageError("The current folder has been removed.", hint="`cd` to another.") from error
-    ctx.obj = App(here, quiet=quiet)
+    ctx.obj = App(here)
+    heed(ctx)
+
+
+give_flags(main)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import refuse_both, split_names, trust_options
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def command(
         ),
     )
     codec.write(golden, out)
-    click.echo(_said(golden, out), err=True)
+    note(_said(golden, out))
 
 
 def _said(golden: "Golden", out: Path) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def command(
     print_document(found, as_json=as_json)
     if plot_file is not None:
         _draw(found, plot_file)
-        click.echo(f"Wrote {plot_file}", err=True)
+        note(f"Wrote {plot_file}")
 
 
 def _draw(history: "History", path: Path) -> None:

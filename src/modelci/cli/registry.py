@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from modelci.cli.talking import FLAGS, give_flags, note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -31,17 +32,19 @@ class _ShowGroup(click.Group):
         if cmd_name == "verify":
             from modelci.cli.registry_verify import command as verify
 
-            return verify
+            return give_flags(verify)
         return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``show`` in front where no subcommand stands."""
         known = (*self.list_commands(ctx), *ctx.help_option_names)
         is_asked_what_there_is = ctx.resilient_parsing and not args  # a shell that completes
-        if not is_asked_what_there_is and args[:1] not in [[name] for name in known]:
-            self._refuse_misspelt(ctx, args)
-            args = ["show", *args]
-        return super().parse_args(ctx, args)
+        at = next((i for i, word in enumerate(args) if word not in FLAGS), len(args))
+        flags, words = args[:at], args[at:]
+        if not is_asked_what_there_is and words[:1] not in [[name] for name in known]:
+            self._refuse_misspelt(ctx, words)
+            words = ["show", *words]
+        return super().parse_args(ctx, [*flags, *words])
 
     def _refuse_misspelt(self, ctx: click.Context, args: list[str]) -> None:
         """Suggest the nearest subcommand where two words stand: ``show`` takes one."""
@@ -121,7 +124,7 @@ def show(
         )
         _present(document, "registry", as_json=as_json, plain=plain)
     if not states and not remote and app.git.remote():
-        click.echo("This clone has no registry tags; --remote reads the remote's.", err=True)
+        note("This clone has no registry tags; --remote reads the remote's.")
 
 
 @command.command("history")
@@ -258,7 +261,7 @@ def _declared(app: App, query: "Query | None") -> "Artifact | None":
         from modelci.render.escape import log_text
 
         said = f"dvc.yaml cannot be read, so only the tags are shown: {error}"
-        click.echo(log_text(said), err=True)
+        note(log_text(said))
         return None
 
 

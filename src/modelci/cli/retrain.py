@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
     for one in done:
         click.echo(_describe(one))
     if not done:
-        click.echo("No watched window asks for a retraining.", err=True)
+        note("No watched window asks for a retraining.")
 
 
 def _describe(one: "Retraining") -> str:

@@ -19,6 +19,7 @@ from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 
+from modelci.adapters import trace
 from modelci.adapters.clones import LocalSource
 from modelci.adapters.dvc import errors, faults, machine, records, seams
 from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
@@ -383,7 +384,8 @@ def _named(repo: Any, target: str) -> list[Any]:
 @contextmanager
 def _talking_to(remote: faults.RemoteLabel, doing: str, heard: Sequence[str]) -> Iterator[None]:
     try:
-        yield
+        with trace.told("dvc", doing, str(remote)):
+            yield
     except Exception as error:  # every kind of remote has errors of its own
         raise errors.remote_failed(doing, remote, error, heard) from error
 
