@@ -184,6 +184,14 @@ def main(ctx: click.Context, folder: str) -> None:
     5 pipeline failed, 6 promotion refused, 7 deployment refused or failed,
     8 the data cannot decide a gate that says `inconclusive: fail` (or `incomparable: fail`),
     70 a bug of ours, 130 interrupted (143 by SIGTERM).
+
+    \b
+    Examples:
+      modelci init
+      modelci run
+      modelci report
+      modelci promote --dry-run
+      modelci -C models/credit -q report --json
     """  # noqa: D301 - click's own paragraph mark
     try:
         here = os.path.realpath(folder)  # pathlib takes 3 ms to load, and not every answer needs it

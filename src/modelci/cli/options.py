@@ -25,6 +25,11 @@ report_option = click.option(
 F = TypeVar("F", bound=Callable[..., object])
 
 
+def setting(key: str) -> str:
+    """Return what the help of a flag ends with that overrides a setting: the variable's name."""
+    return f"[env var: MODELCI_{key.replace('.', '_').upper()}]"
+
+
 def artifact_options(command: F) -> F:
     """Let a command read the report of the run that caused this job."""
     named = click.option(

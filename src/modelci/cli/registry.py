@@ -73,9 +73,9 @@ def command() -> None:
     \b
     Examples:
       modelci registry
-      modelci registry credit#prod
+      modelci registry 'credit#prod'
       modelci registry history credit --remote
-      modelci registry diff credit#prod credit#staging
+      modelci registry diff 'credit#prod' 'credit#staging'
     """  # noqa: D301
 
 
@@ -83,6 +83,7 @@ _holding = click.option(
     "--holder",
     type=click.Choice(["newest", "semver"]),
     envvar="MODELCI_REGISTRY_HOLDER",
+    show_envvar=True,
     help="Which of a stage's versions holds it (default: registry.holder of modelci.yaml).",
 )
 
@@ -99,7 +100,13 @@ def show(
 
     A line of --plain is artifact, version, commit, stages, since, by, state (active, withdrawn,
     unregistered) and tag.
-    """
+
+    \b
+    Examples:
+      modelci registry show
+      modelci registry show credit
+      modelci registry show 'credit#prod' --json
+    """  # noqa: D301
     if what is None and not remote:
         app.begin_tags()
     from modelci.workflows.registry import parse_query, show_registry
@@ -135,7 +142,12 @@ def history(app: App, name: str | None, remote: bool, as_json: bool, plain: bool
     """Show what happened (to NAME), the newest first.
 
     A line of --plain is time, artifact, event, version, stage, commit, tag and by.
-    """
+
+    \b
+    Examples:
+      modelci registry history
+      modelci registry history credit --remote --plain
+    """  # noqa: D301
     from modelci.documents.registry_views import history_document
     from modelci.workflows.registry import parse_query, read_history
 
@@ -153,7 +165,12 @@ def stages(app: App, holder: str | None, remote: bool, as_json: bool, plain: boo
     """List the stages: those that .gto allows, and those in use, with what holds them.
 
     A line of --plain is stage, artifact, version and commit.
-    """
+
+    \b
+    Examples:
+      modelci registry stages
+      modelci registry stages --json
+    """  # noqa: D301
     from modelci.documents.registry_views import stages_document
     from modelci.workflows.registry import show_registry
 
@@ -173,7 +190,12 @@ def check(app: App, tag: str, holder: str | None, remote: bool, as_json: bool, p
 
     TAG is a tag's name or its full ref, as CI gives it ($GITHUB_REF). A line of --plain is that of
     the history, and standing or superseded.
-    """
+
+    \b
+    Examples:
+      modelci registry check-ref 'credit#prod#7'
+      modelci registry check-ref "$GITHUB_REF" --json
+    """  # noqa: D301
     from modelci.documents.registry_views import ref_document
     from modelci.workflows.registry_views import check_ref
 
@@ -196,7 +218,12 @@ def diff(
 
     BASE and HEAD are NAME, NAME@latest, NAME@v1.2.0 or NAME#stage. What a commit's own files say
     goes before what its tags say. A line of --plain is a name, base and head.
-    """
+
+    \b
+    Examples:
+      modelci registry diff credit@v1.2.0 credit@latest
+      modelci registry diff 'credit#prod' 'credit#staging' --json
+    """  # noqa: D301
     from modelci.documents.registry import instant
     from modelci.documents.registry_views import SideEntry, diff_document
     from modelci.workflows.registry import parse_query

@@ -9,7 +9,12 @@ from modelci.wiring import App
 
 @click.group()
 def command() -> None:
-    """Make the registry a static site of plain files, with no server behind it."""
+    """Make the registry a static site of plain files, with no server behind it.
+
+    \b
+    Examples:
+      modelci site build --out public
+    """  # noqa: D301
 
 
 @command.command()
