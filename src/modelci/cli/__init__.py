@@ -10,7 +10,7 @@ import click
 
 from modelci import __version__
 from modelci.cli.interrupts import Ending, ending_heard, farewell
-from modelci.cli.talking import give_flags, heed
+from modelci.cli.talking import give_flags, heed, say_error
 from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.wiring import App
 
@@ -109,7 +109,7 @@ class LazyGroup(click.Group):
                 if isinstance(ctx.obj, App):
                     ctx.obj.close()
         except ModelCIError as error:
-            _report(error)
+            say_error(error)
             ctx.exit(error.exit_code)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
@@ -133,15 +133,6 @@ class LazyGroup(click.Group):
 def _forget_stdout() -> None:
     """Keep Python from trying again, and failing again, to write what is left when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report(error: ModelCIError) -> None:
-    """Say what went wrong; names and words of others in it command neither terminal nor runner."""
-    from modelci.render.escape import log_text
-
-    click.echo(log_text(f"Error: {error}"), err=True)
-    if error.hint:
-        click.echo(log_text(f"Hint: {error.hint}"), err=True)
 
 
 def _report_bug(error: Exception) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import refuse_both, terminal_size
-from modelci.cli.talking import note
+from modelci.cli.talking import note, raise_all
 from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
 from modelci.wiring import App
 
@@ -129,10 +129,7 @@ def command(
         _print(seen, *shown, several=len(chosen) > 1)
     else:
         _write(seen, tuple(shown), out, several=len(chosen) > 1)
-    for error in errors[:-1]:
-        app.progress.warn(f"{error} {error.hint or ''}".strip())
-    if errors:
-        raise errors[-1]
+    raise_all(errors)
     click.get_current_context().exit(_exit_code(seen))
 
 

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.errors import ModelCIError
 from modelci.wiring import App
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
 
 _KEY = "modelci.talk"
 FLAGS = ("-q", "--quiet", "-v", "--verbose")
@@ -66,6 +68,23 @@ def note(text: str) -> None:
     """Say something on stderr that is neither a result nor an error: not to who wants quiet."""
     if "quiet" not in click.get_current_context().meta.get(_KEY, ()):
         click.echo(text, err=True)
+
+
+def say_error(error: ModelCIError) -> None:
+    """Say what went wrong; names and words of others in it command neither terminal nor runner."""
+    from modelci.render.escape import log_text
+
+    click.echo(log_text(f"Error: {error}"), err=True)
+    if error.hint:
+        click.echo(log_text(f"Hint: {error.hint}"), err=True)
+
+
+def raise_all(errors: "Sequence[ModelCIError]") -> None:
+    """Raise the last of the errors, if there is any; those before it are said as it will be."""
+    for error in errors[:-1]:
+        say_error(error)
+    if errors:
+        raise errors[-1]
 
 
 def _listen(root: click.Context, app: App) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelci.config.model import ColumnDriftConfig, Config, MonitorConfig, PerformanceConfig
 from modelci.domain.gates import GateResult, parse_limit
@@ -234,6 +234,7 @@ class _Watcher:
                 *self._reference.notes,
                 *self._kept.notes,
                 *_about_place(self._settings, place),
+                *_about_end(window, self._now),
                 *facts.notes,
                 *_doubt(facts),
             ),
@@ -289,6 +290,16 @@ class _Watcher:
     def _absolute(self, place: str) -> str:
         root = self._tools.sources.git.root
         return place if "://" in place else str(root / place)
+
+
+def _about_end(window: Window, now: datetime) -> tuple[str, ...]:
+    """Say that a window goes on: what is missing of it may still come."""
+    if window.is_settled(now, timedelta(0)):
+        return ()
+    ends = f"{window.end:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{window.name} has not ended ({ends}): these are the rows so far; watch it again then",
+    )
 
 
 def _about_place(settings: MonitorConfig, place: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ from modelci.adapters.dvc.running import Surroundings
 from modelci.adapters.dvc.talk import dvc_quiet
 from modelci.domain.changes import TrackedFile
 from modelci.domain.pipeline import Plan, RunOptions, StageRun, StageStatus
-from modelci.errors import ConfigError, ModelCIError
+from modelci.errors import ModelCIError, NoPipelineError
 from modelci.ports import Progress, StageExecutor
 
 _LOGGER = logging.getLogger(__name__)
@@ -279,9 +279,11 @@ class DvcPipeline:
             return found, None
         stages, graph = seams.order(repo, found, downstream=options.downstream)
         if not stages or (wanted and not found):
-            raise ConfigError(
+            raise NoPipelineError(
                 "There are no DVC stages here.",
-                hint="Describe them in dvc.yaml (`dvc stage add`), or run from the top folder.",
+                hint="Describe them in dvc.yaml (`dvc stage add`), or run from the top folder. "
+                "Without a pipeline nothing has to be run: `modelci report`, `promote`, "
+                "`registry` and `ci` do without.",
             )
         return stages, graph
 
