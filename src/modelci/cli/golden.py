@@ -83,19 +83,16 @@ def command(
     from modelci.workflows.golden import make_golden
 
     refuse_both({"--columns": bool(columns), "--exclude": bool(exclude)})
-    golden = make_golden(
-        model,
-        data,
-        read=read_file,
-        trust=app.trust_in(model, types=types, pickle=allow_pickle),
-        options=RecordOptions(
-            rows=rows,
-            columns=split_names(columns),
-            exclude=split_names(exclude),
-            tolerance=tolerance,
-            flavour=flavour,
-        ),
+    trust = app.trust_in(model, types=types, pickle=allow_pickle)
+    options = RecordOptions(
+        rows=rows,
+        columns=split_names(columns),
+        exclude=split_names(exclude),
+        tolerance=tolerance,
+        flavour=flavour,
     )
+    with app.progress.busy(f"Asking {model}"):
+        golden = make_golden(model, data, read=read_file, trust=trust, options=options)
     codec.write(golden, out)
     note(_said(golden, out))
 

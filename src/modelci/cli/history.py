@@ -68,13 +68,14 @@ def command(
     if artifact is not None and branch is not None:
         raise click.UsageError("--versions and --branch exclude each other.")
     config = app.configuration.config
-    found = (
-        commit_history(app.git, app.snapshots, config, metric, last=last, branch=branch)
-        if artifact is None
-        else version_history(
-            app.git, app.snapshots, config, metric, last=last, artifact=artifact or None
+    with app.progress.busy("Reading history"):
+        found = (
+            commit_history(app.git, app.snapshots, config, metric, last=last, branch=branch)
+            if artifact is None
+            else version_history(
+                app.git, app.snapshots, config, metric, last=last, artifact=artifact or None
+            )
         )
-    )
     print_document(found, as_json=as_json)
     if plot_file is not None:
         _draw(found, plot_file)

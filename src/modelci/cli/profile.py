@@ -116,7 +116,7 @@ def command(
         evaluation=evaluation if predictions else None,
         has_target=target is not None,
     )
-    with app.row_counter() as counter:
+    with app.row_counter() as counter, app.progress.busy(f"Counting {data}"):
         profile = make_profile(data, scanner=scanner, counter=counter, options=options)
     codec.write(profile, out)
     note(_said(profile, out))

@@ -186,7 +186,8 @@ class _Watcher:
             bring=self._tools.sources.bring,
             asker=self._tools.asker,
         )
-        facts = read_facts(desk, window, place, now=self._now)
+        with self._tools.progress.busy(f"Counting {window.name}"):
+            facts = read_facts(desk, window, place, now=self._now)
         if overdue and not facts.labelled:
             facts = replace(facts, doubt="; ".join(filter(None, (facts.doubt, overdue))))
         return self._describe(window, said, facts, desk), place

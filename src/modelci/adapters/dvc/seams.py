@@ -9,6 +9,7 @@
 - ``_dump`` prints YAML;
 - ``links`` of the repository's state is a database, opened and closed for every output;
 - ``dvc.repo.graph.check_acyclic`` walks the graph from every edge;
+- ``Tqdm``, where two kinds of callback look it up, draws bars (only where a terminal watches);
 - ``ignore`` and ``is_tracked`` of the repository's Git object.
 
 The others are only called. All decisions (has it changed? is it in the run cache?) and all saving
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
+import dvc.fs.callbacks
 import dvc.repo
 import dvc.repo.graph
 import dvc.repo.reproduce
@@ -31,6 +33,7 @@ import dvc.stage.cache
 import dvc.stage.run
 import dvc.utils.serialize._yaml
 import dvc.utils.strictyaml
+import dvc_data.callbacks
 import networkx as nx  # type: ignore[import-untyped]
 from dvc.dependency import ParamsDependency
 from dvc.env import DVC_ROOT, DVC_STAGE
@@ -150,6 +153,16 @@ def git_asked_by(scm: Any, methods: GitMethods) -> Iterator[None]:
         if hasattr(scm, "backends"):  # else there is no Git
             stack.enter_context(_replaced(scm, "is_tracked", methods.is_tracked))
             stack.enter_context(_replaced(scm, "ignore", methods.ignore))
+        yield
+
+
+@contextmanager
+def bars_drawn_by(bar: type) -> Iterator[None]:
+    """Inside, the bars of DVC's transfers and checkouts are ``bar``s; for the whole process."""
+    with (
+        _replaced(dvc.fs.callbacks, "Tqdm", bar),
+        _replaced(dvc_data.callbacks, "Tqdm", bar),
+    ):
         yield
 
 
