@@ -81,7 +81,8 @@ class LiveProgress(TextProgress):
     What is busy without a stage has the table after a second: most of it is done by then, and rich
     is not even loaded.
 
-    ``last`` is asked once for how long stages took when they last ran. If the terminal fails the
+    ``last`` is asked once for how long stages took when they last ran, ``patience`` is in seconds.
+    If the terminal fails the
     table is given up, and the run goes on with plain lines.
     """
 
@@ -91,11 +92,13 @@ class LiveProgress(TextProgress):
         *,
         last: Callable[[], Mapping[str, float]] = dict,
         now: Callable[[], float] = time.monotonic,
+        patience: float = _PATIENCE,
     ) -> None:
         super().__init__(stream)
         self._ask_last = last
         self._last: Mapping[str, float] = {}
         self._now = now
+        self._patience = patience
         self._started = now()
         self._mutex = threading.Lock()  # never held while something is drawn
         self._rows: dict[str, _Row] = {}
@@ -222,7 +225,7 @@ class LiveProgress(TextProgress):
     # -- the thread that draws -----------------------------------------------------------------
 
     def _draw(self, is_over: threading.Event, is_due: threading.Event) -> None:
-        is_due.wait(_PATIENCE)
+        is_due.wait(self._patience)
         if is_over.is_set() and not self._has_stages:  # nothing to see; the lines are said
             return
         try:
@@ -279,7 +282,9 @@ class LiveProgress(TextProgress):
         hidden = len(rows) - space if len(rows) > space else 0
         rows = rows[: space - 1] if hidden else rows
         hidden += bool(hidden)
-        names = min(max((len(name) for name, *_ in rows), default=0), max(8, width // 2 - 8))
+        names = min(
+            max((len(neutral(name)) for name, *_ in rows), default=0), max(8, width // 2 - 8)
+        )
         picture = Text(no_wrap=True)
         for name, spent, expected, line in rows:
             usual = f" of {clock(expected)}" if expected is not None else ""

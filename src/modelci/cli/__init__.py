@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci import __version__
+from modelci.adapters.ci import wants_colour
+from modelci.cli.choices import suggest_choices
 from modelci.cli.interrupts import Ending, ending_heard, farewell
 from modelci.cli.talking import give_flags, heed, say_error
 from modelci.errors import ConfigError, ModelCIError, UsageError
@@ -69,7 +71,7 @@ class LazyGroup(click.Group):
             return None
         command = import_module(f"modelci.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every module has one
-        return give_flags(command)
+        return suggest_choices(give_flags(command))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
@@ -188,6 +190,8 @@ def main(ctx: click.Context, folder: str) -> None:
         here = os.path.realpath(folder)  # pathlib takes 3 ms to load, and not every answer needs it
     except FileNotFoundError as error:
         raise UsageError("The current folder has been removed.", hint="`cd` to another.") from error
+    if wants_colour(is_terminal=False):
+        ctx.color = True  # click takes colours out of what is no terminal
     ctx.obj = App(here)
     heed(ctx)
 

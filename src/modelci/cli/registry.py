@@ -311,8 +311,6 @@ def _present(document: "Document", kind: str, *, as_json: bool, plain: bool) -> 
 
 
 def _wants_colour() -> bool:
-    if not sys.stdout.isatty():
-        return False
-    from modelci.adapters.ci import wants_no_colour
+    from modelci.adapters.ci import wants_colour
 
-    return not wants_no_colour()
+    return wants_colour(is_terminal=sys.stdout.isatty())

@@ -48,7 +48,7 @@ def whole_seconds(spent: float, done: float, total: float | None) -> float | Non
 
 def amount(done: float, total: float | None, unit: str) -> str:
     """Return ``45 % of 1.2 GB``, ``12 of 340 files`` or ``3.4 MB``; nothing of seconds."""
-    if unit == "s" or (not done and not total):
+    if unit == "s" or (not done and not total) or (unit != "bytes" and total == 1):
         return ""
     if unit == "bytes":
         return f"{_share(done, total)} of {_bytes(total)}" if total else _bytes(done)

@@ -9,7 +9,7 @@
 - ``_dump`` prints YAML;
 - ``links`` of the repository's state is a database, opened and closed for every output;
 - ``dvc.repo.graph.check_acyclic`` walks the graph from every edge;
-- ``Tqdm``, where two kinds of callback look it up, draws bars (only where a terminal watches);
+- ``call`` of fsspec's callback that draws bars, of which DVC's are (only where a terminal watches);
 - ``ignore`` and ``is_tracked`` of the repository's Git object.
 
 The others are only called. All decisions (has it changed? is it in the run cache?) and all saving
@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
-import dvc.fs.callbacks
 import dvc.repo
 import dvc.repo.graph
 import dvc.repo.reproduce
@@ -33,7 +32,6 @@ import dvc.stage.cache
 import dvc.stage.run
 import dvc.utils.serialize._yaml
 import dvc.utils.strictyaml
-import dvc_data.callbacks
 import networkx as nx  # type: ignore[import-untyped]
 from dvc.dependency import ParamsDependency
 from dvc.env import DVC_ROOT, DVC_STAGE
@@ -42,6 +40,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.exceptions import StageCmdFailedError
 from dvc.stage.serialize import to_lockfile, to_single_stage_lockfile
 from dvc.utils import fix_env, relpath
+from fsspec.callbacks import TqdmCallback
 from scmrepo.git import GitWildMatchPattern  # type: ignore[attr-defined]
 
 RunCommands = Callable[[Any], None]
@@ -159,10 +158,15 @@ def git_asked_by(scm: Any, methods: GitMethods) -> Iterator[None]:
 @contextmanager
 def bars_drawn_by(bar: type) -> Iterator[None]:
     """Inside, the bars of DVC's transfers and checkouts are ``bar``s; for the whole process."""
-    with (
-        _replaced(dvc.fs.callbacks, "Tqdm", bar),
-        _replaced(dvc_data.callbacks, "Tqdm", bar),
-    ):
+
+    def call(self: Any, *_: object, **__: object) -> None:
+        # Not its class of bars: modules that are loaded meanwhile derive their own from that.
+        if self.tqdm is None:
+            self.tqdm = bar(total=self.size, **self._tqdm_kwargs)
+        self.tqdm.total = self.size
+        self.tqdm.update(self.value - self.tqdm.n)
+
+    with _replaced(TqdmCallback, "call", call):
         yield
 
 
