@@ -35,6 +35,10 @@ class ConfigError(ModelCIError):
     exit_code = 3
 
 
+class NoPipelineError(ConfigError):
+    """Nothing can be run, since no stage is described; what is tagged and reported needs none."""
+
+
 class ForgeError(ModelCIError):
     """The forge or the Git remote could not be reached, or answered something unexpected."""
 

@@ -430,6 +430,15 @@ def test_an_issue_is_opened_updated_and_closed(place: World) -> None:
     assert place.count_issues() == 1
 
 
+def test_the_text_of_a_local_issue_says_that_it_is_closed(tmp_path: Path) -> None:
+    place = local_world(tmp_path)
+    first = place.forge.upsert_issue(ISSUE)
+    place.forge.close_issue(ALARM, why="2026-05 is well again.")
+    said = place.issue(first.number).body
+    assert said == f"**Closed.** 2026-05 is well again.\n\n{ALARM}\nPSI 0.31"
+    assert place.forge.upsert_issue(ISSUE).number != first.number
+
+
 def test_after_one_was_closed_the_next_is_a_new_one(place: World) -> None:
     first = place.forge.upsert_issue(ISSUE)
     place.forge.close_issue(ALARM, why="well")

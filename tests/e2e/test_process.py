@@ -1,6 +1,7 @@
 """The command as a process: its streams, its signals, its place."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -28,8 +29,9 @@ def test_interrupted_in_a_stage_it_leaves_nothing_running(site: World, number: i
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
 
-    assert process.returncode == 130
-    assert err.endswith("Interrupted.\n")
+    assert process.returncode == 128 + number
+    left = "Stages that ended are in dvc.lock; `modelci run` goes on from there."
+    assert err.endswith(f"Interrupted. {left}\n")
     assert not is_running(int(child))
     laptop.put({"train.sh": TRAIN})
     again = laptop.command("run")
@@ -51,6 +53,31 @@ def test_stdout_is_the_result_and_stderr_the_talk(site: World) -> None:
     quiet = site.laptop.command("--quiet", "run", "--json")
     assert json.loads(quiet.out)["schema"] == "modelci.run/1"
     assert quiet.err == ""
+
+
+def test_neither_flag_changes_a_document(site: World) -> None:
+    for words in (("plan",), ("registry", "show"), ("history", "*")):
+        plain, quiet, verbose = (
+            site.laptop.modelci(*words, "--json", *flag) for flag in ((), ("-q",), ("-v",))
+        )
+        assert plain.out == quiet.out == verbose.out
+        assert quiet.err == ""
+        assert "git " in verbose.err
+
+
+def test_quiet_leaves_results_and_errors(site: World) -> None:
+    laptop = site.laptop
+    assert laptop.modelci("report", "--format", "md", "--out", "r.md").err == "Wrote r.md\n"
+    assert laptop.modelci("report", "--quiet", "--format", "md", "--out", "r.md").err == ""
+    assert laptop.modelci("init", "--force", "-q").out.startswith("Wrote modelci.yaml\n")
+    refused = laptop.modelci("-q", "deploy", "credit#prod", code=2)
+    assert refused.err.startswith("Error: ")
+
+
+def test_verbose_says_what_is_asked_and_how_long_it_took(site: World) -> None:
+    said = site.laptop.modelci("-v", "run", "--force", "--push").err
+    assert re.search(r"^git rev-parse --show-toplevel \(\d+\.\d{3} s\)$", said, re.MULTILINE)
+    assert re.search(r"^dvc push to .*store.* \(\d+\.\d{3} s\)$", said, re.MULTILINE)
 
 
 def test_it_works_from_a_folder_below_and_from_elsewhere(site: World) -> None:

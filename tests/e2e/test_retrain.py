@@ -1,11 +1,14 @@
 """A window that drifts comes back as a pull request: by the commands, over real Git and DVC."""
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.e2e.stopping import BLOCK, Place, assert_left_in_order, stopped
 from tests.e2e.world import Checkout
 from tests.integration.promoting import git
 from tests.integration.watching import Site, applications, profile_of
@@ -163,6 +166,35 @@ def test_the_job_that_runs_the_projects_code_writes_nothing(shop: Shop) -> None:
     said = shop.run(shop.runner(), "act", "--from", f"{again}/.modelci/monitor")
     assert "retrain-pr created" not in said
     assert (list(shop.pulls()), shop.tip()) == ([1], tip)
+
+
+@pytest.mark.timeout(300)
+def test_jobs_that_are_stopped_push_nothing_and_can_be_run_again(shop: Shop) -> None:
+    site, place = shop.site, Place(folder=shop.site.folder / "stopped")
+    (site.work / "next.sh").write_text(BLOCK + NEXT.format(seen=shop.seen))
+    git(site.work, "commit", "--quiet", "-am", "A command that can be stopped")
+    git(site.work, "push", "--quiet", "origin", "HEAD:main")
+    folder = shop.runner()
+    watch = ("monitor", "--window", "2026-03", "--remote")
+    refs = git(site.bare, "for-each-ref")
+    for words, number, at, left in (
+        ([*watch, "--no-act"], signal.SIGINT, "push", "A window that was judged may be remembered"),
+        ([*watch, "--no-write"], None, None, ""),
+        (["retrain"], signal.SIGTERM, None, "No branch was pushed; run it again."),
+        (["retrain"], None, None, ""),
+        (["act"], signal.SIGTERM, "push", "What was pushed or proposed stays; run again"),
+    ):
+        if number is None:
+            shop.run(folder, *words, code=1 if "monitor" in words else 0)
+            continue
+        ended = stopped(words, place, number, folder=folder, base=os.environ, block_git_at=at)
+        assert ended.code == 128 + number, ended
+        assert f"Interrupted. {left}" in ended.err.splitlines()[-1]
+        assert "Traceback" not in ended.err
+        assert_left_in_order(place, folder)
+        assert git(site.bare, "for-each-ref") == refs
+    assert "retrain-pr created" in shop.run(folder, "act")
+    assert list(shop.pulls()) == [1]
 
 
 @pytest.mark.timeout(300)

@@ -80,6 +80,28 @@ def test_data_alone_without_a_pipeline(tmp_path: Path) -> None:
     out = made.modelci("doctor").out
     assert "✓ pipeline: 0 stages, 0 metrics, 1 tracked file" in out
     assert "a stage with `metrics:` in dvc.yaml makes metrics; then `modelci init`" in out
+    assert "requirements.txt" not in out  # nothing of the project's runs in these jobs
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "form"),
+    [
+        ("m.csv", "auc,acc\n0.9,0.8\n", "a table (CSV)"),
+        ("m.tsv", "auc\tacc\n0.9\t0.8\n", "a table (TSV)"),
+        ("m.txt", "The AUC is 0.9\n", "text"),
+    ],
+)
+def test_metrics_that_are_no_names_and_numbers(
+    tmp_path: Path, path: str, content: str, form: str
+) -> None:
+    made = project(tmp_path, {"dvc.yaml": f"metrics: [{path}]\n", path: content})
+    why = f"{path} is {form}, and metrics that can be compared are names and numbers in JSON, YAML"
+    said = made.modelci("init").err
+    assert why in said
+    assert "a metrics file in JSON or YAML gives some; then another `modelci init`" in said
+    shown = made.modelci("report").out
+    assert why in shown
+    assert "there is no dvc.yaml" not in shown
 
 
 def test_metrics_that_are_in_dvc_and_were_not_pulled(tmp_path: Path) -> None:
@@ -101,6 +123,26 @@ def test_a_registry_of_models_without_anything_to_run(tmp_path: Path) -> None:
     out = made.modelci("doctor").out
     assert "! pipeline: no stage and no tracked file: `modelci run` refuses" in out
     assert "✓ artifacts: m\n" in out
+    assert "requirements.txt" not in out
+    made.git("add", "--all")
+    made.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "Init")
+
+    refused = made.modelci("run", code=3)
+    assert refused.err.startswith("Error: There are no DVC stages here.\nHint: ")
+    assert "`modelci report`, `promote`, `registry` and `ci` do without" in refused.err
+    assert "there is no dvc.yaml" not in made.modelci("report").out
+    assert "no .dvc file: run the pipeline, or `dvc add` it" in made.modelci("promote").out
+    made.git("rm", "--quiet", "--cached", "m.txt")
+    made.put({"m.txt.dvc": DVC_FILE % "m.txt", ".gitignore": ".modelci\n/m.txt\n"})
+    made.git("add", "--all")
+    made.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "Add")
+    made.modelci("report")
+    assert "m@v0.0.1" in made.modelci("promote", "--dry-run").out
+    assert made.modelci("registry").code == 0
+    made.git("reset", "--quiet", "--hard", "HEAD^")
+    done = made.modelci("ci", "--no-write")
+    assert "There are no DVC stages here. Nothing is run." in done.err
+    assert made.document("run")["stages"] == []
 
 
 def test_dvc_in_a_folder_of_a_monorepo_is_led_to_the_top(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 # ruff: noqa: ARG002
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from modelci.adapters.progress import SilentProgress
 from modelci.domain.pipeline import StageRun
+from modelci.ports import Advance
 
 
 @dataclass(kw_only=True)
@@ -12,6 +15,13 @@ class RecordedProgress:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+
+    def busy(
+        self, text: str, total: float | None = None, unit: str = ""
+    ) -> AbstractContextManager[Advance]:
+        self.tasks.append(text)
+        return SilentProgress().busy(text, total, unit)
 
     def note(self, text: str) -> None:
         self.notes.append(text)

@@ -12,9 +12,11 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from modelci.adapters.dvc.pipeline import DvcPipeline
+from modelci.adapters.progress import SilentProgress
 from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.pipeline import Plan, RunOptions, StageRun, StageStatus
 from modelci.formats import parse_yaml
+from modelci.ports import Advance
 
 _DEFAULTS = RunOptions()
 
@@ -28,6 +30,11 @@ class Heard:
         self.started: list[tuple[str, tuple[str, ...], int, int]] = []
         self.output = ""
         self.ended: list[tuple[StageRun, int, int]] = []
+
+    def busy(
+        self, text: str, total: float | None = None, unit: str = ""
+    ) -> contextlib.AbstractContextManager[Advance]:
+        return SilentProgress().busy(text, total, unit)
 
     def note(self, text: str) -> None:
         self.notes.append(text)

@@ -569,6 +569,17 @@ def test_contradicting_and_unknown_outcomes_are_told(site: Site) -> None:
     assert "1 outcomes in outcomes/2026-03.csv are of no row" in said
 
 
+def test_a_window_that_has_not_ended_says_so(site: Site) -> None:
+    said = "2026-03 has not ended (2026-04-01 00:00 UTC): these are the rows so far"
+    site.score("2026-03", applications(seed=3))
+    site.now = "2026-03-20T00:00:00Z"
+    (seen,) = site.watch(window="2026-03")
+    assert [one for one in seen.document.notes if said in one]
+    site.now = "2026-04-01T00:00:00Z"
+    (seen,) = site.watch(window="2026-03")
+    assert not [one for one in seen.document.notes if "has not ended" in one]
+
+
 def test_progress_names_what_is_watched(site: Site) -> None:
     progress = RecordedProgress()
     site.score("2026-03", applications(seed=3))

@@ -127,8 +127,9 @@ class VirtualEnvironments:
         began = time.monotonic()
         shutil.rmtree(place, ignore_errors=True)
         try:
-            installer.create(base, place)
-            self._install(installer, place, recorded)
+            with progress.busy(f"Installing {what}"):
+                installer.create(base, place)
+                self._install(installer, place, recorded)
             _add_modelci(place)
             found = self._inspect(place, recorded)
         except BaseException:

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from modelci.adapters import pushes, signing
+from modelci.adapters import pushes, signing, trace
 from modelci.adapters.ci import git_environment
-from modelci.adapters.gitprocess import Answer, ask
+from modelci.adapters.gitprocess import Answer, ask, ended
 from modelci.adapters.listing import LOCAL, Listing
 from modelci.adapters.objects import ObjectReader
 from modelci.adapters.tags import commit_times, read_records
@@ -692,19 +692,21 @@ class GitRepository:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Answer:
-        with tempfile.TemporaryFile() as source:
+        with tempfile.TemporaryFile() as source, trace.told("git", *arguments):
             source.write(stdin or b"")
             source.seek(0)
-            code, out, err = self._git.execute(
+            # As a process, for one that we stop waiting for must not go on without us.
+            keeper = self._git.execute(
                 ["git", *arguments],
                 istream=source,
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
+                as_process=True,
                 env={**git_environment(), **(env or {})},
             )
-        return Answer(code=int(code), out=_bytes(out), err=_str(err))
+            running = keeper.proc  # which ends with its keeper
+            assert running is not None  # noqa: S101 - it was started just now
+            with ended(running):
+                out, err = running.communicate()
+        return Answer(code=running.returncode, out=out, err=err.decode(errors="replace"))
 
     @cached_property
     def _git(self) -> "Git":
@@ -878,11 +880,3 @@ def _path(raw: bytes) -> str:
 
 def _text(out: bytes) -> str:
     return out.decode(errors="replace").strip()
-
-
-def _bytes(out: object) -> bytes:
-    return out if isinstance(out, bytes) else str(out).encode()
-
-
-def _str(err: object) -> str:
-    return err.decode(errors="replace") if isinstance(err, bytes) else str(err)

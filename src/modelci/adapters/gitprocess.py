@@ -1,13 +1,18 @@
 """Starts Git to be read from, without GitPython, which takes as long to import as most answers."""
 
 import subprocess
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from modelci.adapters import trace
 from modelci.adapters.ci import git_environment
 from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
+
+_GRACE = 5.0  # seconds
 
 
 class Answer(NamedTuple):
@@ -38,9 +43,28 @@ def start(
         raise ConfigError("git is not installed.", hint="Install Git 2.30+.") from error
 
 
+@contextmanager
+def ended(process: "subprocess.Popen[bytes]") -> "Iterator[None]":
+    """Leave no Git at work where we stop early: on SIGTERM it takes its locks away, and ends."""
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+
+
 def ask(folder: "str | PathLike[str]", *arguments: str, stdin: bytes | None = None) -> Answer:
     """Run a Git command that only reads, and return all that it says."""
     source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
-    with start(folder, *arguments, stdin=source, stderr=subprocess.PIPE) as process:
+    with (
+        trace.told("git", *arguments),
+        start(folder, *arguments, stdin=source, stderr=subprocess.PIPE) as process,
+        ended(process),
+    ):
         out, err = process.communicate(stdin)
     return Answer(process.returncode, out, err.decode(errors="replace"))

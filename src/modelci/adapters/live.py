@@ -9,14 +9,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from modelci.adapters.progress import TextProgress, ending
-from modelci.domain.pace import clock, seconds_left
+from modelci.domain.pace import amount, clock, seconds_left, whole_seconds
 from modelci.domain.pipeline import StageRun, StageStatus
+from modelci.ports import Advance
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _TICK = 0.1
+_PATIENCE = 1.0  # seconds after which it is worth a row that something takes its time
 _MOST_ROWS = 20
 _MOST_KEPT = 2048  # characters of a stage's last line
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_Cells = tuple[str, float, float | None, str]
+"""A row: its name, the seconds so far, in all, and what there is to say of it."""
+
 _CACHED = (StageStatus.RESTORED, StageStatus.UNCHANGED)
 _STYLES = {StageStatus.RAN: "green", StageStatus.FAILED: "red"}
 
@@ -46,10 +51,38 @@ class _Row:
         self.line = next((line for line in reversed(lines) if line.strip()), self.line)
 
 
+@dataclass(kw_only=True)
+class _Task:
+    """Something that is done, and how far it is."""
+
+    text: str
+    started: float
+    total: float | None
+    unit: str
+    done: float = 0.0
+
+    def advance(self, done: float, total: float | None = None, /) -> None:
+        """Note how far it is; two numbers are no reason to wait for whoever draws."""
+        self.done = done
+        if total:
+            self.total = total
+
+    def cells(self, now: float) -> tuple[str, float, float | None, str]:
+        """Return its text, the seconds that it took and will take in all, and how far it is."""
+        spent = now - self.started
+        done = spent if self.unit == "s" else self.done
+        whole = self.total if self.unit == "s" else whole_seconds(spent, done, self.total)
+        return self.text, spent, whole, amount(done, self.total, self.unit)
+
+
 class LiveProgress(TextProgress):
     """Plain lines until a stage runs, then a live table, until all have ended or ``close``.
 
-    ``last`` is asked once for how long stages took when they last ran. If the terminal fails the
+    What is busy without a stage has the table after a second: most of it is done by then, and rich
+    is not even loaded.
+
+    ``last`` is asked once for how long stages took when they last ran, ``patience`` is in seconds.
+    If the terminal fails the
     table is given up, and the run goes on with plain lines.
     """
 
@@ -59,21 +92,42 @@ class LiveProgress(TextProgress):
         *,
         last: Callable[[], Mapping[str, float]] = dict,
         now: Callable[[], float] = time.monotonic,
+        patience: float = _PATIENCE,
     ) -> None:
         super().__init__(stream)
         self._ask_last = last
         self._last: Mapping[str, float] = {}
         self._now = now
+        self._patience = patience
         self._started = now()
         self._mutex = threading.Lock()  # never held while something is drawn
         self._rows: dict[str, _Row] = {}
+        self._tasks: list[_Task] = []
         self._ended: dict[str, StageStatus] = {}
         self._total = 0
         self._lanes = 1
         self._lines: list[tuple[str, str]] = []
         self._drawing: threading.Thread | None = None
         self._is_over = threading.Event()
+        self._is_due = threading.Event()
         self._is_broken = False
+        self._has_stages = False
+
+    @contextmanager
+    def busy(self, text: str, total: float | None = None, unit: str = "") -> Iterator[Advance]:
+        """Give it a row, if it lasts."""
+        task = _Task(text=text, started=self._now(), total=total, unit=unit)
+        with self._mutex:
+            self._tasks.append(task)
+            if self._drawing is None and not self._is_broken:
+                self._begin()
+        try:
+            yield task.advance
+        finally:
+            with self._mutex:
+                self._tasks.remove(task)
+                drawing = None if self._rows or self._tasks else self._end()
+            self._wait_for(drawing)
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -93,6 +147,8 @@ class LiveProgress(TextProgress):
                 self._ended.clear()
             if self._drawing is None:
                 self._begin()
+            self._has_stages = True
+            self._is_due.set()
             self._rows[name] = _Row(started=self._now())
             self._total, self._lanes = total, max(self._lanes, len(self._rows))
 
@@ -117,24 +173,40 @@ class LiveProgress(TextProgress):
             self._ended[run.name], self._total = run.status, total
         self._tell(ending(run, done, total), _STYLES.get(run.status, "dim"))
         if done >= total:
-            self.close()
+            with self._mutex:
+                drawing = None if self._tasks else self._end()
+            self._wait_for(drawing)
 
     def close(self) -> None:
         """Take the table away and leave the terminal as it was; nothing where there is none."""
-        thread, self._drawing = self._drawing, None
-        if thread is None:
-            return
-        self._is_over.set()
-        thread.join()
-        for text, _ in self._take_lines():
-            self._say(text)
+        with self._mutex:
+            drawing = self._end()
+        self._wait_for(drawing)
 
     def _begin(self) -> None:
-        self._is_over = threading.Event()
+        self._is_over, self._is_due = threading.Event(), threading.Event()
+        self._has_stages = False
         self._drawing = threading.Thread(
-            target=self._draw, args=(self._is_over,), name="modelci-live", daemon=True
+            target=self._draw,
+            args=(self._is_over, self._is_due),
+            name="modelci-live",
+            daemon=True,
         )
         self._drawing.start()
+
+    def _end(self) -> threading.Thread | None:
+        """Tell the thread that draws to end, and return it to be waited for."""
+        drawing, self._drawing = self._drawing, None
+        self._is_over.set()
+        self._is_due.set()
+        return drawing
+
+    def _wait_for(self, drawing: threading.Thread | None) -> None:
+        if drawing is None:
+            return
+        drawing.join()
+        for text, _ in self._take_lines():
+            self._say(text)
 
     def _tell(self, text: str, style: str) -> None:
         lines = [(neutral(line), style) for line in text.splitlines() or [""]]
@@ -152,7 +224,10 @@ class LiveProgress(TextProgress):
 
     # -- the thread that draws -----------------------------------------------------------------
 
-    def _draw(self, is_over: threading.Event) -> None:
+    def _draw(self, is_over: threading.Event, is_due: threading.Event) -> None:
+        is_due.wait(self._patience)
+        if is_over.is_set() and not self._has_stages:  # nothing to see; the lines are said
+            return
         try:
             self._draw_until(is_over)
         except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
@@ -165,7 +240,6 @@ class LiveProgress(TextProgress):
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
         from rich.live import Live  # noqa: PLC0415
 
-        self._last = self._ask_last()
         console = Console(
             file=self._stream, force_terminal=True, markup=False, highlight=False, emoji=False
         )
@@ -184,6 +258,8 @@ class LiveProgress(TextProgress):
     def _refresh(self, console: "Console", live: "Live") -> None:
         from rich.text import Text  # noqa: PLC0415
 
+        if self._rows and self._ask_last is not dict:
+            self._last, self._ask_last = self._ask_last(), dict
         if lines := self._take_lines():
             above = (Text(text, style, end="") for text, style in lines)
             console.print(Text("\n").join(above), soft_wrap=True)
@@ -196,16 +272,21 @@ class LiveProgress(TextProgress):
 
         with self._mutex:
             now = self._now()
-            rows = [(name, now - row.started, row.line) for name, row in self._rows.items()]
-            summary = self._summary(now)
+            rows: list[_Cells] = [
+                (name, now - row.started, self._last.get(name), row.line)
+                for name, row in self._rows.items()
+            ]
+            rows += [one.cells(now) for one in self._tasks if now - one.started >= _PATIENCE]
+            summary = self._summary(now) if self._rows else ""
         space = max(1, min(_MOST_ROWS, height - 4))
         hidden = len(rows) - space if len(rows) > space else 0
         rows = rows[: space - 1] if hidden else rows
         hidden += bool(hidden)
-        names = min(max((len(name) for name, _, _ in rows), default=0), max(8, width // 3))
+        names = min(
+            max((len(neutral(name)) for name, *_ in rows), default=0), max(8, width // 2 - 8)
+        )
         picture = Text(no_wrap=True)
-        for name, spent, line in rows:
-            expected = self._last.get(name)
+        for name, spent, expected, line in rows:
             usual = f" of {clock(expected)}" if expected is not None else ""
             row = Text(f"▸ {_cells(neutral(name), names)}", "bold")
             row.append(f" {set_cell_size(f'{clock(spent)}{usual}', 13)} ", "not bold cyan")
@@ -213,7 +294,7 @@ class LiveProgress(TextProgress):
             row.truncate(max(1, width - 1), overflow="ellipsis")
             picture.append_text(row).append("\n")
         ends = [f"  and {hidden} more", summary] if hidden else [summary]
-        for end in ends:
+        for end in filter(None, ends):
             last = Text(end)
             last.truncate(max(1, width - 1), overflow="ellipsis")
             picture.append_text(last).append("\n")

@@ -4,9 +4,11 @@ import re
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from modelci.domain.pipeline import StageRun, StageStatus
+from modelci.ports import Advance
 
 _MOST_KEPT = 1024 * 1024
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -19,8 +21,21 @@ _MARKS = {
 }
 
 
+def _unheard(_done: float, _total: float | None = None, /) -> None:
+    """Nobody watches."""
+
+
 class SilentProgress:
     """Says nothing."""
+
+    def busy(
+        self,
+        text: str,  # noqa: ARG002
+        total: float | None = None,  # noqa: ARG002
+        unit: str = "",  # noqa: ARG002
+    ) -> AbstractContextManager[Advance]:
+        """Show nothing."""
+        return nullcontext(_unheard)
 
     def note(self, text: str) -> None:
         """Say nothing."""
@@ -48,6 +63,15 @@ class TextProgress:
         self._stream = stream
         self._begun: dict[str, str] = {}
         self._is_within_line = False
+
+    def busy(
+        self,
+        text: str,  # noqa: ARG002
+        total: float | None = None,  # noqa: ARG002
+        unit: str = "",  # noqa: ARG002
+    ) -> AbstractContextManager[Advance]:
+        """Show nothing: a log is read afterwards."""
+        return nullcontext(_unheard)
 
     def note(self, text: str) -> None:
         """Say one line."""

@@ -42,7 +42,8 @@ class CommandRescorer:
             for path in command.files:
                 self._lay_down(base, path, theirs, pull=pull)
             progress.note(f"Scoring the base's model on the head's test set: {command.cmd}")
-            self._run(command.cmd, {BASE: str(theirs), OUT: str(out)})
+            with progress.busy(f"Scoring: {command.cmd}"):
+                self._run(command.cmd, {BASE: str(theirs), OUT: str(out)})
             if not out.is_file():
                 raise PipelineError(
                     f"`{command.cmd}` wrote no predictions.",

@@ -4,10 +4,11 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from modelci.adapters import trace
 from modelci.adapters.datasets import describe_error, require_columns
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import MissingDataError, Piece
@@ -84,7 +85,13 @@ class DatasetScanner:
         wanted = list(dict.fromkeys(columns)) if columns is not None else None
         file = self._file(self._places(piece.path))
         with _explained(piece.path):
-            yield from file.format(file, piece, wanted)
+            total, unit = file.size(piece)
+            with trace.told("read", piece.path, total=total, unit=unit) as advance:
+                rows = batches = 0
+                for batch in file.format(file, piece, wanted):
+                    rows, batches = rows + batch.num_rows, batches + bool(batch.num_rows)
+                    advance(rows if unit == "rows" else min(total or 0, file.position(batches)))
+                    yield batch
 
     def hashes(self, location: str) -> Mapping[str, str]:
         """Return the MD5 of each file, as DVC has it, by its path as it was named."""
@@ -176,6 +183,7 @@ class _File:
     format: "Callable[[_File, Piece, list[str] | None], _Batches]"
     compression: str | None
     sizes: Sizes
+    opened: list[Any] = field(default_factory=list)  # its bytes, while somebody reads them
 
     @classmethod
     def at(cls, place: tuple[Any, str], sizes: Sizes) -> "_File":
@@ -204,7 +212,25 @@ class _File:
         """Open what is in it, unpacked, as a file of Arrow."""
         with self.raw() as raw:
             plain = pa.OSFile(self.path) if self.is_local else pa.PythonFile(raw, mode="r")
+            self.opened.append(plain)
             yield pa.CompressedInputStream(plain, self.compression) if self.compression else plain
+            self.opened.remove(plain)
+
+    def position(self, batches: int) -> int:
+        """Return how many of its bytes are in so many batches, packed as they are."""
+        if self.format in {_read_csv, _read_tsv} and not self.compression:
+            return batches * self.sizes.csv_bytes  # Arrow itself has read far ahead
+        return sum(one.tell() for one in self.opened if not one.closed)
+
+    def size(self, piece: Piece) -> tuple[int | None, str]:
+        """Return how much a piece of it holds, in rows or in bytes, if anybody wants to see it."""
+        if not trace.is_watched():
+            return None, ""
+        if self.format is not _read_parquet:
+            return self.system.size(self.path), "bytes"
+        with self.raw() as raw, pq.ParquetFile(raw) as parquet:
+            groups = range(parquet.metadata.num_row_groups)[piece.start : piece.stop]
+            return sum(parquet.metadata.row_group(one).num_rows for one in groups), "rows"
 
     def raw(self) -> Any:
         """Open its bytes."""
@@ -213,10 +239,13 @@ class _File:
         return self.system.open(self.path, "rb", block_size=self.sizes.csv_bytes)
 
     def md5(self) -> str:
-        with self.raw() as raw:
+        size = self.system.size(self.path) if trace.is_watched() else None
+        told = trace.told("hash", self.url, total=size, unit="bytes")
+        with told as advance, self.raw() as raw:
             digest = hashlib.md5(usedforsecurity=False)
             while block := raw.read(self.sizes.csv_bytes):
                 digest.update(block)
+                advance(raw.tell())
         return digest.hexdigest()
 
     def chosen(self, names: Sequence[str], wanted: list[str] | None) -> list[str] | None:

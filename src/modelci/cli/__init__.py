@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci import __version__
+from modelci.adapters.ci import wants_colour
+from modelci.cli.choices import suggest_choices
+from modelci.cli.interrupts import Ending, ending_heard, farewell
+from modelci.cli.talking import give_flags, heed, say_error
 from modelci.errors import ConfigError, ModelCIError, UsageError
 from modelci.wiring import App
 
@@ -67,7 +71,7 @@ class LazyGroup(click.Group):
             return None
         command = import_module(f"modelci.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every module has one
-        return command
+        return suggest_choices(give_flags(command))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
@@ -96,6 +100,10 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; this is the only place that catches."""
+        with ending_heard() as ending:
+            return self._invoke(ctx, ending)
+
+    def _invoke(self, ctx: click.Context, ending: Ending) -> object:
         try:
             try:
                 return super().invoke(ctx)
@@ -103,7 +111,7 @@ class LazyGroup(click.Group):
                 if isinstance(ctx.obj, App):
                     ctx.obj.close()
         except ModelCIError as error:
-            _report(error)
+            say_error(error)
             ctx.exit(error.exit_code)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
@@ -112,8 +120,8 @@ class LazyGroup(click.Group):
             _forget_stdout()
             ctx.exit(_BROKEN_PIPE)
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(130)
+            click.echo(farewell(ctx.invoked_subcommand), err=True)
+            ctx.exit(ending.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever is left is our bug
             if isinstance(error, OSError) and error.errno in _MACHINE_SAYS_NO:
                 where = f" ({error.filename})" if error.filename else ""
@@ -127,15 +135,6 @@ class LazyGroup(click.Group):
 def _forget_stdout() -> None:
     """Keep Python from trying again, and failing again, to write what is left when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report(error: ModelCIError) -> None:
-    """Say what went wrong; names and words of others in it command neither terminal nor runner."""
-    from modelci.render.escape import log_text
-
-    click.echo(log_text(f"Error: {error}"), err=True)
-    if error.hint:
-        click.echo(log_text(f"Hint: {error.hint}"), err=True)
 
 
 def _report_bug(error: Exception) -> None:
@@ -167,9 +166,8 @@ def _report_bug(error: Exception) -> None:
     default=".",
     help="Run as if started in this folder.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.pass_context
-def main(ctx: click.Context, folder: str, quiet: bool) -> None:
+def main(ctx: click.Context, folder: str) -> None:
     """Git-centric CI/CD for models.
 
     A pull request is run, reported on and gated; a merge is promoted by Git tags.
@@ -178,10 +176,24 @@ def main(ctx: click.Context, folder: str, quiet: bool) -> None:
     Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 configuration, 4 forge or remote,
     5 pipeline failed, 6 promotion refused, 7 deployment refused or failed,
     8 the data cannot decide a gate that says `inconclusive: fail` (or `incomparable: fail`),
-    70 a bug of ours, 130 interrupted.
+    70 a bug of ours, 130 interrupted (143 by SIGTERM).
+
+    \b
+    Examples:
+      modelci init
+      modelci run
+      modelci report
+      modelci promote --dry-run
+      modelci -C models/credit -q report --json
     """  # noqa: D301 - click's own paragraph mark
     try:
         here = os.path.realpath(folder)  # pathlib takes 3 ms to load, and not every answer needs it
     except FileNotFoundError as error:
         raise UsageError("The current folder has been removed.", hint="`cd` to another.") from error
-    ctx.obj = App(here, quiet=quiet)
+    if wants_colour(is_terminal=False):
+        ctx.color = True  # click takes colours out of what is no terminal
+    ctx.obj = App(here)
+    heed(ctx)
+
+
+give_flags(main)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import raise_all
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -45,10 +46,7 @@ def command(app: App, folder: Path | None) -> None:
     # What another job wrote stays within the fence.
     write_summary("\n".join(["```text", *(one.replace("`", "'") for one in lines), "```", ""]))
     failures = [one.failure for one in done if one.failure is not None]
-    for error in failures[:-1]:
-        app.progress.warn(f"{error} {error.hint or ''}".strip())
-    if failures:
-        raise failures[-1]
+    raise_all(failures)
 
 
 def _lines(one: "Acted") -> "Iterator[str]":

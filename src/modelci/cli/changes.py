@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from modelci.cli.options import setting
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def change_options(command: F) -> F:
         click.option(
             "--sign/--no-sign",
             default=None,
-            help="Sign the tag, or not (default: registry.sign, else Git's tag.gpgSign).",
+            help="Sign the tag, or not (default: registry.sign, else Git's tag.gpgSign). "
+            f"{setting('registry.sign')}",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print the change document."),
         click.option("--dry-run", is_flag=True, help="Print the plan, tag nothing."),

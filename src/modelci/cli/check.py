@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from modelci.cli.options import artifact_options, read_report, refuse_both, report_option
+from modelci.cli.options import artifact_options, read_report, refuse_both, report_option, setting
 from modelci.wiring import App
 
 
@@ -14,7 +14,10 @@ from modelci.wiring import App
 @report_option
 @artifact_options
 @click.option("--sha", help="The commit (default: the event's).")
-@click.option("--name", help="The check's name (default: comment.check in modelci.yaml).")
+@click.option(
+    "--name",
+    help=f"The check's name (default: comment.check of modelci.yaml). {setting('comment.check')}",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_obj
 def command(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--write/--no-write",
     default=True,
-    help="--no-write leaves the comment or the promotion to a job that runs no user code.",
+    help="Write (the default), or leave comment and promotion to a job that runs no user code.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report document.")
 @click.pass_context

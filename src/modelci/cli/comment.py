@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import artifact_options, read_report, refuse_both, report_option
+from modelci.cli.options import artifact_options, read_report, refuse_both, report_option, setting
 from modelci.config.model import CommentMode
 from modelci.wiring import App
 
@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 @click.command()
 @report_option
 @artifact_options
-@click.option("--pr", "number", type=click.IntRange(min=1), help="The pull request's number.")
+@click.option(
+    "--pr",
+    "number",
+    type=click.IntRange(min=1),
+    help="The pull request's number (default: the event's).",
+)
 @click.option("--id", "identity", help="Which comment to keep (default: one per workflow and job).")
 @click.option(
     "--mode",
     type=click.Choice([str(mode) for mode in CommentMode]),
-    help="What becomes of an earlier comment (default: update).",
+    help=f"What becomes of an earlier comment (default: update). {setting('comment.mode')}",
 )
 @click.option(
     "--on-change-only/--always",
     default=None,
-    help="Begin no comment where nothing changed; one that is there is updated.",
+    help="Begin no comment where nothing changed; one that is there is updated "
+    f"(default: always). {setting('comment.on_change_only')}",
 )
 @click.option("--dry-run", is_flag=True, help="Print the comment instead of posting it.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Show the configuration, or its JSON Schema."""
+    """Show the configuration, or its JSON Schema.
+
+    \b
+    Examples:
+      modelci config show
+      modelci config schema > modelci.schema.json
+    """  # noqa: D301
 
 
 def _given(gate: "GateConfig") -> dict[str, object]:
@@ -26,7 +32,13 @@ def _given(gate: "GateConfig") -> dict[str, object]:
 @command.command()
 @click.pass_obj
 def show(app: App) -> None:
-    """Print every setting with its value and where it comes from."""
+    """Print every setting with its value and where it comes from.
+
+    \b
+    Examples:
+      modelci config show
+      MODELCI_RUN_PULL=true modelci config show | grep run
+    """  # noqa: D301
     import msgspec
 
     from modelci.config.load import DEFAULT, leaves
@@ -41,7 +53,12 @@ def show(app: App) -> None:
 
 @command.command()
 def schema() -> None:
-    """Print the JSON Schema of modelci.yaml, for editors."""
+    """Print the JSON Schema of modelci.yaml, for editors.
+
+    \b
+    Examples:
+      modelci config schema > modelci.schema.json
+    """  # noqa: D301
     import json
 
     from modelci.documents.schemas import schemas

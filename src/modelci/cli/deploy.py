@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import refuse_both
+from modelci.cli.talking import raise_all
 from modelci.errors import UsageError
 from modelci.wiring import App
 
@@ -160,10 +161,7 @@ def deploy_event(app: App, *, write: bool, as_json: bool) -> None:
             require_success(done)
         except ModelCIError as error:
             errors.append(error)
-    for one in errors[:-1]:
-        app.progress.warn(f"{one} {one.hint or ''}".strip())
-    if errors:
-        raise errors[-1]
+    raise_all(errors)
 
 
 def present(

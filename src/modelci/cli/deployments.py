@@ -2,6 +2,7 @@
 
 import click
 
+from modelci.domain.wording import meant
 from modelci.errors import UsageError
 from modelci.wiring import App
 
@@ -53,7 +54,8 @@ def command(
     known = config.deploy.targets
     if target is not None and target not in known:
         raise UsageError(
-            f"There is no target {target!r}.", hint=f"There are {', '.join(known) or 'none'}."
+            f"There is no target {target!r}.",
+            hint=f"{meant(target, known)}There are {', '.join(known) or 'none'}.",
         )
     places = [
         Place(

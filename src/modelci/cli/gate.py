@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import read_report, report_option, terminal_size, verdict_code
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def _warn_if_old(app: App, report: "Report") -> None:
     """Say that the work tree has moved on since the report of this clone was written."""
     head = app.git.head()
     if head is not None and (report.head.sha, report.head.dirty) != (head.sha, app.git.is_dirty()):
-        click.echo(
+        note(
             f"Note: the report is of {(report.head.sha or 'no commit')[:7]}"
-            f"{' with changes' if report.head.dirty else ''}; `modelci report` makes a new one.",
-            err=True,
+            f"{' with changes' if report.head.dirty else ''}; `modelci report` makes a new one."
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import refuse_both, split_names, trust_options
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -82,21 +83,18 @@ def command(
     from modelci.workflows.golden import make_golden
 
     refuse_both({"--columns": bool(columns), "--exclude": bool(exclude)})
-    golden = make_golden(
-        model,
-        data,
-        read=read_file,
-        trust=app.trust_in(model, types=types, pickle=allow_pickle),
-        options=RecordOptions(
-            rows=rows,
-            columns=split_names(columns),
-            exclude=split_names(exclude),
-            tolerance=tolerance,
-            flavour=flavour,
-        ),
+    trust = app.trust_in(model, types=types, pickle=allow_pickle)
+    options = RecordOptions(
+        rows=rows,
+        columns=split_names(columns),
+        exclude=split_names(exclude),
+        tolerance=tolerance,
+        flavour=flavour,
     )
+    with app.progress.busy(f"Asking {model}"):
+        golden = make_golden(model, data, read=read_file, trust=trust, options=options)
     codec.write(golden, out)
-    click.echo(_said(golden, out), err=True)
+    note(_said(golden, out))
 
 
 def _said(golden: "Golden", out: Path) -> str:

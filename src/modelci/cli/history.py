@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -67,17 +68,18 @@ def command(
     if artifact is not None and branch is not None:
         raise click.UsageError("--versions and --branch exclude each other.")
     config = app.configuration.config
-    found = (
-        commit_history(app.git, app.snapshots, config, metric, last=last, branch=branch)
-        if artifact is None
-        else version_history(
-            app.git, app.snapshots, config, metric, last=last, artifact=artifact or None
+    with app.progress.busy("Reading history"):
+        found = (
+            commit_history(app.git, app.snapshots, config, metric, last=last, branch=branch)
+            if artifact is None
+            else version_history(
+                app.git, app.snapshots, config, metric, last=last, artifact=artifact or None
+            )
         )
-    )
     print_document(found, as_json=as_json)
     if plot_file is not None:
         _draw(found, plot_file)
-        click.echo(f"Wrote {plot_file}", err=True)
+        note(f"Wrote {plot_file}")
 
 
 def _draw(history: "History", path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -46,42 +47,37 @@ def command(app: App, force: bool, forge: str | None) -> None:
     for path in done.written:
         click.echo(f"Wrote {path}")
     for path in done.kept:
-        click.echo(f"Kept {path}: it is there already (--force overwrites)", err=True)
+        note(f"Kept {path}: it is there already (--force overwrites)")
     if GITLAB_INCLUDED in (*done.written, *done.kept):
-        click.echo(f"Say in .gitlab-ci.yml: include: {{local: {GITLAB_INCLUDED}}}", err=True)
+        note(f"Say in .gitlab-ci.yml: include: {{local: {GITLAB_INCLUDED}}}")
     if done.assumed:
-        click.echo(
+        note(
             f"The default branch is taken for {done.assumed}, which nothing here tells: mend "
-            "`branches:` in the workflows if it is another.",
-            err=True,
+            "`branches:` in the workflows if it is another."
         )
     if done.gates:
-        click.echo(f"{FILE} has no gates. By the metrics that are here it could say:", err=True)
+        note(f"{FILE} has no gates. By the metrics that are here it could say:")
         click.echo("\n".join(done.gates))
     elif done.source:
         _tell_why_ungated(done.source, done.unread)
     if done.artifacts:
-        click.echo(
-            "Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:",
-            err=True,
-        )
+        note("Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:")
         click.echo("\n".join(done.artifacts))
     if any(path != FILE for path in done.written):
-        click.echo(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}", err=True)
-    click.echo("Next: look them over, commit them, and run `modelci doctor`.", err=True)
+        note(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}")
+    note("Next: look them over, commit them, and run `modelci doctor`.")
 
 
 def _tell_why_ungated(source: str, unread: Sequence[str]) -> None:
     """Say what keeps gates from being proposed, and after what they can be."""
     from modelci.config.load import FILE
 
-    click.echo(
+    note(
         f"{FILE} has no gates, as no metrics can be read here: {source} some; then another "
-        "`modelci init` proposes gates.",
-        err=True,
+        "`modelci init` proposes gates."
     )
-    for note in unread[:_MOST_NOTES]:
-        click.echo(f"  {note}", err=True)
+    for reason in unread[:_MOST_NOTES]:
+        note(f"  {reason}")
 
 
 _MOST_NOTES = 5

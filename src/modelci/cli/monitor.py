@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import refuse_both, terminal_size
+from modelci.cli.talking import note, raise_all
 from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
 from modelci.wiring import App
 
@@ -128,10 +129,7 @@ def command(
         _print(seen, *shown, several=len(chosen) > 1)
     else:
         _write(seen, tuple(shown), out, several=len(chosen) > 1)
-    for error in errors[:-1]:
-        app.progress.warn(f"{error} {error.hint or ''}".strip())
-    if errors:
-        raise errors[-1]
+    raise_all(errors)
     click.get_current_context().exit(_exit_code(seen))
 
 
@@ -227,7 +225,7 @@ def _write(seen: "Sequence[Seen]", formats: "Sequence[str]", out: Path, *, sever
             if is_folder:
                 path = out / _file(one, name, several=several, is_newest=is_newest)
             write_file(path, _render(one, name), option="--out")
-            click.echo(f"Wrote {path}", err=True)
+            note(f"Wrote {path}")
 
 
 def _file(one: "Seen", name: str, *, several: bool, is_newest: bool) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
-from modelci.adapters.ci import wants_no_colour
+from modelci.adapters.ci import wants_colour
 from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
 from modelci.wiring import App
 
@@ -23,6 +23,11 @@ report_option = click.option(
 )
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+def setting(key: str) -> str:
+    """Return what the help of a flag ends with that overrides a setting: the variable's name."""
+    return f"[env var: MODELCI_{key.replace('.', '_').upper()}]"
 
 
 def artifact_options(command: F) -> F:
@@ -91,7 +96,7 @@ class TerminalSize(TypedDict):
 def terminal_size() -> TerminalSize:
     """Return stdout's width in columns, and whether it is a terminal that wants colours."""
     width = shutil.get_terminal_size((100, 24)).columns
-    return TerminalSize(width=width, colour=sys.stdout.isatty() and not wants_no_colour())
+    return TerminalSize(width=width, colour=wants_colour(is_terminal=sys.stdout.isatty()))
 
 
 def verdict_code(report: "Report") -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelci.cli.options import split_names
+from modelci.cli.talking import note
 from modelci.domain.evaluation import Evaluation, Task
 from modelci.wiring import App
 
@@ -115,10 +116,10 @@ def command(
         evaluation=evaluation if predictions else None,
         has_target=target is not None,
     )
-    with app.row_counter() as counter:
+    with app.row_counter() as counter, app.progress.busy(f"Counting {data}"):
         profile = make_profile(data, scanner=scanner, counter=counter, options=options)
     codec.write(profile, out)
-    click.echo(_said(profile, out), err=True)
+    note(_said(profile, out))
 
 
 def _said(profile: "Profile", out: Path) -> str:

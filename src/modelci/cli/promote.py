@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import read_report, refuse_both, report_option
+from modelci.cli.options import read_report, refuse_both, report_option, setting
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--assign",
     multiple=True,
     metavar="STAGE",
-    help="Stage to assign to (default: promote.assign); may be given again.",
+    help="Stage to assign to (default: promote.assign of modelci.yaml); may be given again.",
 )
 @click.option(
     "--bump",
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 @click.option(
     "--sign/--no-sign",
     default=None,
-    help="Sign the tags, or not (default: registry.sign, else Git's tag.gpgSign).",
+    help="Sign the tags, or not (default: registry.sign, else Git's tag.gpgSign). "
+    f"{setting('registry.sign')}",
 )
 @click.option("--any-branch", is_flag=True, help="Promote what the default branch has not.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, tag nothing.")

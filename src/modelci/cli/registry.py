@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from modelci.cli.talking import FLAGS, give_flags, note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -31,17 +32,19 @@ class _ShowGroup(click.Group):
         if cmd_name == "verify":
             from modelci.cli.registry_verify import command as verify
 
-            return verify
+            return give_flags(verify)
         return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``show`` in front where no subcommand stands."""
         known = (*self.list_commands(ctx), *ctx.help_option_names)
         is_asked_what_there_is = ctx.resilient_parsing and not args  # a shell that completes
-        if not is_asked_what_there_is and args[:1] not in [[name] for name in known]:
-            self._refuse_misspelt(ctx, args)
-            args = ["show", *args]
-        return super().parse_args(ctx, args)
+        at = next((i for i, word in enumerate(args) if word not in FLAGS), len(args))
+        flags, words = args[:at], args[at:]
+        if not is_asked_what_there_is and words[:1] not in [[name] for name in known]:
+            self._refuse_misspelt(ctx, words)
+            words = ["show", *words]
+        return super().parse_args(ctx, [*flags, *words])
 
     def _refuse_misspelt(self, ctx: click.Context, args: list[str]) -> None:
         """Suggest the nearest subcommand where two words stand: ``show`` takes one."""
@@ -70,9 +73,9 @@ def command() -> None:
     \b
     Examples:
       modelci registry
-      modelci registry credit#prod
+      modelci registry 'credit#prod'
       modelci registry history credit --remote
-      modelci registry diff credit#prod credit#staging
+      modelci registry diff 'credit#prod' 'credit#staging'
     """  # noqa: D301
 
 
@@ -80,6 +83,7 @@ _holding = click.option(
     "--holder",
     type=click.Choice(["newest", "semver"]),
     envvar="MODELCI_REGISTRY_HOLDER",
+    show_envvar=True,
     help="Which of a stage's versions holds it (default: registry.holder of modelci.yaml).",
 )
 
@@ -96,7 +100,13 @@ def show(
 
     A line of --plain is artifact, version, commit, stages, since, by, state (active, withdrawn,
     unregistered) and tag.
-    """
+
+    \b
+    Examples:
+      modelci registry show
+      modelci registry show credit
+      modelci registry show 'credit#prod' --json
+    """  # noqa: D301
     if what is None and not remote:
         app.begin_tags()
     from modelci.workflows.registry import parse_query, show_registry
@@ -121,7 +131,7 @@ def show(
         )
         _present(document, "registry", as_json=as_json, plain=plain)
     if not states and not remote and app.git.remote():
-        click.echo("This clone has no registry tags; --remote reads the remote's.", err=True)
+        note("This clone has no registry tags; --remote reads the remote's.")
 
 
 @command.command("history")
@@ -132,7 +142,12 @@ def history(app: App, name: str | None, remote: bool, as_json: bool, plain: bool
     """Show what happened (to NAME), the newest first.
 
     A line of --plain is time, artifact, event, version, stage, commit, tag and by.
-    """
+
+    \b
+    Examples:
+      modelci registry history
+      modelci registry history credit --remote --plain
+    """  # noqa: D301
     from modelci.documents.registry_views import history_document
     from modelci.workflows.registry import parse_query, read_history
 
@@ -150,7 +165,12 @@ def stages(app: App, holder: str | None, remote: bool, as_json: bool, plain: boo
     """List the stages: those that .gto allows, and those in use, with what holds them.
 
     A line of --plain is stage, artifact, version and commit.
-    """
+
+    \b
+    Examples:
+      modelci registry stages
+      modelci registry stages --json
+    """  # noqa: D301
     from modelci.documents.registry_views import stages_document
     from modelci.workflows.registry import show_registry
 
@@ -170,7 +190,12 @@ def check(app: App, tag: str, holder: str | None, remote: bool, as_json: bool, p
 
     TAG is a tag's name or its full ref, as CI gives it ($GITHUB_REF). A line of --plain is that of
     the history, and standing or superseded.
-    """
+
+    \b
+    Examples:
+      modelci registry check-ref 'credit#prod#7'
+      modelci registry check-ref "$GITHUB_REF" --json
+    """  # noqa: D301
     from modelci.documents.registry_views import ref_document
     from modelci.workflows.registry_views import check_ref
 
@@ -193,7 +218,12 @@ def diff(
 
     BASE and HEAD are NAME, NAME@latest, NAME@v1.2.0 or NAME#stage. What a commit's own files say
     goes before what its tags say. A line of --plain is a name, base and head.
-    """
+
+    \b
+    Examples:
+      modelci registry diff credit@v1.2.0 credit@latest
+      modelci registry diff 'credit#prod' 'credit#staging' --json
+    """  # noqa: D301
     from modelci.documents.registry import instant
     from modelci.documents.registry_views import SideEntry, diff_document
     from modelci.workflows.registry import parse_query
@@ -258,7 +288,7 @@ def _declared(app: App, query: "Query | None") -> "Artifact | None":
         from modelci.render.escape import log_text
 
         said = f"dvc.yaml cannot be read, so only the tags are shown: {error}"
-        click.echo(log_text(said), err=True)
+        note(log_text(said))
         return None
 
 
@@ -281,8 +311,6 @@ def _present(document: "Document", kind: str, *, as_json: bool, plain: bool) -> 
 
 
 def _wants_colour() -> bool:
-    if not sys.stdout.isatty():
-        return False
-    from modelci.adapters.ci import wants_no_colour
+    from modelci.adapters.ci import wants_colour
 
-    return not wants_no_colour()
+    return wants_colour(is_terminal=sys.stdout.isatty())

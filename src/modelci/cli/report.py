@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import note
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def command(
             click.echo(text)
         else:
             write_file(path, text + "\n", option="--out")
-            click.echo(f"Wrote {path}", err=True)
+            note(f"Wrote {path}")
     if post is not None:
         post(report)
 
@@ -150,7 +151,7 @@ def _poster(app: App, number: int | None) -> "Callable[[Report], None]":
         posted = comment.post(report, pull, app.reporting.desk(forge, None))
         if posted.url:
             write_outputs({"comment-url": posted.url})
-        click.echo(say(posted), err=True)
+        note(say(posted))
 
     return post
 

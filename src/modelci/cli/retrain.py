@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.talking import note, raise_all
+from modelci.errors import ModelCIError
 from modelci.wiring import App
 
 if TYPE_CHECKING:
     from modelci.domain.retraining import Retraining
+    from modelci.workflows.acting import Prepared
 
 
 @click.command()
@@ -39,9 +42,17 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
     with ending_signals_interrupt():
         done = prepare_all(folder or app.folder / FOLDER, app.watching.acting, models=models)
     for one in done:
-        click.echo(_describe(one))
+        if one.retraining is not None:
+            click.echo(_describe(one.retraining))
     if not done:
-        click.echo("No watched window asks for a retraining.", err=True)
+        note("No watched window asks for a retraining.")
+    failed = [one for one in done if one.failure is not None]
+    raise_all([_named(one.failure, one) for one in failed if one.failure is not None])
+
+
+def _named(error: ModelCIError, one: "Prepared") -> ModelCIError:
+    """Return the error of a model under the model's name."""
+    return type(error)(f"{one.model} {one.window}: {error}", hint=error.hint)
 
 
 def _describe(one: "Retraining") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.options import setting
 from modelci.errors import PipelineError
 from modelci.wiring import App
 
@@ -21,8 +22,16 @@ PARTS = "parts"
 @click.option(
     "--jobs", "-j", type=click.IntRange(min=1), help="Stages to run at a time (default: cores)."
 )
-@click.option("--pull/--no-pull", default=None, help="Restore from the DVC remote before running.")
-@click.option("--push/--no-push", default=None, help="Upload results and run cache afterwards.")
+@click.option(
+    "--pull/--no-pull",
+    default=None,
+    help=f"Restore from the DVC remote before running. {setting('run.pull')}",
+)
+@click.option(
+    "--push/--no-push",
+    default=None,
+    help=f"Upload results and run cache afterwards. {setting('run.push')}",
+)
 @click.option("--force", "-f", is_flag=True, help="Run stages even if nothing changed.")
 @click.option("--keep-going", "-k", is_flag=True, help="Go on with what a failure leaves possible.")
 @click.option("--downstream", is_flag=True, help="Also run what depends on the targets.")
@@ -31,9 +40,14 @@ PARTS = "parts"
 @click.option("--dry-run", "--dry", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--gpus", type=click.IntRange(min=0), help="GPUs to share (default: those found).")
 @click.option(
-    "--executor", type=click.Choice(["local", "dask"]), help="Where stages run (default: here)."
+    "--executor",
+    type=click.Choice(["local", "dask"]),
+    help=f"Where stages run (default: here). {setting('executor.kind')}",
 )
-@click.option("--address", help="A running Dask scheduler, such as tcp://scheduler:8786.")
+@click.option(
+    "--address",
+    help=f"A running Dask scheduler, such as tcp://scheduler:8786. {setting('executor.address')}",
+)
 @click.option("--shard", metavar="K/N", help="Run the K-th of N jobs' share of a wave, and push.")
 @click.option(
     "--wave", type=click.IntRange(min=1), help="The wave of --shard (default: the first not done)."

@@ -43,9 +43,10 @@ def command(
     from modelci.workflows.safety import scan_files
 
     app: App = ctx.obj
-    found = scan_files(
-        files, trust_of=lambda path: app.trust_in(path, types=types, pickle=allow_pickle)
-    )
+    with app.progress.busy(f"Scanning {', '.join(map(str, files))}"):
+        found = scan_files(
+            files, trust_of=lambda path: app.trust_in(path, types=types, pickle=allow_pickle)
+        )
     print_document(found, as_json=as_json)
     if not found.is_safe:
         ctx.exit(BLOCKED_EXIT_CODE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.options import setting
 from modelci.errors import UsageError
 from modelci.wiring import App
 
@@ -16,24 +17,36 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--host", help="Address to listen at (default: 127.0.0.1, this machine alone).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen at (default: 8080).")
+@click.option(
+    "--host",
+    help=f"Address to listen at (default: 127.0.0.1, this machine alone). {setting('serve.host')}",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"Port to listen at (default: 8080). {setting('serve.port')}",
+)
 @click.option(
     "--uds",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Listen at a socket in the file system instead.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that answer (default: 1).")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help=f"Processes that answer (default: 1). {setting('serve.workers')}",
+)
 @click.option(
     "--log",
     "log_folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to log requests and answers in.",
+    help=f"Folder to log requests and answers in. {setting('serve.log.path')}",
 )
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Let in only who has a token of this file (or of MODELCI_SERVE_TOKEN).",
+    help="Let in only who has a token of this file (or of MODELCI_SERVE_TOKEN). "
+    f"{setting('serve.token_file')}",
 )
 @click.option(
     "--admin",
@@ -43,7 +56,8 @@ if TYPE_CHECKING:
 @click.option(
     "--onnx/--no-onnx",
     default=None,
-    help="Answer through ONNX Runtime where that is shown to answer the same.",
+    help="Answer through ONNX Runtime where that is shown to answer the same. "
+    f"{setting('serve.onnx')}",
 )
 @click.option("--pull", is_flag=True, help="Fetch the model from the DVC remote if it is not here.")
 @click.option("--target", help="Keep up what was deployed to this target of kind server.")

@@ -9,7 +9,12 @@ from modelci.wiring import App
 
 @click.group()
 def command() -> None:
-    """Make the registry a static site of plain files, with no server behind it."""
+    """Make the registry a static site of plain files, with no server behind it.
+
+    \b
+    Examples:
+      modelci site build --out public
+    """  # noqa: D301
 
 
 @command.command()
@@ -38,15 +43,16 @@ def build(app: App, folder: Path | None, remote: bool, title: str, force: bool) 
     from modelci.render.site import render_site
     from modelci.workflows.site import gather_site, write_site
 
-    site = gather_site(
-        git=app.git,
-        reader=app.snapshots,
-        config=app.configuration.config,
-        context=app.context,
-        title=title,
-        remote=remote,
-    )
-    files = render_site(site)
+    with app.progress.busy("Gathering models and versions"):
+        site = gather_site(
+            git=app.git,
+            reader=app.snapshots,
+            config=app.configuration.config,
+            context=app.context,
+            title=title,
+            remote=remote,
+        )
+        files = render_site(site)
     target = folder or app.folder / "site"
     write_site(target, files, force=force)
     models = "1 model" if len(site.models) == 1 else f"{len(site.models):,} models"

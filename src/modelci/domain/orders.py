@@ -20,6 +20,7 @@ from modelci.domain.registry import (
 )
 from modelci.domain.rollback import ROLLBACK_FROM
 from modelci.domain.tags import Action, Query, TagName
+from modelci.domain.wording import meant
 from modelci.errors import DeploymentError, UsageError
 
 FORMS = "NAME#stage, NAME#stage#7, NAME@v1.2.0 or NAME@latest"
@@ -400,7 +401,8 @@ def choose_target(
         )
     if named is not None:
         if named not in targets:
-            raise UsageError(f"There is no target {named!r}.", hint=f"There are {listed}.")
+            near = meant(named, targets)
+            raise UsageError(f"There is no target {named!r}.", hint=f"{near}There are {listed}.")
         return named
     taking = [name for name, stages in targets.items() if stage is not None and stage in stages]
     if len(taking) == 1:

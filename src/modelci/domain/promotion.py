@@ -375,7 +375,8 @@ def _reason_against(
 ) -> str | None:
     """Return why this artifact is left as it is, if it is."""
     if candidate.hash is None:
-        return f"{candidate.artifact.path} is in no dvc.lock: run the pipeline"
+        path = candidate.artifact.path
+        return f"{path} is in no dvc.lock and no .dvc file: run the pipeline, or `dvc add` it"
     if taken_back and rules.allowed is None:
         return f"{taken_back[0].message}; {taken_back[0].hint}"
     if here is not None:

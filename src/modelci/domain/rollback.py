@@ -19,6 +19,7 @@ from modelci.domain.registry import (
 )
 from modelci.domain.tags import Action, TagName
 from modelci.domain.versions import Version
+from modelci.domain.wording import meant
 from modelci.errors import PromotionError, UsageError
 
 ROLLBACK_FROM = "Modelci-Rollback-From"
@@ -384,7 +385,7 @@ def _stage(tags: Sequence[TagRecord], wish: Wish) -> str:
     if wish.stage is None or wish.stage not in known:
         raise UsageError(
             f"No tag of {wish.artifact} speaks of a stage {wish.stage!r}.",
-            hint=f"Its stages: {', '.join(known) or 'none'}.",
+            hint=f"{meant(wish.stage or '', known)}Its stages: {', '.join(known) or 'none'}.",
         )
     return wish.stage
 

@@ -1,6 +1,16 @@
-"""Words around numbers, for messages of every room."""
+"""Words around numbers and names, for messages of every room."""
+
+from collections.abc import Iterable
 
 
 def counted(count: int, noun: str) -> str:
     """Return ``1 gate``, ``2,940 gates``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return ``Did you mean 'credit'? `` where a name that is known is near, else nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes waits for it
+
+    near = get_close_matches(name, sorted(set(known)), n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""

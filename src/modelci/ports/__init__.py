@@ -35,12 +35,13 @@ from modelci.ports.forge import (
 )
 from modelci.ports.git import NO_BLOBS, Blobs, Commit, FileTree, Git, Journal
 from modelci.ports.models import Asker, ModelScanner, ModelSigner, SignatureReader
-from modelci.ports.progress import Progress
+from modelci.ports.progress import Advance, Progress
 from modelci.ports.running import Pipeline, Reproducer, Rescorer, Retrainer, StageExecutor
 from modelci.ports.targets import Environments, Target
 
 __all__ = [
     "NO_BLOBS",
+    "Advance",
     "Asker",
     "Blobs",
     "Check",

@@ -1,13 +1,29 @@
 """Who hears what is said while work goes on."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from modelci.domain.pipeline import StageRun
 
 
+class Advance(Protocol):
+    """Says how far something has come; what is known of the ``total`` only now counts from now."""
+
+    def __call__(self, done: float, total: float | None = None, /) -> None: ...
+
+
 class Progress(Protocol):
     """Talk for people, never a result: a live line, log groups, or nothing."""
+
+    def busy(
+        self, text: str, total: float | None = None, unit: str = ""
+    ) -> AbstractContextManager[Advance]:
+        """Show what is done inside to whoever watches it; lines of a log say nothing of it.
+
+        It may be told how much is done, of ``total``; the unit is bytes, s, or a plural such as
+        rows. Several may be at work at a time, in threads of their own.
+        """
 
     def note(self, text: str) -> None:
         """Say one line."""

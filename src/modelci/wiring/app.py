@@ -11,7 +11,7 @@ from modelci import __version__
 from modelci.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from modelci.adapters.datasets import DatasetReader
@@ -51,9 +51,10 @@ class App:
 
     def __init__(self, start: str, *, quiet: bool = False) -> None:
         self._start = start  # absolute; text, as `modelci registry` answers before pathlib loads
-        self._quiet = quiet
+        self.quiet = quiet
         self._flags: dict[str, object] = {}
         self._listing: Listing | None = None
+        self._unwatch: Callable[[], None] | None = None
 
     def set_flags(self, flags: Mapping[str, object]) -> None:
         """Remember the flags that override the configuration (by dotted key; None: not given)."""
@@ -409,22 +410,28 @@ class App:
         from modelci.adapters.ci import wants_no_colour
         from modelci.adapters.progress import ActionsProgress, SilentProgress, TextProgress
 
-        if self._quiet:
+        if self.quiet:
             return SilentProgress()
         if self.context.provider in {"github", "gitea"}:
             return ActionsProgress(sys.stderr)
         if not sys.stderr.isatty() or wants_no_colour():
             return TextProgress(sys.stderr)
+        from modelci.adapters import trace
         from modelci.adapters.live import LiveProgress
         from modelci.workflows.run import last_seconds
 
-        return LiveProgress(sys.stderr, last=lambda: last_seconds(self.folder / "run.json"))
+        live = LiveProgress(sys.stderr, last=lambda: last_seconds(self.folder / "run.json"))
+        self._unwatch = trace.watch(live.busy)
+        return live
 
     def close(self) -> None:
         """Leave the terminal as it was, however the command ended."""
         progress = self.__dict__.get("progress")  # made, if anyone has talked
         if progress is not None and hasattr(progress, "close"):
             progress.close()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
 
     @cached_property
     def folder(self) -> "Path":

@@ -103,13 +103,22 @@ def _attempt(
         return Acted(document=replace(document, actions=actions), failure=so_far.failure or error)
 
 
-def prepare_all(
-    folder: Path, tools: Tools, *, models: Sequence[str] = ()
-) -> tuple[Retraining, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What came of one model's retraining: it is prepared, or ``failure`` says why not."""
+
+    model: str
+    window: str
+    retraining: Retraining | None = None
+    failure: ModelCIError | None = None
+
+
+def prepare_all(folder: Path, tools: Tools, *, models: Sequence[str] = ()) -> tuple[Prepared, ...]:
     """Prepare what the windows in a folder ask for, one retraining a model: the newest window's.
 
-    Each is left in the folder, its commit in a bundle beside it. Raises UsageError for a model that
-    is not watched, ConfigError where the folder has no window.
+    Each is left in the folder, its commit in a bundle beside it; one that fails keeps no other
+    back. Raises UsageError for a model that is not watched, ConfigError where the folder has no
+    window.
     """
     meant = choose_monitors(tools.config, models) if models else tools.config.monitor
     due = {
@@ -117,7 +126,15 @@ def prepare_all(
         for document, settings in _read_windows(folder, tools.config)
         if retrain.is_due(document.actions) and settings in meant
     }
-    return tuple(_prepare(document, settings, folder, tools) for document, settings in due.values())
+    return tuple(_try(document, settings, folder, tools) for document, settings in due.values())
+
+
+def _try(document: Monitoring, settings: MonitorConfig, folder: Path, tools: Tools) -> Prepared:
+    so_far = Prepared(model=name_of(settings), window=document.window)
+    try:
+        return replace(so_far, retraining=_prepare(document, settings, folder, tools))
+    except ModelCIError as error:
+        return replace(so_far, failure=error)
 
 
 def act_on(folder: Path, tools: Tools) -> tuple[Acted, ...]:

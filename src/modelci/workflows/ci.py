@@ -104,6 +104,7 @@ def run_ci(
             version=version,
             options=replace(run_options(settled.run), keep_going=True),
             executor=executor,
+            is_needed=False,
         )
         codec.write(run, folder / "run.json")
         if job is Job.MERGE and run.is_ok and config.promote.commit_results:

@@ -198,8 +198,9 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
     elif not (snapshot.stages or snapshot.tracked or snapshot.metrics):
         yield _warning(
             "pipeline",
-            "no stage and no tracked file: `modelci run` refuses, and so do the jobs that call it",
-            "`dvc stage add`, `dvc add`; or take `modelci run` out of the workflows.",
+            "no stage and no tracked file: `modelci run` refuses; `modelci ci` runs nothing, and "
+            "reports and promotes",
+            "`dvc stage add`, `dvc add`, if there is something to run.",
         )
     else:
         counts = {
@@ -441,7 +442,7 @@ def _check_workflows(world: _World) -> Iterator[Check]:
             f"{GITLAB_PIPELINE} does not include it",
             f"Say there: `include: {{local: {GITLAB_INCLUDED}}}`.",
         )
-    yield from _check_installs(ours, tree.paths())
+    yield from _check_installs(ours, tree.paths(), has_stages=_has_stages(world))
     if world.configuration().config.monitor:
         yield from _check_schedule(ours, github)
 
@@ -529,14 +530,21 @@ def _comments(workflow: Any, event: str) -> bool:
     )
 
 
-def _check_installs(ours: Mapping[str, str], paths: Sequence[str]) -> Iterator[Check]:
+def _has_stages(world: _World) -> bool:
+    """Whether jobs run code of the project's; data alone need no packages."""
+    return bool(world.reader().read(world.git.work_tree()).stages)
+
+
+def _check_installs(
+    ours: Mapping[str, str], paths: Sequence[str], *, has_stages: bool
+) -> Iterator[Check]:
     """Say what the jobs cannot install, or do not."""
     pinned = [path for path, text in ours.items() if _FROM_INDEX.search(text)]
     if pinned:
         yield _warning(
             "installation", f"{_listed(pinned)}: {UNPUBLISHED.detail}", UNPUBLISHED.instead
         )
-    for path, text in ours.items():
+    for path, text in ours.items() if has_stages else ():
         if "-f requirements.txt" in text and "requirements.txt" not in paths:
             yield _warning(
                 path,

@@ -35,12 +35,14 @@ def find_evidence(
     evaluation says how. What cannot be read is a reason in the results, never an error.
     """
     reader = _Reader(tables, sides, pull=pull)
-    cases = [
-        _gather(one, config, reader, sides, rescorer=rescorer, progress=progress, pull=pull)
-        for one in config.evaluation
-    ]
-    datasets = [(one, _read_dataset(one, reader)) for one in config.data]
-    return judge_evidence(cases, datasets, config, metrics)
+    with progress.busy("Reading predictions and datasets"):
+        cases = [
+            _gather(one, config, reader, sides, rescorer=rescorer, progress=progress, pull=pull)
+            for one in config.evaluation
+        ]
+        datasets = [(one, _read_dataset(one, reader)) for one in config.data]
+    with progress.busy("Comparing predictions"):
+        return judge_evidence(cases, datasets, config, metrics)
 
 
 class _Reader:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelci.config.model import ColumnDriftConfig, Config, MonitorConfig, PerformanceConfig
 from modelci.domain.gates import GateResult, parse_limit
@@ -186,7 +186,8 @@ class _Watcher:
             bring=self._tools.sources.bring,
             asker=self._tools.asker,
         )
-        facts = read_facts(desk, window, place, now=self._now)
+        with self._tools.progress.busy(f"Counting {window.name}"):
+            facts = read_facts(desk, window, place, now=self._now)
         if overdue and not facts.labelled:
             facts = replace(facts, doubt="; ".join(filter(None, (facts.doubt, overdue))))
         return self._describe(window, said, facts, desk), place
@@ -234,6 +235,7 @@ class _Watcher:
                 *self._reference.notes,
                 *self._kept.notes,
                 *_about_place(self._settings, place),
+                *_about_end(window, self._now),
                 *facts.notes,
                 *_doubt(facts),
             ),
@@ -289,6 +291,16 @@ class _Watcher:
     def _absolute(self, place: str) -> str:
         root = self._tools.sources.git.root
         return place if "://" in place else str(root / place)
+
+
+def _about_end(window: Window, now: datetime) -> tuple[str, ...]:
+    """Say that a window goes on: what is missing of it may still come."""
+    if window.is_settled(now, timedelta(0)):
+        return ()
+    ends = f"{window.end:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{window.name} has not ended ({ends}): these are the rows so far; watch it again then",
+    )
 
 
 def _about_place(settings: MonitorConfig, place: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from modelci.domain.registry import ArtifactState, RegisteredVersion, fold_regis
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import Action, is_artifact_name, is_stage_name
+from modelci.domain.wording import meant
 from modelci.errors import ConfigError, ForgeError, ModelCIError, PromotionError, UsageError
 from modelci.ports import (
     NO_BLOBS,
@@ -255,8 +256,8 @@ def _require_known(only: Collection[str], checkout: Checkout) -> None:
         if name not in names:
             raise UsageError(
                 f"No artifact {name!r} is promoted here.",
-                hint=f"There are {', '.join(names) or 'none'} (`artifacts:` of dvc.yaml, "
-                "promote.artifacts).",
+                hint=f"{meant(name, names)}There are {', '.join(names) or 'none'} "
+                "(`artifacts:` of dvc.yaml, promote.artifacts).",
             )
 
 

@@ -20,6 +20,9 @@ from modelci.ports import FileTree
 LEGACY = "artifacts.yaml"
 """Where GTO had artifacts declared before DVC did, in dvc.yaml."""
 
+INCOMPARABLE = "metrics that can be compared are"
+"""In the notes of a snapshot: of a metrics file that is none."""
+
 _MAX_GATES = 6
 _MAX_UNKNOWN = 8
 _MAX_ARTIFACTS = 3
@@ -80,6 +83,8 @@ def source_of_metrics(snapshot: Snapshot) -> str:
     """Say what gives metrics to a project in which none can be read, and what verb it takes."""
     if any("not in the local DVC cache" in note for note in snapshot.notes):
         return "`dvc pull` brings"
+    if any(INCOMPARABLE in note for note in snapshot.notes):
+        return "a metrics file in JSON or YAML gives"
     return "`modelci run` makes" if snapshot.stages else "a stage with `metrics:` in dvc.yaml makes"
 
 

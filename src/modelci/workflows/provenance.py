@@ -17,6 +17,7 @@ from modelci.domain.provenance import (
 )
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
+from modelci.domain.wording import meant
 from modelci.errors import ConfigError, PipelineError
 from modelci.ports import FileTree, StoredBytes
 
@@ -46,9 +47,10 @@ def find_artifact(snapshot: Snapshot, name: str) -> Artifact:
     """Return what ``dvc.yaml`` declares under that name."""
     found = next((one for one in snapshot.artifacts if one.name == name), None)
     if found is None:
+        known = [one.name for one in snapshot.artifacts]
         raise ConfigError(
             f"dvc.yaml of that commit declares no artifact {name!r}.",
-            hint=f"Declared: {', '.join(one.name for one in snapshot.artifacts) or 'none'}.",
+            hint=f"{meant(name, known)}Declared: {', '.join(known) or 'none'}.",
         )
     return found
 

@@ -18,6 +18,7 @@ from modelci.domain.registry import (
     list_events,
 )
 from modelci.domain.tags import Query
+from modelci.domain.wording import meant
 from modelci.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def show_registry(
     tags = source.tags(None if query is None else [query.artifact], messages=False)
     states = fold_registry(tags, holder=settings.holder)
     if query is not None and not states:
-        raise unknown(query.artifact)
+        raise unknown(query.artifact, source)
     times = source.commit_times(deciding_commits(states))
     doubtful = (_doubt(state, settings, times, type_) for state in states)
     return tuple(doubtful if query is None else (narrow(state, query) for state in doubtful))
@@ -96,7 +97,7 @@ def read_history(
     tags = source.tags(None if artifact is None else [artifact], messages=messages)
     states = fold_registry(tags)
     if artifact is not None and not states:
-        raise unknown(artifact)
+        raise unknown(artifact, source)
     problems = tuple(problem for state in states for problem in state.problems)
     return list_events(tags), problems
 
@@ -139,9 +140,10 @@ def _is_of(assignment: Assignment, version: RegisteredVersion) -> bool:
     return assignment.version == version.version and assignment.commit == version.commit
 
 
-def unknown(name: str) -> UsageError:
+def unknown(name: str, source: Tags) -> UsageError:
     """Return the error for an artifact without tags."""
-    return UsageError(f"No tag speaks of an artifact {name!r}.", hint=FETCH)
+    near = meant(name, (tag.name.artifact for tag in source.tags(messages=False)))
+    return UsageError(f"No tag speaks of an artifact {name!r}.", hint=f"{near}{FETCH}")
 
 
 def read_restrictions(data: bytes | None) -> Restrictions:

@@ -106,7 +106,7 @@ def compare(
 def _side(source: Tags, settings: Settings, query: Query, git: Git, reader: SnapshotReader) -> Side:
     states = fold_registry(source.tags([query.artifact]), holder=settings.holder)
     if not states:
-        raise unknown(query.artifact)
+        raise unknown(query.artifact, source)
     is_bare = query.version is None and query.stage is None
     state = narrow(states[0], query._replace(version="latest") if is_bare else query)
     held = next(iter(state.stages.values()), None) if query.stage else None

@@ -213,7 +213,7 @@ def _gather(
         files=_changed(git, theirs, ours, worktree=head is None),
         judging=judging.of_branch(branch),
         proposed=proposed.of_branch(branch),
-        notes=(*notes, *_untracked(after)),
+        notes=(*notes, *_untracked(after, head_tree)),
         sides=Sides(
             base=base_tree,
             head=head_tree,
@@ -276,9 +276,12 @@ def _scan(
     )
 
 
-def _untracked(after: Snapshot) -> tuple[str, ...]:
-    if after.stages or after.tracked or after.metrics or after.params:
+def _untracked(after: Snapshot, tree: FileTree) -> tuple[str, ...]:
+    if after.stages or after.tracked or after.metrics or after.params or after.artifacts:
         return ()
+    if any(f"/{path}".endswith(("/dvc.yaml", ".dvc")) for path in tree.paths()):
+        why = "what there is of metrics cannot be read" if after.notes else "it names nothing to"
+        return (f"DVC tracks nothing here: {why} report on.",)
     return ("DVC tracks nothing here: there is no dvc.yaml and no .dvc file to report on.",)
 
 

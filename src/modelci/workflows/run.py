@@ -8,7 +8,7 @@ from pathlib import Path
 from modelci.config.model import RunCache, RunConfig
 from modelci.documents import codec
 from modelci.domain.pipeline import Run, RunOptions, StageStatus
-from modelci.errors import ConfigError, PipelineError
+from modelci.errors import ConfigError, NoPipelineError, PipelineError
 from modelci.ports import Git, Pipeline, Progress, StageExecutor
 
 _DEFAULTS = RunOptions()
@@ -24,18 +24,26 @@ def run_pipeline(
     targets: Sequence[str] = (),
     options: RunOptions = _DEFAULTS,
     executor: StageExecutor | None = None,
+    is_needed: bool = True,
 ) -> Run:
     """Run what is out of date; a stage that fails is in the document, and nothing is lost.
 
     Stages run on ``executor`` where that is possible (None: all of them here). A push that fails is
-    written down as the run's ``error``: the results are still here.
+    written down as the run's ``error``: the results are still here. Raises NoPipelineError where
+    there are no stages; where a run is not ``is_needed`` it is a run of none.
     """
     head = git.head()
     dirty = git.is_dirty()
     started, clock = now(), time.monotonic()
     if executor is not None:  # other machines leave what they make in the remote
         options = replace(options, pull=True)
-    stages = pipeline.run(targets, options, progress=progress, executor=executor)
+    try:
+        stages = pipeline.run(targets, options, progress=progress, executor=executor)
+    except NoPipelineError as nothing:
+        if is_needed:
+            raise
+        progress.note(f"{nothing} Nothing is run.")
+        stages, options = (), replace(options, push=False)
     pushed, error = _push(pipeline, options, progress) if options.push else (None, None)
     return Run(
         revision=head.sha if head else None,

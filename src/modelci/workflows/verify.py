@@ -68,7 +68,8 @@ def verify_version(
     said = provenance(version.tag) if provenance else None
     kept = trailers(version.message)
     progress.note(f"Reading the bytes of {path}")
-    files = read_files(tree, snapshot, path, stored, pull=pull)
+    with progress.busy(f"Reading {path}"):
+        files = read_files(tree, snapshot, path, stored, pull=pull)
     findings = [
         Finding(subject="tag", state=CheckState.OK, found=commit),
         check_lock(snapshot, path, kept.get(HASH)),

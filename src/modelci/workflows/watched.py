@@ -14,6 +14,7 @@ from modelci.domain.profile import Profile
 from modelci.domain.registry import TagRecord
 from modelci.domain.staleness import DAY
 from modelci.domain.tags import Query
+from modelci.domain.wording import meant
 from modelci.errors import ForgeError, ModelCIError, UsageError
 from modelci.ports import FileTree, Git, MissingDataError, SnapshotReader
 from modelci.workflows.provenance import find_artifact
@@ -64,7 +65,12 @@ def choose_monitors(config: Config, names: Sequence[str]) -> tuple[MonitorConfig
     known = ", ".join(map(name_of, config.monitor))
     for name in names:
         if not any(name in {one.model, name_of(one)} for one in config.monitor):
-            raise UsageError(f"{name!r} is not watched.", hint=f"modelci.yaml watches {known}.")
+            near = meant(
+                name, [*map(name_of, config.monitor), *(one.model for one in config.monitor)]
+            )
+            raise UsageError(
+                f"{name!r} is not watched.", hint=f"{near}modelci.yaml watches {known}."
+            )
     return tuple(
         one for one in config.monitor if not names or {one.model, name_of(one)} & set(names)
     )

@@ -18,16 +18,17 @@ def watch(
     """
     between = min(_LONGEST, max(limits.watch_seconds / _LOOKS, 0.01))
     began = tools.clock()
-    while True:
-        tools.checkpoint()
-        elapsed = tools.clock() - began
-        seen = tools.target.observe(release, seconds=elapsed)
-        if seen is None:
-            return None, _unseen(tools.target.name, is_trial=is_trial)
-        ruling = judge_observation(seen, limits, elapsed=elapsed, is_trial=is_trial)
-        if ruling.verdict is not Verdict.WAIT:
-            return seen, ruling
-        tools.pause(between)
+    with tools.progress.busy(f"Watching {release.id}", limits.watch_seconds, "s"):
+        while True:
+            tools.checkpoint()
+            elapsed = tools.clock() - began
+            seen = tools.target.observe(release, seconds=elapsed)
+            if seen is None:
+                return None, _unseen(tools.target.name, is_trial=is_trial)
+            ruling = judge_observation(seen, limits, elapsed=elapsed, is_trial=is_trial)
+            if ruling.verdict is not Verdict.WAIT:
+                return seen, ruling
+            tools.pause(between)
 
 
 def _unseen(target: str, *, is_trial: bool) -> Ruling:

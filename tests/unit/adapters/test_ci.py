@@ -14,6 +14,7 @@ from modelci.adapters.ci import (
     overrides,
     signing_secrets,
     stage_environment,
+    wants_colour,
     wants_no_colour,
     webhook_secret,
     write_outputs,
@@ -370,6 +371,26 @@ def test_only_our_own_variables_configure_us() -> None:
 )
 def test_the_token_is_the_first_that_is_set(environ: Mapping[str, str], token: str | None) -> None:
     assert forge_token(environ) == token
+
+
+@pytest.mark.parametrize(
+    ("variables", "terminal", "elsewhere"),
+    [
+        ({}, True, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"CLICOLOR_FORCE": "1"}, True, True),
+        ({"FORCE_COLOR": "0"}, True, False),
+        ({"FORCE_COLOR": ""}, True, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False, False),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "3"}, True, True),
+    ],
+)
+def test_colours_are_for_terminals_and_for_who_asks_for_them(
+    variables: dict[str, str], terminal: bool, elsewhere: bool
+) -> None:
+    assert wants_colour(variables, is_terminal=True) is terminal
+    assert wants_colour(variables, is_terminal=False) is elsewhere
 
 
 def test_a_colourless_terminal_is_told_by_its_variables() -> None:

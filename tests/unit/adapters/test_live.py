@@ -17,7 +17,9 @@ class Stage:
     def __init__(self, last: Mapping[str, float]) -> None:
         self.time = 0.0
         self.stream = io.StringIO()
-        self.progress = LiveProgress(self.stream, last=lambda: last, now=lambda: self.time)
+        self.progress = LiveProgress(
+            self.stream, last=lambda: last, now=lambda: self.time, patience=600.0
+        )
         self.progress._last = last  # as the drawing thread would, in its own time
 
     def lines(self, width: int = 100, height: int = 24) -> list[str]:
@@ -144,3 +146,66 @@ def test_a_terminal_that_fails_does_not_stop_the_run() -> None:
     progress.stage_ended(ended("b"), 2, 2)
     progress.close()
     assert stream.getvalue().endswith("[1/2] a ✔ ran\n[2/2] b: running\nhello\n[2/2] b ✔ ran\n")
+
+
+def test_what_lasts_has_a_row_with_how_far_it_is_and_when_it_ends(stage: Stage) -> None:
+    with (
+        stage.progress.busy("Fetching\x1b[2J", 2_000_000, "bytes") as fetched,
+        stage.progress.busy("Watching", 60.0, "s"),
+        stage.progress.busy("Asking") as asked,
+    ):
+        assert stage.lines() == [""]  # most of what is done takes no second
+        stage.time = 5.0
+        fetched(500_000)
+        asked(12, 48)
+        assert stage.lines() == [
+            "▸ Fetching 0:05 of 0:20  25 % of 2.0 MB",
+            "▸ Watching 0:05 of 1:00  ",
+            "▸ Asking   0:05 of 0:20  12 of 48",
+        ]
+    assert stage.progress._drawing is None
+    assert stage.stream.getvalue() == ""
+
+
+def test_what_is_short_draws_nothing_and_holds_nothing_back(stage: Stage) -> None:
+    with stage.progress.busy("Asking"):
+        stage.progress.note("hello")
+    stage.progress.note("again")
+    assert stage.stream.getvalue() == "hello\nagain\n"
+
+
+def test_a_stage_and_what_it_fetches_stand_in_one_table(stage: Stage) -> None:
+    stage.progress.stage_started("train", (), 0, 1)
+    with stage.progress.busy("Fetching", 10, "files") as fetched:
+        fetched(5)
+        stage.time = 2.0
+        assert [" ".join(line.split()) for line in stage.lines()] == [
+            "▸ train 0:02 of 1:05",
+            "▸ Fetching 0:02 of 0:04 5 of 10 files",
+            "0:02 · about 1:03 left · 0 done · 1 running",
+        ]
+        stage.progress.stage_ended(ended("train"), 1, 1)
+        assert stage.progress._drawing is not None
+    assert stage.progress._drawing is None
+    assert "[1/1] train ✔ ran" in stage.stream.getvalue()
+
+
+def test_an_error_inside_takes_the_row_away(stage: Stage) -> None:
+    with pytest.raises(OSError, match="gone"), stage.progress.busy("Fetching"):
+        raise OSError("gone")
+    assert stage.progress._drawing is None
+
+
+def test_many_threads_may_be_busy_at_once(stage: Stage) -> None:
+    def work() -> None:
+        for number in range(50):
+            with stage.progress.busy("Fetching", 50, "files") as fetched:
+                fetched(number)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stage.progress._drawing is None
+    assert stage.lines() == [""]

@@ -65,3 +65,24 @@ def test_a_slip_of_the_fingers_is_told_what_was_meant(words: str, meant: str) ->
     done = CliRunner().invoke(main, words.split(), prog_name="modelci")
     assert done.exit_code == 2
     assert f"Did you mean '{meant}'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("run --executor daks", "dask"),
+        ("report --format htm", "html"),
+        ("registry show --holder newset", "newest"),
+        ("init --forge githbu", "github"),
+    ],
+)
+def test_a_choice_that_is_none_is_told_which_was_meant(words: str, meant: str) -> None:
+    for _ in range(2):
+        done = CliRunner().invoke(main, words.split(), prog_name="modelci")
+        assert done.exit_code == 2
+        assert done.stderr.endswith(f"Did you mean '{meant}'?\n")
+
+
+def test_a_choice_far_from_all_is_only_told_what_there_is() -> None:
+    done = CliRunner().invoke(main, ["run", "--executor", "kubernetes"], prog_name="modelci")
+    assert done.stderr.endswith("'kubernetes' is not one of 'local', 'dask'.\n")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelci.domain.pace import clock, seconds_left
+from modelci.domain.pace import amount, clock, seconds_left, whole_seconds
 
 LAST = {"a": 10.0, "b": 20.0, "c": 30.0}
 
@@ -54,3 +54,29 @@ def test_of_more_stages_than_wait_the_mean_counts() -> None:
 )
 def test_a_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_what_is_done_tells_how_long_it_takes_in_all() -> None:
+    assert whole_seconds(10.0, 25, 100) == 40
+    assert whole_seconds(10.0, 100, 100) == 10
+    assert whole_seconds(10.0, 0, 100) is None
+    assert whole_seconds(10.0, 25, None) is None
+    assert whole_seconds(10.0, 101, 100) is None  # the total was a guess
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "unit", "text"),
+    [
+        (0, None, "", ""),
+        (0, 1_500_000, "bytes", "0 % of 1.5 MB"),
+        (540_000_000, 1_200_000_000, "bytes", "45 % of 1.2 GB"),
+        (999, None, "bytes", "999 B"),
+        (3.4e12, None, "bytes", "3.4 TB"),
+        (12, 3400, "files", "12 of 3,400 files"),
+        (12_000, None, "rows", "12,000 rows"),
+        (0, 1, "files", ""),
+        (3, 10, "s", ""),
+    ],
+)
+def test_an_amount(done: float, total: float | None, unit: str, text: str) -> None:
+    assert amount(done, total, unit) == text

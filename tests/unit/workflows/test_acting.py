@@ -12,6 +12,7 @@ from tests.unit.workflows.test_retrain import DUE, SETTINGS, FakeRetrainer, watc
 from modelci.config.model import Config, MonitorConfig
 from modelci.documents import codec
 from modelci.domain.monitoring import Action, ActionKind, Monitoring, TriggerKind
+from modelci.domain.retraining import Retraining
 from modelci.domain.triggers import Trigger
 from modelci.errors import ConfigError, ForgeDeniedError, PipelineError, UsageError
 from modelci.ports import Journal
@@ -94,12 +95,19 @@ def place(tmp_path: Path) -> World:
     return World(tmp_path / "monitor")
 
 
+def prepared(place: World) -> Retraining:
+    """Prepare the one retraining that is asked for."""
+    (done,) = prepare_all(place.folder, place.tools())
+    assert done.retraining is not None
+    return done.retraining
+
+
 ISSUE = Action(kind=ActionKind.ISSUE, trigger=TriggerKind.DRIFT, reason="drift")
 
 
 def test_what_was_found_is_acted_on_and_remembered(place: World) -> None:
     place.leave(watch(actions=(DUE, ISSUE)))
-    (order,) = prepare_all(place.folder, place.tools())
+    order = prepared(place)
     assert order.commit is not None
     assert place.retrainer.orders[0].current == "/project/data/2026-03.csv"
     (acted,) = act_on(place.folder, place.tools())
@@ -131,7 +139,7 @@ def test_a_retraining_that_was_not_prepared_is_held_back(place: World) -> None:
 @pytest.mark.parametrize("base", ["x\0y", "--upload-pack=evil", "main:refs/heads/main", "../main"])
 def test_a_base_that_the_other_job_names_is_never_asked_of_git(place: World, base: str) -> None:
     place.leave(watch(actions=(DUE,)))
-    (order,) = prepare_all(place.folder, place.tools())
+    order = prepared(place)
     codec.write(replace(order, base=base), place.folder / "retraining" / "credit.json")
     (acted,) = act_on(place.folder, place.tools())
     assert "on top of the default branch" in str(acted.failure)
@@ -141,8 +149,7 @@ def test_a_base_that_the_other_job_names_is_never_asked_of_git(place: World, bas
 def test_of_two_windows_the_newest_is_retrained_on(place: World) -> None:
     place.leave(watch("2026-04", actions=(DUE,)), "a")
     place.leave(watch("2026-03", actions=(DUE,)), "b")
-    (order,) = prepare_all(place.folder, place.tools())
-    assert order.window == "2026-04"
+    assert prepared(place).window == "2026-04"
     older, newer = act_on(place.folder, place.tools())
     assert [one.document.window for one in (older, newer)] == ["2026-03", "2026-04"]
     assert older.document.actions[0].held_back is not None
@@ -156,6 +163,20 @@ def test_only_the_models_that_are_named_are_prepared(place: World) -> None:
     assert prepare_all(place.folder, tools, models=["churn"]) == ()
     assert place.retrainer.orders == []
     assert len(prepare_all(place.folder, tools, models=["credit#prod"])) == 1
+
+
+def test_one_model_that_cannot_be_retrained_keeps_no_other_back(place: World) -> None:
+    place.retrainer.failures = [PipelineError("train.sh exited with 1.")]
+    churn = replace(WATCHED, model="churn")
+    place.leave(watch(actions=(DUE,)), "a")  # of two of one month the first is tried first
+    document = watch(actions=(DUE,))
+    place.leave(replace(document, watched=replace(document.watched, artifact="churn")), "b")
+    done = {one.model: one for one in prepare_all(place.folder, place.tools(WATCHED, churn))}
+    assert done.keys() == {"credit#prod", "churn#prod"}
+    assert str(done["credit#prod"].failure) == "train.sh exited with 1."
+    assert done["churn#prod"].retraining is not None
+    assert (place.folder / "retraining" / "churn.json").is_file()
+    assert not (place.folder / "retraining" / "credit.json").exists()
 
 
 def test_a_model_that_is_not_watched_is_no_retraining_of_nothing(place: World) -> None:

@@ -31,19 +31,22 @@ SETTINGS = MonitorConfig(
 class FakeRetrainer:
     """Commits what an order says into the clone; ``changes`` are the files that it writes.
 
-    ``failure`` is raised in place of it.
+    ``failure`` is raised in place of it, of ``failures`` one each time.
     """
 
     git: FakeGit
     changes: dict[str, bytes] = field(default_factory=dict)
     orders: list[RetrainOrder] = field(default_factory=list)
     failure: PipelineError | None = None
+    failures: list[PipelineError] = field(default_factory=list)
 
     def build(self, order: RetrainOrder, *, progress: Progress) -> Built:
         del progress
         self.orders.append(order)
         if self.failure is not None:
             raise self.failure
+        if self.failures:
+            raise self.failures.pop(0)
         base = self.git.commits[order.base]
         files = {**base.files, **self.changes}
         if files == base.files:

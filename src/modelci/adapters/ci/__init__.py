@@ -117,6 +117,18 @@ def wants_no_colour(environ: Mapping[str, str] = os.environ) -> bool:
     return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
+def wants_colour(environ: Mapping[str, str] = os.environ, *, is_terminal: bool) -> bool:
+    """Whether to colour what goes to a stream: a terminal, or what FORCE_COLOR says takes it.
+
+    CLICOLOR_FORCE says so too; 0 is no wish, and NO_COLOR beats both.
+    """
+    if environ.get("NO_COLOR"):
+        return False
+    if any(environ.get(name, "0") not in {"", "0"} for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return is_terminal and not wants_no_colour(environ)
+
+
 def detect(environ: Mapping[str, str] = os.environ) -> "CIContext":
     """Return what is known of the job that runs us; all None outside of CI."""
     from modelci.domain.events import CIContext  # noqa: PLC0415 - Git's environment needs none

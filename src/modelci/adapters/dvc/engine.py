@@ -6,7 +6,7 @@ run. The main thread does none of the work, so that Ctrl-C never cuts a file in 
 
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -17,7 +17,7 @@ from modelci.adapters.dvc.quickprint import QuickPrint
 from modelci.adapters.dvc.running import StageRunner, Surroundings
 from modelci.domain.pipeline import StageRun, StageStatus
 from modelci.domain.schedule import Needs, Schedule, Task, expected_seconds
-from modelci.ports import Progress
+from modelci.ports import Advance, Progress
 
 
 class SharedProgress:
@@ -26,6 +26,12 @@ class SharedProgress:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._mutex = threading.Lock()
+
+    def busy(
+        self, text: str, total: float | None = None, unit: str = ""
+    ) -> AbstractContextManager[Advance]:
+        """Show what is done inside; that takes threads of its own as it is."""
+        return self._progress.busy(text, total, unit)
 
     def note(self, text: str) -> None:
         """Say one line."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelci.adapters import trace
+
 MD5 = "md5"
 LEGACY = "md5-dos2unix"
 """DVC 2's md5: of text files, with Unix line ends."""
@@ -33,7 +35,8 @@ def hash_file(path: Path, name: str) -> Hashes:
     if size < _SMALL:
         data = path.read_bytes()
         return Hashes(hash_bytes(data, name), hashlib.sha256(data).hexdigest(), len(data))
-    with ThreadPoolExecutor(1) as pool:  # hashlib lets go of Python's lock
+    told = trace.told("hash", path.name, total=size, unit="bytes")
+    with told, ThreadPoolExecutor(1) as pool:  # hashlib lets go of Python's lock
         sha256 = pool.submit(_digest, path, hashlib.sha256)
         return Hashes(_hash_large(path, name), sha256.result(), size)
 

@@ -19,6 +19,7 @@ from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 
+from modelci.adapters import trace
 from modelci.adapters.clones import LocalSource
 from modelci.adapters.dvc import errors, faults, machine, records, seams
 from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
@@ -35,7 +36,7 @@ from modelci.adapters.dvc.running import Surroundings
 from modelci.adapters.dvc.talk import dvc_quiet
 from modelci.domain.changes import TrackedFile
 from modelci.domain.pipeline import Plan, RunOptions, StageRun, StageStatus
-from modelci.errors import ConfigError, ModelCIError
+from modelci.errors import ModelCIError, NoPipelineError
 from modelci.ports import Progress, StageExecutor
 
 _LOGGER = logging.getLogger(__name__)
@@ -278,9 +279,11 @@ class DvcPipeline:
             return found, None
         stages, graph = seams.order(repo, found, downstream=options.downstream)
         if not stages or (wanted and not found):
-            raise ConfigError(
+            raise NoPipelineError(
                 "There are no DVC stages here.",
-                hint="Describe them in dvc.yaml (`dvc stage add`), or run from the top folder.",
+                hint="Describe them in dvc.yaml (`dvc stage add`), or run from the top folder. "
+                "Without a pipeline nothing has to be run: `modelci report`, `promote`, "
+                "`registry` and `ci` do without.",
             )
         return stages, graph
 
@@ -383,7 +386,8 @@ def _named(repo: Any, target: str) -> list[Any]:
 @contextmanager
 def _talking_to(remote: faults.RemoteLabel, doing: str, heard: Sequence[str]) -> Iterator[None]:
     try:
-        yield
+        with trace.told("dvc", doing, str(remote)):
+            yield
     except Exception as error:  # every kind of remote has errors of its own
         raise errors.remote_failed(doing, remote, error, heard) from error
 

@@ -9,6 +9,7 @@
 - ``_dump`` prints YAML;
 - ``links`` of the repository's state is a database, opened and closed for every output;
 - ``dvc.repo.graph.check_acyclic`` walks the graph from every edge;
+- ``call`` of fsspec's callback that draws bars, of which DVC's are (only where a terminal watches);
 - ``ignore`` and ``is_tracked`` of the repository's Git object.
 
 The others are only called. All decisions (has it changed? is it in the run cache?) and all saving
@@ -39,6 +40,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.exceptions import StageCmdFailedError
 from dvc.stage.serialize import to_lockfile, to_single_stage_lockfile
 from dvc.utils import fix_env, relpath
+from fsspec.callbacks import TqdmCallback
 from scmrepo.git import GitWildMatchPattern  # type: ignore[attr-defined]
 
 RunCommands = Callable[[Any], None]
@@ -150,6 +152,21 @@ def git_asked_by(scm: Any, methods: GitMethods) -> Iterator[None]:
         if hasattr(scm, "backends"):  # else there is no Git
             stack.enter_context(_replaced(scm, "is_tracked", methods.is_tracked))
             stack.enter_context(_replaced(scm, "ignore", methods.ignore))
+        yield
+
+
+@contextmanager
+def bars_drawn_by(bar: type) -> Iterator[None]:
+    """Inside, the bars of DVC's transfers and checkouts are ``bar``s; for the whole process."""
+
+    def call(self: Any, *_: object, **__: object) -> None:
+        # Not its class of bars: modules that are loaded meanwhile derive their own from that.
+        if self.tqdm is None:
+            self.tqdm = bar(total=self.size, **self._tqdm_kwargs)
+        self.tqdm.total = self.size
+        self.tqdm.update(self.value - self.tqdm.n)
+
+    with _replaced(TqdmCallback, "call", call):
         yield
 
 

@@ -224,7 +224,10 @@ class _Values:
 
     def take_metrics(self, paths: Iterable[str]) -> None:
         """Read metrics files; one that is broken leaves the others alone."""
-        for path, content in self._parsed(paths):
+        for path, content in self._parsed(paths, of=_COMPARED):
+            if isinstance(content, str):  # YAML takes any text for one value without a name
+                self._notes.add(f"{path} is {_form(path)}, {_COMPARED}")
+                continue
             with self._bounded(path) as allowance:
                 found = read_metrics(path, content, allowance)
                 self.metrics |= found.numbers
@@ -249,7 +252,7 @@ class _Values:
             self._allowance.left = before
             self._notes.add(f"{path} was left out: it holds {error}")
 
-    def _parsed(self, paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    def _parsed(self, paths: Iterable[str], *, of: str = "") -> Iterator[tuple[str, Any]]:
         for path in self._expand(paths):
             data = self._contents.get(path)
             if data is None:
@@ -260,7 +263,8 @@ class _Values:
                 try:
                     yield path, self._parser.parse(path, data)
                 except ConfigError as error:
-                    self._notes.add(str(error))
+                    table = of and _form(path) != _TEXT
+                    self._notes.add(f"{path} is {_form(path)}, {of}" if table else str(error))
 
     def _why_missing(self, path: str) -> str:
         lacking = next(
@@ -275,6 +279,15 @@ class _Values:
 
     def _expand(self, paths: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for path in paths for file in self._contents.expand(path)))
+
+
+_COMPARED = "and metrics that can be compared are names and numbers in JSON, YAML or TOML"
+_TEXT = "text"
+
+
+def _form(path: str) -> str:
+    ending = PurePosixPath(path).suffix.lower()
+    return {".csv": "a table (CSV)", ".tsv": "a table (TSV)"}.get(ending, _TEXT)
 
 
 def track(revision: Revision, notes: Notes) -> tuple[dict[str, TrackedFile], dict[str, str]]:

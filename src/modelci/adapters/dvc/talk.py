@@ -2,7 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from modelci.adapters import trace
+from modelci.adapters.dvc.bars import Bar
+from modelci.adapters.dvc.seams import bars_drawn_by
 
 _LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 # DVC's bars ask these whether to draw.
@@ -45,7 +49,8 @@ def dvc_quiet(warn: Callable[[str], None]) -> Iterator[list[str]]:
     for logger in bars:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield collector.heard
+        with bars_drawn_by(Bar) if trace.is_watched() else nullcontext():
+            yield collector.heard
     finally:
         for logger, handlers, level, propagate in before:
             logger.handlers, logger.propagate = handlers, propagate

@@ -19,6 +19,7 @@ import httpx
 import msgspec
 
 from modelci import __version__
+from modelci.adapters import trace
 from modelci.adapters.forge.failures import LookAgainError
 from modelci.errors import ConfigError, ForgeDeniedError, ForgeError
 from modelci.ports import Progress
@@ -226,12 +227,13 @@ class ForgeClient:
         content, content_type = _encode(body)
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                reply = self._client.request(
-                    exchange.method,
-                    url,
-                    content=content,
-                    headers=self._headers(content_type),
-                )
+                with trace.told(exchange.method, str(url)):
+                    reply = self._client.request(
+                        exchange.method,
+                        url,
+                        content=content,
+                        headers=self._headers(content_type),
+                    )
             except httpx.RequestError as error:
                 self._left -= min(self._left, max(0.0, self._clock() - exchange.now))
                 return self._unreached(exchange, error)
@@ -247,7 +249,10 @@ class ForgeClient:
             ours = _origin(url) == _origin(self._root)
             headers = {"Accept-Encoding": "identity", **({"Accept": accept} if accept else {})}
             headers |= self._headers(None) if ours else {}
-            with self._client.stream("GET", url, headers=headers) as reply:
+            with (
+                trace.told("GET", str(url)),
+                self._client.stream("GET", url, headers=headers) as reply,
+            ):
                 if reply.is_success:
                     return _read_capped(exchange, reply, max_bytes)
                 if not reply.has_redirect_location:

@@ -186,10 +186,12 @@ class LocalIssues(_Threads):
         self._write("issues", known.number, issue)
 
     def close(self, known: KnownIssue, *, why: str) -> None:
-        """Say why in ``comments/``, and close it."""
+        """Say why, in its text and in ``comments/``, and close it."""
         issue = self._read("issues", known.number, _LocalIssue)
         issue.is_open = False
         self._say("issues", known.number, why)
+        # Whoever opens the file sees no label beside it: the text itself says how it stands.
+        self._write_text("issues", known.number, f"**Closed.** {why}\n\n{known.body}")
         self._write("issues", known.number, issue)
 
     def _list(self) -> Iterator[KnownIssue]:

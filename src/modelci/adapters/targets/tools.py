@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from modelci.adapters import trace
 from modelci.errors import DeploymentError
 
 _MOST_SAID = 600
@@ -33,14 +34,15 @@ class Tools:
         """
         tool = command[0]
         try:
-            done = subprocess.run(
-                list(command),
-                input=stdin,
-                capture_output=True,
-                check=False,
-                env=dict(self.environment),
-                timeout=self.timeout_seconds,
-            )
+            with trace.told(*command):
+                done = subprocess.run(
+                    list(command),
+                    input=stdin,
+                    capture_output=True,
+                    check=False,
+                    env=dict(self.environment),
+                    timeout=self.timeout_seconds,
+                )
         except FileNotFoundError as error:
             package = _PACKAGES.get(tool, tool)
             raise DeploymentError(
