@@ -19,7 +19,7 @@ WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser haproxy images servers demo test bench check format-check lint types imports docs-check workflows \
+.PHONY: help setup browser haproxy images servers demo test bench check format-check lint types imports docs-check site workflows \
 	registries format docs dist lock clean
 
 help: ## list these targets
@@ -100,7 +100,7 @@ test: $(READY) browser haproxy images $(if $(CI),servers) ## run all tests; PYTE
 bench: $(READY) ## measure against dvc and gto
 	@$(RUN) -m bench
 
-check: format-check lint types imports docs-check workflows registries ## all that CI checks besides tests
+check: format-check lint types imports docs-check site workflows registries ## all that CI checks besides tests
 
 format-check: $(READY)
 	@$(BIN)/ruff format --check .
@@ -118,6 +118,10 @@ docs-check: $(READY)
 	@$(BIN)/python tools/gen_docs.py --check
 	@$(BIN)/check-jsonschema --quiet --check-metaschema docs/schemas/*.json
 	@$(BIN)/python tools/check_links.py
+
+# A link, an anchor or a page of the navigation that leads nowhere fails it.
+site: $(READY) ## build the documentation as a site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 workflows: $(READY)
 ifeq ($(strip $(WORKFLOWS)),)
@@ -138,7 +142,7 @@ format: $(READY) ## rewrite the code the way the checks want it
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: $(READY) ## generate the command reference and the JSON schemas
+docs: $(READY) ## generate the reference and the JSON schemas
 	@$(BIN)/python tools/gen_docs.py
 
 # The same commit gives the same bytes, whoever builds it.
@@ -151,5 +155,5 @@ lock: ## resolve the requirements anew, with hashes; UPGRADE=1 takes newer versi
 	@echo uv | $(LOCK) --constraint requirements/dev.txt --output-file requirements/uv.txt -
 
 clean: ## remove .venv and all that was generated
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import reference_pages
 
+import reference_pages
 from modelci.cli import main as root
 from modelci.documents.schemas import schemas
 

@@ -1,8 +1,8 @@
-"""The pages of ``docs/reference`` that say what the code says: keys, documents, codes, variables."""
+"""The pages of ``docs/reference`` that the code writes: keys, documents, codes, variables."""
 
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import date
 from enum import Enum
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from check_links import slug
 
+from check_links import slug
 from modelci.adapters import ci
 from modelci.config.keys import meanings
 from modelci.config.load import variables
@@ -26,14 +26,15 @@ NOTE = "<!-- Generated from the code by `make docs`. Do not edit. -->"
 WRITERS: Mapping[str, str] = {
     "modelci.run/1": "`modelci run --json`; `.modelci/run.json`",
     "modelci.plan/1": "`modelci plan --json`, `modelci run --dry-run --json`",
-    "modelci.report/1": "`modelci report --json`, `modelci ci --json`; `.modelci/report.json`, a release's `report.json`",
+    "modelci.report/1": "`modelci report --json`, `modelci ci --json`; `.modelci/report.json`, "
+    "a release's `report.json`",
     "modelci.promotion/1": "`modelci promote --json`; `.modelci/promotion.json`",
     "modelci.change/1": "`modelci rollback --json`, `modelci release-hold --json`, "
     "`modelci deregister --json`, `modelci unassign --json`, `modelci deprecate --json`",
     "modelci.verification/1": "`modelci registry verify --json`",
     "modelci.version-check/1": "`modelci verify --json`",
     "modelci.model-signing/1": "`modelci sign --json`",
-    "modelci.registry/1": "`modelci registry show --json`; the `registry.json` of `modelci site build`",
+    "modelci.registry/1": "`modelci registry show --json`; `registry.json` of `modelci site build`",
     "modelci.registry-history/1": "`modelci registry history --json`",
     "modelci.registry-stages/1": "`modelci registry stages --json`",
     "modelci.registry-ref/1": "`modelci registry check-ref --json`",
@@ -57,8 +58,7 @@ OTHER_CODES: Mapping[int, tuple[str, str]] = {
     BLOCKED_EXIT_CODE: ("verdict", "A gate failed, or drift was found: a verdict and no error."),
     UNCLEAR_EXIT_CODE: (
         "verdict",
-        "Nothing blocks but gates that the data cannot decide, where the configuration says that "
-        "they do (`inconclusive: fail`, `incomparable: fail`).",
+        "Nothing blocks but gates that cannot be decided, and that are to fail then.",
     ),
     70: ("bug", "A bug of ours. What it prints can be pasted into an issue: it holds no values."),
     130: ("interrupted", "Somebody pressed Ctrl-C."),
@@ -69,17 +69,50 @@ VARIABLES: Mapping[str, str] = {
     "MODELCI_SERVE_TOKEN": "bearer token that `modelci serve` asks of its clients",
     "MODELCI_SIGNING_KEY_PEM": "the private key that models are signed with, itself (PEM)",
     "MODELCI_SIGNING_PASSWORD": "opens a private key that is encrypted",
-    "MODELCI_TOKEN": "in our workflows the secret that takes the place of `GITHUB_TOKEN`, whose pushes "
-    "start no workflow: an app's token, or a person's",
-    "MODELCI_WEBHOOK_SECRET": "what the forge's webhook signs with, for `modelci deploy --poll --listen`",
+    "MODELCI_TOKEN": "in our workflows the secret that takes the place of `GITHUB_TOKEN`, whose "
+    "pushes start no workflow: an app's token, or a person's",
+    "MODELCI_WEBHOOK_SECRET": "what the forge's webhook signs with: `modelci deploy --listen`",
 }
 TO_COMMANDS: Mapping[str, str] = {
-    "MODELCI_BASE": "`evaluation.rescore.cmd`: folder with the base's files",
-    "MODELCI_OUT": "`evaluation.rescore.cmd`: file to write predictions to",
-    "MODELCI_WINDOW": "`monitor.retrain.cmd`: the window's name",
-    "MODELCI_CURRENT": "`monitor.retrain.cmd`: the window's data",
-    "MODELCI_DEPLOY_…": "`deploy.targets.NAME.cmd`: see [targets](../targets.md#command)",
+    "`MODELCI_BASE`": "`evaluation.rescore.cmd`: folder with the base's files",
+    "`MODELCI_OUT`": "`evaluation.rescore.cmd`: file to write predictions to",
+    "`MODELCI_WINDOW`": "`monitor.retrain.cmd`: the window's name",
+    "`MODELCI_CURRENT`": "`monitor.retrain.cmd`: the window's data",
+    "`MODELCI_DEPLOY_…`": "`deploy.targets.NAME.cmd`: see [targets](../targets.md#command)",
 }
+TERMINAL: Mapping[str, str] = {
+    "`NO_COLOR`": "set to anything: no colours",
+    "`TERM`": "`dumb`: no colours and no live table",
+    "`_MODELCI_COMPLETE`": "[completion](../installing.md#completion) by the shell",
+}
+FORGES: Mapping[str, str] = {"github": "GitHub", "gitlab": "GitLab", "gitea": "Gitea and Forgejo"}
+
+KEYS = """
+`[]` stands for each entry of a list, `NAME` for a name of your choice. Where one entry is the usual
+case (`evaluation`, `monitor`) it may stand without the list. A plain setting also comes from a
+[variable](environment.md), `MODELCI_SECTION_KEY`. `modelci config show` prints what holds and where
+it comes from; [configuration](../configuration.md) explains it, with examples. The [JSON
+Schema](../schemas/modelci.yaml.json) tells editors the same.
+"""
+DOCUMENTS = """
+What one job hands to another, and what `--json` prints: JSON that names its schema and version,
+`{"schema": "modelci.report/1", …}`. Names are snake_case, numbers unrounded, times UTC in ISO 8601,
+and what is not there is `null`. Within a version fields are only added: a reader ignores what it
+does not know.
+"""
+EXIT_CODES = """
+Each kind of failure has a code of its own, so that CI can tell a model that got worse from a forge
+that refused us. Every error says on stderr what happened and what to do next.
+"""
+ENVIRONMENT = """
+## Secrets
+
+These have no key in `modelci.yaml`: a secret does not belong into Git. No command of the project
+sees them, nor any other token of a forge or a runner.
+"""
+SETTINGS = """\
+Each plain setting may come from a variable, which counts more than the file and less than a flag.
+What is no text is read as YAML (`true`, `0.5`); an empty variable is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,19 +134,7 @@ def configuration() -> str:
     first: dict[type, Section] = {}
     for section in sorted(found, key=lambda one: one.path.count(".")):
         first.setdefault(section.kind, section)
-    lines = [
-        "# Every key of modelci.yaml",
-        "",
-        NOTE,
-        "",
-        "`[]` stands for each entry of a list, `NAME` for a name of your choice. Where one entry is the",
-        "usual case (`evaluation`, `monitor`) it may stand without the list. A plain setting also comes",
-        "from a [variable](environment.md), `MODELCI_SECTION_KEY`. `modelci config show` prints what holds",
-        "and where it comes from; [configuration](../configuration.md) explains it, with examples. The",
-        "[JSON Schema](../schemas/modelci.yaml.json) tells editors the same.",
-        "",
-        *key_table(Config, "", first),
-    ]
+    lines = [*head("Every key of modelci.yaml", KEYS), *key_table(Config, "", first)]
     for section in found:
         if first[section.kind] is section:
             depth = "##" if re.fullmatch(r"\w+(\[\])?|models\.NAME", section.path) else "###"
@@ -152,29 +173,33 @@ def key_table(kind: type, path: str, first: Mapping[type, Section]) -> Iterator[
         inner = [section for _, section in held(hints[field.name], path)]
         where = "".join(f" ([keys](#{first[one].anchor}))" for one in inner)
         meaning = meanings()[kind.__name__][field.name]
-        yield (
-            f"| `{field.name}` | {wording(hints[field.name])}{where} | {default(field)} | {meaning} |"
-        )
+        kind_of_value = wording(hints[field.name]) + where
+        yield f"| `{field.name}` | {kind_of_value} | {default(field)} | {meaning} |"
 
 
 def wording(hint: Any) -> str:
     """Say what a value may be, in the words of somebody who writes YAML."""
-    plain = {str: "text", int: "whole number", float: "number", date: "date", Any: "anything"}
-    if hint is bool:
-        return "`true` or `false`"
-    if hint in plain:
-        return plain[hint]
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return choices(one.value for one in hint)
-    if isinstance(hint, type) and is_dataclass(hint):
-        return "section"
-    if is_union(hint):
-        parts = [wording(one) for one in get_args(hint) if one is not types.NoneType]
-        return " or ".join(dict.fromkeys(parts))
     inner = get_args(hint)
+    if is_union(hint):
+        parts = [wording(one) for one in inner if one is not types.NoneType]
+        return " or ".join(dict.fromkeys(parts))
     if get_origin(hint) is tuple:
         return f"list of {plural(wording(inner[0]))}"
-    return f"name → {wording(inner[-1])}"
+    if inner:
+        return f"name → {wording(inner[-1])}"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return choices(one.value for one in hint)
+    return PLAIN.get(hint, "section")
+
+
+PLAIN: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+    date: "date",
+    Any: "anything",
+}
 
 
 def plural(words: str) -> str:
@@ -185,7 +210,7 @@ def is_union(hint: Any) -> bool:
     return get_origin(hint) in {Union, types.UnionType}
 
 
-def choices(values: Iterator[Any]) -> str:
+def choices(values: Iterable[Any]) -> str:
     return ", ".join(f"`{one}`" for one in values)
 
 
@@ -201,19 +226,7 @@ def default(field: Field[Any]) -> str:
 
 def documents() -> str:
     """Return the page of the documents: what each is, who writes it, its fields."""
-    lines = [
-        "# Documents",
-        "",
-        NOTE,
-        "",
-        "What one job hands to another, and what `--json` prints: JSON that names its schema and version,",
-        '`{"schema": "modelci.report/1", …}`. Names are snake_case, numbers unrounded, times UTC in ISO',
-        "8601, and what is not there is `null`. Within a version fields are only added: a reader ignores",
-        "what it does not know. The schemas are in the package's repository, too.",
-        "",
-        "| document | is | written by |",
-        "| --- | --- | --- |",
-    ]
+    lines = [*head("Documents", DOCUMENTS), "| document | is | written by |", "| --- | --- | --- |"]
     found = dict(sorted((name, kind) for kind, name in kinds().items()))
     for name, kind in found.items():
         summary = prose(kind).partition("\n\n")[0].replace("\n", " ")
@@ -238,7 +251,8 @@ def field_table(schema: Mapping[str, Any]) -> Iterator[str]:
     yield "| field | type | always there |"
     yield "| --- | --- | --- |"
     for name, part in schema["properties"].items():
-        yield f"| `{name}` | {json_wording(part, schema['$defs'])} | {'yes' if name in required else ''} |"
+        always = "yes" if name in required else ""
+        yield f"| `{name}` | {json_wording(part, schema['$defs'])} | {always} |"
 
 
 def json_wording(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -250,7 +264,7 @@ def json_wording(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> str
     if "$ref" in part:
         name = part["$ref"].rpartition("/")[2]
         values = definitions[name].get("enum")
-        return choices(iter(values)) if values else f"{name}"
+        return choices(values) if values else f"{name}"
     kind = str(part.get("type", "object"))
     if kind == "array":
         return f"array of {json_wording(part['items'], definitions)}" if "items" in part else kind
@@ -274,13 +288,7 @@ def exit_codes() -> str:
             prose(error).partition("\n\n")[0],
         )
     lines = [
-        "# Exit codes",
-        "",
-        NOTE,
-        "",
-        "Each kind of failure has a code of its own, so that CI can tell a model that got worse from a",
-        "forge that refused us. Every error says on stderr what happened and what to do next.",
-        "",
+        *head("Exit codes", EXIT_CODES),
         "| code | kind | means |",
         "| ---: | --- | --- |",
         *(f"| `{code}` | {name} | {text} |" for code, (name, text) in sorted(rows.items())),
@@ -299,52 +307,31 @@ def families() -> Iterator[type[ModelCIError]]:
 
 def environment() -> str:
     """Return the page of environment variables."""
-    keys = variables()
+    tokens = {choices(ci.forge_token_names(forge)): label for forge, label in FORGES.items()}
+    secrets = {f"`{name}`": text for name, text in VARIABLES.items()}
+    secrets |= {
+        names: f"the token for {label}, the first that is set" for names, label in tokens.items()
+    }
+    settings = {f"`{name}`": key_link(key) for key, name in sorted(variables().items())}
     lines = [
-        "# Environment variables",
-        "",
-        NOTE,
-        "",
-        "## Secrets",
-        "",
-        "These have no key in `modelci.yaml`: a secret does not belong into Git. No command of the project",
-        "sees them, nor any other token of a forge or a runner.",
-        "",
-        "| variable | holds |",
-        "| --- | --- |",
-        *(f"| `{name}` | {text} |" for name, text in VARIABLES.items()),
-        *(
-            f"| {choices(iter(ci.forge_token_names(forge)))} | the token for {label}, the first that is set |"
-            for forge, label in FORGES.items()
-        ),
-        "",
-        "## To a project's own commands",
-        "",
-        "| variable | to whom, and what |",
-        "| --- | --- |",
-        *(f"| `{name}` | {text} |" for name, text in TO_COMMANDS.items()),
-        "",
-        "## Terminal",
-        "",
-        "| variable | does |",
-        "| --- | --- |",
-        "| `NO_COLOR` | set to anything: no colours |",
-        "| `TERM` | `dumb`: no colours and no live table |",
-        "| `_MODELCI_COMPLETE` | [completion](../installing.md#completion) by the shell |",
-        "",
-        "## Settings",
-        "",
-        "Each plain setting may come from a variable, which counts more than the file and less than a flag.",
-        "What is no text is read as YAML (`true`, `0.5`); an empty variable is none.",
-        "",
-        "| variable | sets |",
-        "| --- | --- |",
-        *(f"| `{name}` | {key_link(key)} |" for key, name in sorted(keys.items())),
+        *head("Environment variables", ENVIRONMENT),
+        *two_columns("variable", "holds", secrets),
+        *("", "## To a project's own commands", ""),
+        *two_columns("variable", "to whom, and what", TO_COMMANDS),
+        *("", "## Terminal", ""),
+        *two_columns("variable", "does", TERMINAL),
+        *("", "## Settings", "", *SETTINGS.splitlines(), ""),
+        *two_columns("variable", "sets", settings),
     ]
     return "\n".join(lines) + "\n"
 
 
-FORGES: Mapping[str, str] = {"github": "GitHub", "gitlab": "GitLab", "gitea": "Gitea and Forgejo"}
+def two_columns(left: str, right: str, rows: Mapping[str, str]) -> list[str]:
+    return [f"| {left} | {right} |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows.items())]
+
+
+def head(title: str, text: str) -> list[str]:
+    return [f"# {title}", "", NOTE, "", *text.strip().splitlines(), ""]
 
 
 def key_link(key: str) -> str:
