@@ -107,11 +107,11 @@ def test_it_opens_from_a_folder_without_a_network(site: Site, visit: Opener, sch
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
 def test_it_is_searched_without_a_network(site: Site, visit: Opener) -> None:
     page = visit.file(site.root / "reference" / "exit-codes.html")
-    # It is built when the page has loaded, by a worker.
+    query = page.get_by_role("textbox", name="Search")
+    query.click()  # by which the index is loaded, in a worker
     expect(page.locator(".md-search-result__meta")).to_have_text(
         "Type to start searching", timeout=30_000
     )
-    page.keyboard.press("/")
-    page.keyboard.type("canary")
+    query.press_sequentially("canary")
     page.locator(".md-search-result__link").first.click()
     expect(page.locator("article")).to_contain_text("canary", timeout=30_000)
