@@ -19,7 +19,7 @@ WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser haproxy images servers demo test bench check format-check lint types imports docs-check site workflows \
+.PHONY: help setup browser haproxy images servers demo test bench check format-check lint types imports docs-check site screenshots workflows \
 	registries format docs dist lock clean
 
 help: ## list these targets
@@ -122,6 +122,10 @@ docs-check: $(READY)
 # A link, an anchor or a page of the navigation that leads nowhere fails it.
 site: $(READY) ## build the documentation as a site into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+screenshots: $(READY) browser ## take the documentation's pictures, of what `make demo` leaves
+	@test -e demo/runner-retrained/.modelci/promotion.json || $(MAKE) demo
+	@$(RUN) tools/screenshots.py
 
 workflows: $(READY)
 ifeq ($(strip $(WORKFLOWS)),)
