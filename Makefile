@@ -115,13 +115,13 @@ imports: $(READY)
 	@$(BIN)/lint-imports --no-logo
 
 docs-check: $(READY)
-	@$(BIN)/python tools/gen_docs.py --check
+	@$(BIN)/python -m tools.gen_docs --check
 	@$(BIN)/check-jsonschema --quiet --check-metaschema docs/schemas/*.json
 	@$(BIN)/python tools/check_links.py
 
 # A link, an anchor or a page of the navigation that leads nowhere fails it.
 site: $(READY) ## build the documentation as a site into site/
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 screenshots: $(READY) browser ## take the documentation's pictures, of what `make demo` leaves
 	@test -e demo/runner-retrained/.modelci/promotion.json || $(MAKE) demo
@@ -147,7 +147,7 @@ format: $(READY) ## rewrite the code the way the checks want it
 	@$(BIN)/ruff format .
 
 docs: $(READY) ## generate the reference and the JSON schemas
-	@$(BIN)/python tools/gen_docs.py
+	@$(BIN)/python -m tools.gen_docs
 
 # The same commit gives the same bytes, whoever builds it.
 dist: $(READY) ## build the wheel and the sdist of this commit into dist/

@@ -1,7 +1,7 @@
 """Find links in the Markdown files of this repository that lead nowhere.
 
 Only files and headings of the repository are looked at (anchors as GitHub names them), so that
-no check depends on the network.
+no check depends on the network. This is how a forge shows them; MkDocs checks its site by itself.
 """
 
 import re

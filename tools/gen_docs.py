@@ -1,4 +1,4 @@
-"""Write what the code says about itself: the reference and the JSON schemas.
+"""Write what the code says about itself, the reference and the JSON schemas: `make docs`.
 
 ``--check`` writes nothing, shows what is out of date, and exits with 1 when anything is.
 """
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from tools import reference_pages
 
-import reference_pages
 from modelci.cli import main as root
 from modelci.documents.schemas import schemas
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from tools.check_links import slug
 
-from check_links import slug
 from modelci.adapters import ci
 from modelci.config.keys import meanings
 from modelci.config.load import variables

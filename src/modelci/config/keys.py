@@ -1,4 +1,4 @@
-"""What each key of ``modelci.yaml`` means, in a line of Markdown; ``keys.toml`` beside this has it."""
+"""What each key of ``modelci.yaml`` means, in a line of Markdown: ``keys.toml`` has it."""
 
 import tomllib
 from collections.abc import Mapping
