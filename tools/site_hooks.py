@@ -1,8 +1,11 @@
-"""What MkDocs is told beside mkdocs.yml: the site has what pages link to outside of ``docs/``, too.
+"""What MkDocs is told beside mkdocs.yml: that the site shows what a forge shows.
 
 On a forge a page links to ``../ARCHITECTURE.md`` or ``../src/…``. Of the site these are pages below
 ``project/``, Markdown as it is and other files as a block of code, so that every link leads
 somewhere, from whichever forge the site comes and without a network.
+
+MkDocs reads pages by Python-Markdown, whose rules are others than a forge's, as for what is in a
+list. That reading checks the links and makes the table of contents; what is shown is rendered anew.
 """
 
 import os
@@ -18,8 +21,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 from tools.check_links import ROOT, links
+from tools.site_markdown import render
 
 DOCS, PROJECT = "docs/", "project/"
+FOLDERS = {"docs/schemas": "docs/reference/documents.md"}  # a page that tells what is in one
 LANGUAGES = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".json": "json", ".toml": "toml"}
 
 CODE_PAGE = """\
@@ -93,6 +98,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return markdown
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Render the page anew, as a forge does."""
+    del html, config
+    return render(page.markdown or "", lambda link: address(link, page.file, files))
+
+
+def address(link: str, page: File, files: Files) -> str:
+    """Return where a link of a page leads in the site."""
+    scheme, host, path, query, fragment = urlsplit(LEAVING.lead(link))
+    if scheme or host or not path:
+        return link
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(page.src_uri), unquote(path)))
+    found = files.get_file_from_path(target)
+    return urlunsplit(("", "", found.url_relative_to(page), query, fragment)) if found else link
+
+
 def navigated(part: object) -> Iterator[str]:
     """Yield the pages that a part of the navigation names."""
     if isinstance(part, str):
@@ -115,7 +136,7 @@ def linked(name: str) -> Iterator[str]:
 def reach(name: str, path: str) -> str:
     """Return the file of the repository that a path means which stands in one of its pages."""
     target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path)))
-    index = posixpath.join(target, "README.md")
+    index = FOLDERS.get(target, posixpath.join(target, "README.md"))
     return index if (ROOT / index).is_file() else target
 
 
