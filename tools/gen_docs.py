@@ -24,8 +24,7 @@ WIDTH = 88
 
 def main() -> int:
     wanted = pages() | schema_files()
-    present = {*wanted, *REFERENCE.glob("*.md"), *SCHEMAS.glob("*.json")}
-    present = {path for path in present if path.exists()}
+    present = {path for path in (*wanted, *SCHEMAS.glob("*.json")) if path.exists()}
     stale = {
         path: wanted.get(path)
         for path in sorted(wanted.keys() | present)
