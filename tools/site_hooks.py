@@ -156,12 +156,11 @@ def site_path(name: str) -> str:
 
 
 def page_of(name: str, config: MkDocsConfig) -> File:
-    """Return a page of a file outside of ``docs/``; MkDocs finds out what the navigation names."""
+    """Return a page of a file outside of ``docs/``, which the navigation may name or not."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    if name.endswith(".md"):
-        return File.generated(config, site_path(name), content=text)
-    language = LANGUAGES.get(PurePosixPath(name).suffix, "text")
-    content = f"{CODE_PAGE}\n# {name}\n\n~~~~~~{language}\n{text}\n~~~~~~\n"
+    if not name.endswith(".md"):
+        language = LANGUAGES.get(PurePosixPath(name).suffix, "text")
+        text = f"{CODE_PAGE}\n# {name}\n\n~~~~~~{language}\n{text}\n~~~~~~\n"
     return File.generated(
-        config, site_path(name), content=content, inclusion=InclusionLevel.NOT_IN_NAV
+        config, site_path(name), content=text, inclusion=InclusionLevel.NOT_IN_NAV
     )
