@@ -61,8 +61,9 @@ OTHER_CODES: Mapping[int, tuple[str, str]] = {
         "Nothing blocks but gates that cannot be decided, and that are to fail then.",
     ),
     70: ("bug", "A bug of ours. What it prints can be pasted into an issue: it holds no values."),
-    130: ("interrupted", "Somebody pressed Ctrl-C."),
-    141: ("broken pipe", "Whoever read the output had enough, such as `head`; as a shell has it."),
+    130: ("interrupted", "Somebody pressed Ctrl-C (128 and the signal's number, as the next two)."),
+    141: ("broken pipe", "Whoever read the output had enough, such as `head`."),
+    143: ("ended", "The runner, or somebody, told it to end (SIGTERM)."),
 }
 
 VARIABLES: Mapping[str, str] = {
