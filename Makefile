@@ -25,8 +25,8 @@ REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb
 UNREASONED := noqa:[A-Z0-9, ]*\bS[0-9]+[A-Z0-9, ]*$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser haproxy images servers demo test test-lowest bench check format-check lint types imports docs-check workflows \
-	registries format docs dist sbom runner-image audit lock clean
+.PHONY: help setup browser haproxy images servers demo test test-lowest bench check format-check lint types imports docs-check site screenshots \
+	workflows registries format docs dist sbom runner-image audit lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -115,7 +115,7 @@ test-lowest: $(READY) ## run unit and contract tests with the oldest versions th
 bench: $(READY) ## measure against dvc and gto
 	@$(RUN) -m bench
 
-check: format-check lint types imports docs-check workflows registries ## all that CI checks besides tests
+check: format-check lint types imports docs-check site workflows registries ## all that CI checks besides tests
 
 format-check: $(READY)
 	@$(BIN)/ruff format --check .
@@ -132,9 +132,17 @@ imports: $(READY)
 	@$(BIN)/lint-imports --no-logo
 
 docs-check: $(READY)
-	@$(BIN)/python tools/gen_docs.py --check
+	@$(BIN)/python -m tools.gen_docs --check
 	@$(BIN)/check-jsonschema --quiet --check-metaschema docs/schemas/*.json
 	@$(BIN)/python tools/check_links.py
+
+# A link, an anchor or a page of the navigation that leads nowhere fails it.
+site: $(READY) ## build the documentation as a site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+screenshots: $(READY) browser ## take the documentation's pictures, of what `make demo` leaves
+	@test -e demo/runner-retrained/.modelci/promotion.json || $(MAKE) demo
+	@$(RUN) tools/screenshots.py
 
 workflows: $(READY)
 ifeq ($(strip $(WORKFLOWS)),)
@@ -156,8 +164,8 @@ format: $(READY) ## rewrite the code the way the checks want it
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: $(READY) ## generate the command reference and the JSON schemas
-	@$(BIN)/python tools/gen_docs.py
+docs: $(READY) ## generate the reference and the JSON schemas
+	@$(BIN)/python -m tools.gen_docs
 
 # The same commit gives the same bytes, whoever builds it.
 dist: $(READY) ## build the wheel and the sdist of this commit into dist/
@@ -187,5 +195,5 @@ lock: ## resolve the requirements anew, with hashes; UPGRADE=1 takes newer versi
 		--all-extras --output-file requirements/lowest.txt pyproject.toml -
 
 clean: ## remove .venv and all that was generated
-	@rm -rf $(VENV) $(LOWEST) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) $(LOWEST) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """Find links in the Markdown files of this repository that lead nowhere.
 
 Only files and headings of the repository are looked at (anchors as GitHub names them), so that
-no check depends on the network.
+no check depends on the network. This is how a forge shows them; MkDocs checks its site by itself.
 """
 
 import re
@@ -67,11 +67,15 @@ def anchors(page: Path) -> frozenset[str]:
     seen: Counter[str] = Counter()
     for before, heading in pairwise(stream):
         if before.type == "heading_open":
-            text = "".join(part.content for part in heading.children or ())
-            slug = NOT_ANCHOR.sub("", text.strip().lower()).replace(" ", "-")
-            found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
-            seen[slug] += 1
+            name = slug("".join(part.content for part in heading.children or ()))
+            found.add(f"{name}-{seen[name]}" if seen[name] else name)
+            seen[name] += 1
     return frozenset(found)
+
+
+def slug(heading: str) -> str:
+    """Return the name that forges give a heading."""
+    return NOT_ANCHOR.sub("", heading.strip().lower()).replace(" ", "-")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Write what the code says about itself: the command reference and the JSON schemas.
+"""Write what the code says about itself, the reference and the JSON schemas: `make docs`.
 
 ``--check`` writes nothing, shows what is out of date, and exits with 1 when anything is.
 """
@@ -10,19 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from tools import reference_pages
 
 from modelci.cli import main as root
 from modelci.documents.schemas import schemas
 
 DOCS = Path(__file__).parent.parent / "docs"
-REFERENCE = DOCS / "reference" / "commands.md"
+REFERENCE = DOCS / "reference"
+DECISIONS = DOCS / "adr"
 SCHEMAS = DOCS / "schemas"
 WIDTH = 88
 
 
 def main() -> int:
-    wanted = {REFERENCE: reference(), **schema_files()}
-    present = {path for path in (REFERENCE, *SCHEMAS.glob("*.json")) if path.exists()}
+    wanted = pages() | schema_files()
+    present = {path for path in (*wanted, *SCHEMAS.glob("*.json")) if path.exists()}
     stale = {
         path: wanted.get(path)
         for path in sorted(wanted.keys() | present)
@@ -39,7 +41,18 @@ def main() -> int:
     return int(checking and bool(stale))
 
 
-def reference() -> str:
+def pages() -> dict[Path, str]:
+    return {
+        REFERENCE / "commands.md": commands(),
+        REFERENCE / "configuration.md": reference_pages.configuration(),
+        REFERENCE / "documents.md": reference_pages.documents(),
+        REFERENCE / "exit-codes.md": reference_pages.exit_codes(),
+        REFERENCE / "environment.md": reference_pages.environment(),
+        DECISIONS / "README.md": reference_pages.decisions(DECISIONS),
+    }
+
+
+def commands() -> str:
     lines = [
         "# Commands",
         "",

@@ -24,7 +24,7 @@ class ModelCIError(Exception):
 
 
 class UsageError(ModelCIError):
-    """The command was asked for something that does not exist here."""
+    """The command was called wrongly, or asked for something that does not exist here."""
 
     exit_code = 2
 

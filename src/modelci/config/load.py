@@ -60,7 +60,7 @@ def load(
             found["metrics"] = [found["metrics"]]
     _refuse_unknown(data, Config, (), text or b"", source)
     origins = {key: _origin(text or b"", key, source) for key in _leaves(data, Config)}
-    for key, variable in _variables().items():
+    for key, variable in variables().items():
         value = (environment or {}).get(variable)
         # CI systems set a variable that nobody gave a value to the empty text.
         if value:
@@ -96,7 +96,7 @@ def _leaves(data: Mapping[str, Any], kind: type, prefix: str = "") -> Iterator[s
             yield f"{prefix}{key}"
 
 
-def _variables() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """Return the environment variable of each plain value: ``forge.kind``: MODELCI_FORGE_KIND."""
     return {
         key: "MODELCI_" + key.replace(".", "_").upper()

@@ -1,10 +1,12 @@
 """JSON Schemas of the documents and of ``modelci.yaml``, generated from the dataclasses."""
 
+import re
 from importlib import import_module
 from typing import Any
 
 import msgspec
 
+from modelci.config.keys import meanings
 from modelci.config.model import Config
 from modelci.documents.codec import SCHEMAS
 from modelci.domain.gates import Verdict
@@ -16,7 +18,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schemas() -> dict[str, dict[str, Any]]:
     """Return every schema by its file's stem: ``modelci.report-1``, …, ``modelci.yaml``."""
     found = {name.replace("/", "-"): _document(kind, name) for kind, name in kinds().items()}
-    return found | {"modelci.yaml": _close(_ease(_root(Config, "modelci.yaml")))}
+    return found | {"modelci.yaml": _describe(_close(_ease(_root(Config, "modelci.yaml"))))}
 
 
 def kinds() -> dict[type, str]:
@@ -74,6 +76,18 @@ def _close(schema: dict[str, Any]) -> dict[str, Any]:
         if "properties" in part:
             part["additionalProperties"] = False
     return schema
+
+
+def _describe(schema: dict[str, Any]) -> dict[str, Any]:
+    """Say of each key what it means, as an editor shows it: links are for the documentation."""
+    parts = {Config.__name__: schema, **schema["$defs"]}
+    for name, keys in meanings().items():
+        for key, meaning in keys.items():
+            parts[name]["properties"][key]["description"] = _LINK.sub(r"\1", meaning)
+    return schema
+
+
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def _rebase(value: Any) -> Any:

@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """All checks."""
+    """All checks of a project's set-up, in their order."""
 
     checks: tuple[Check, ...]
 

@@ -67,7 +67,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """The document ``modelci.golden/1``; ``responses`` answer the ``requests``, in their order.
+    """The document ``modelci.golden/1``: requests, and in their order the ``responses`` to them.
 
     ``tolerance`` is how far a number may be off, absolutely. ``sha256`` is the model file's.
     """

@@ -61,7 +61,7 @@ class FileScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The document ``modelci.scan/1``."""
+    """The document ``modelci.scan/1``: what loading a model's files would bring in."""
 
     files: tuple[FileScan, ...]
 

@@ -102,7 +102,7 @@ class Realised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The document ``modelci.profile/1``.
+    """The document ``modelci.profile/1``: the data that a deployed model's is compared with.
 
     ``columns`` are those of the data, in its order. ``scores`` is the profile of the score column,
     ``chosen`` the share of rows at or above ``threshold``. ``target_rate`` is the share of
