@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -42,13 +42,18 @@ def check(block: Block) -> None:
 
 def _check_yaml(block: Block) -> None:
     value = parse_yaml(block.text.replace("sha256:…", _DIGEST).encode(), block.name)
-    assert list(found for script in calls.scripts(value) for found in calls.problems(script)) == []
+    _check_calls(calls.scripts(value))
     for key in reversed(block.place):
         value = {key: value}
     file = block.file or "modelci.yaml"
     for pattern, check in _YAML:
         if re.fullmatch(pattern, file):
             check(value, block)
+
+
+def _check_calls(scripts: Iterable[str]) -> None:
+    wrong = [why for script in scripts for why in calls.problems(script)]
+    assert not wrong, "\n".join(wrong)
 
 
 def _check_settings(value: Any, block: Block) -> None:
@@ -65,11 +70,15 @@ def _check_workflow(value: Any, block: Block) -> None:
     for line in re.findall(r"^[\s-]*(uses:.*)$", block.text, re.MULTILINE):
         assert _PINNED.fullmatch(line), f"{line}: pin it to a commit, with its version behind"
     jobs = value.get("jobs") or {"job": {}}
-    whole = {**_WORKFLOW, **value, "jobs": {name: filled(jobs[name], _job(jobs[name])) for name in jobs}}
+    whole = {
+        **_WORKFLOW,
+        **value,
+        "jobs": {name: filled(jobs[name], _job(jobs[name])) for name in jobs},
+    }
     for step in (step for job in whole["jobs"].values() for step in job.get("steps", ())):
         if re.fullmatch(r"[\w-]+/modelci@.*|\./", step.get("uses", "")):
             assert set(step.get("with", {})) <= _inputs(), "action.yml has no such input"
-    lint = [Path(sys.executable).parent / "actionlint", "-shellcheck=", "-pyflakes=", "-"]
+    lint = [str(Path(sys.executable).parent / "actionlint"), "-shellcheck=", "-pyflakes=", "-"]
     done = subprocess.run(
         lint, input=json.dumps(whole), capture_output=True, check=False, text=True, cwd=ROOT
     )
@@ -122,8 +131,10 @@ def _check_toml(block: Block) -> None:
 def _check_ini(block: Block) -> None:
     unit = configparser.RawConfigParser(strict=False)
     unit.read_string(block.text)
-    commands = [unit[one][key] for one in unit.sections() for key in unit[one] if key.startswith("exec")]
-    assert [found for script in commands for found in calls.problems(script)] == []
+    commands = [
+        unit[one][key] for one in unit.sections() for key in unit[one] if key.startswith("exec")
+    ]
+    _check_calls(commands)
 
 
 def _check_jinja(block: Block) -> None:

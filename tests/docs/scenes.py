@@ -1,10 +1,15 @@
 """The worlds that pages are played in: a project as its readers have it, and what a page adds."""
 
 import json
+import pickle
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.docs.shell import Shell
 from tests.e2e.world import EVALUATE, World
+from tests.fakes.evil_models import listing, skops_file, text
 from tests.fakes.serving import write_release
 
 _PIPELINE = """\
@@ -20,6 +25,10 @@ stages:
     params: [noise, quality]
     metrics:
       - metrics.json: {cache: false}
+  profile:
+    cmd: modelci profile data/train.csv --id id --out models/credit.profile.json
+    deps: [data/train.csv]
+    outs: [models/credit.profile.json]
 artifacts:
   credit:
     path: models/credit.onnx
@@ -36,14 +45,15 @@ gates:
   - {metric: roc_auc, min: 0.70, max_drop: 0.005}
 run: {pull: true, push: true}
 forge: {kind: local, path: ../forge}
-promote: {assign: [staging]}
+promote: {assign: [staging], releases: true}
 deploy:
   strategy: {watch_seconds: 0}
   targets:
     prod: {kind: directory, path: ../srv/prod, stages: [prod]}
     lab: {kind: directory, path: ../srv/lab}
+monitor: {model: credit, stage: prod, current: "scored/{window}.csv", id: id}
 """
-_ROWS = "id,amount,age,purpose\n" + "".join(f"{n},{n},{20 + n},car\n" for n in range(1, 40))
+_ROWS = "id,amount,age,purpose\n" + "".join(f"{n},{n},{20 + n % 60},car\n" for n in range(1, 400))
 _QUALITIES: Mapping[str, float] = {"0.80": 1.0, "0.85": 2.0, "0.90": 3.0}
 
 
@@ -80,5 +90,59 @@ def create(root: Path) -> World:
     return world
 
 
-SCENES: Mapping[str, Callable[[World], Mapping[str, str] | None]] = {}
-"""What a page's world has besides, by the page; it returns variables of the shell."""
+def _readme(site: World, shell: Shell) -> None:
+    (site.root / "your-dvc-repository").symlink_to(shell.folder)
+    shell.folder = site.root
+
+
+def _monitoring(site: World, shell: Shell) -> None:
+    site.laptop.put({f"scored/2026-0{month}.csv": _ROWS for month in (1, 2, 3)})
+
+
+def _installing(site: World, shell: Shell) -> None:
+    (Path(shell.variables["HOME"]) / ".config/fish").mkdir(parents=True)
+
+
+def _provenance(site: World, shell: Shell) -> None:
+    statement = site.root / "forge/releases/credit@v1.2.0/provenance.json"
+    shutil.copy(statement, shell.folder)
+
+
+def _registry(site: World, shell: Shell) -> None:
+    shell.variables["GITHUB_REF"] = "refs/tags/credit#prod#7"
+
+
+def _reports(site: World, shell: Shell) -> None:
+    site.laptop.git("branch", "develop")
+
+
+def _safety(site: World, shell: Shell) -> None:
+    models = {
+        "models/credit.skops": skops_file(listing(text("coefficients"))),
+        "downloaded.joblib": pickle.dumps(Path()),
+    }
+    site.laptop.put(models)
+    shutil.copytree(shell.folder / "made/0.80/model", shell.folder / "model")
+
+
+def _signing(site: World, shell: Shell) -> None:
+    key = Path(shell.variables["HOME"]) / ".ssh/id_ed25519"
+    key.parent.mkdir()
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(make, check=True)
+    (shell.folder / "keys").mkdir()
+    site.laptop.git("tag", "-a", "-m", "Register", "credit@v1.2.2", "credit@v1.1.0^{commit}")
+    site.laptop.git("push", "--quiet", "--tags", "origin")
+
+
+SCENES: Mapping[str, Callable[[World, Shell], None]] = {
+    "README.md": _readme,
+    "docs/installing.md": _installing,
+    "docs/monitoring.md": _monitoring,
+    "docs/provenance.md": _provenance,
+    "docs/registry.md": _registry,
+    "docs/reports.md": _reports,
+    "docs/safety.md": _safety,
+    "docs/signing.md": _signing,
+}
+"""What a page's world and its shell have besides, by the page."""

@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import chdir, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -69,20 +69,19 @@ def typed(block: Block) -> Iterator[Typed]:
 
 
 def _typed(command: list[str], shown: list[str]) -> Typed:
-    code = _EXIT_CODE.search(command[0])
-    return Typed(
-        command="\n".join(command), shown="\n".join(shown), code=int(code[1]) if code else 0
-    )
+    whole = "\n".join(command)
+    code = _EXIT_CODE.search(whole)
+    return Typed(command=whole, shown="\n".join(shown), code=int(code[1]) if code else 0)
 
 
 def missing(shown: str, said: str) -> str | None:
     """Return the first part that is shown and was not said; figures and line breaks are free."""
     rest = _plain(said)
     for part in _plain(shown).split("…"):
-        before, found, after = rest.partition(part.strip())
-        if not found and part.strip():
-            return part.strip()
-        rest = after if found else before
+        if part.strip():
+            _, found, rest = rest.partition(part.strip())
+            if not found:
+                return part.strip()
     return None
 
 
@@ -196,9 +195,3 @@ def _wait_until_gone(group: int) -> None:
     while time.monotonic() < deadline:
         os.killpg(group, 0)
         time.sleep(0.05)
-
-
-def variables(**more: str) -> dict[str, str]:
-    """The variables of this process, and more."""
-    found: Mapping[str, str] = os.environ
-    return {**found, **more}

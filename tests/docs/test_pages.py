@@ -1,12 +1,13 @@
 """Every code block of the docs is true: it was run, or read by what reads such files."""
 
+import os
 from pathlib import Path
 
 import pytest
 from tests.docs import calls, fragments
 from tests.docs.blocks import CHECKED, ROOT, SHELL, blocks_of, inline_code, pages
 from tests.docs.scenes import SCENES
-from tests.docs.shell import Shell, typed, variables
+from tests.docs.shell import Shell, typed
 from tests.e2e.world import World
 
 TUTORIAL = ROOT / "docs/tutorial.md"  # is played from an empty folder, see test_tutorial
@@ -45,10 +46,10 @@ def test_commands_are_those_that_there_are(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PLAYED, ids=named)
 def test_what_a_page_says_happens(page: Path, site: World, tmp_path: Path) -> None:
-    prepare = SCENES.get(named(page))
-    more = (prepare(site) if prepare else None) or {}
-    shell = Shell(folder=site.laptop.folder, files=tmp_path, variables=variables(**more))
+    shell = Shell(folder=site.laptop.folder, files=tmp_path, variables=dict(os.environ))
     try:
+        if prepare := SCENES.get(named(page)):
+            prepare(site, shell)
         for block in blocks_of(page):
             if block.is_played:
                 shell.play(block)
