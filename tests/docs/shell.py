@@ -25,6 +25,7 @@ _HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _IN_BACKGROUND = re.compile(r"(?<!&)&\s*(#.*)?$")
 # What is another with every run: figures, ids of commits and bytes; and how a table is ruled.
 _FIGURES = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,}\b|\d[\d.,]*(?<=\d)")
+_DURATIONS = re.compile(r"\d[\d.]* (?:ms|s|min|h)\b(?: \d+ (?:s|min)\b)?")
 _RULES = re.compile(r"[─━═]+")
 # The state of a shell, which the next command begins with.
 _SCRIPT = """\
@@ -86,7 +87,8 @@ def missing(shown: str, said: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_RULES.sub("─", _FIGURES.sub("0", text)).split())
+    text = _FIGURES.sub("0", _DURATIONS.sub("0 s", text))
+    return " ".join(_RULES.sub("─", text).split())
 
 
 @dataclass(kw_only=True)

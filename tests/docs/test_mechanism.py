@@ -122,6 +122,7 @@ def test_a_digest_need_not_be_written_out() -> None:
     ("shown", "said", "lacks"),
     [
         ("0.1 s  one", "note\n12.5 s one\n", None),
+        ("9.2 s.", "ran in 1 min 04 s.", None),
         ("one … two", "one\nand\ntwo", None),
         ("4b825dc642cb", "0f3ac29", None),
         ("two … one", "one\ntwo", "one"),
