@@ -19,7 +19,7 @@ from tests.docs.calls import plain_call
 
 from modelci.cli import main
 
-_SECONDS = 60
+_SECONDS = 120
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 _HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _IN_BACKGROUND = re.compile(r"(?<!&)&\s*(#.*)?$")

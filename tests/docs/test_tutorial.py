@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import pytest
 from tests.docs.blocks import ROOT, Block, blocks_of
 from tests.docs.shell import Shell
 
@@ -29,6 +30,7 @@ def save(block: Block, folder: Path) -> None:
         file.write(block.text)
 
 
+@pytest.mark.timeout(300)
 def test_the_tutorial_goes_as_it_says(tmp_path: Path) -> None:
     files, folder = tmp_path / "files", tmp_path / "empty"
     files.mkdir()
