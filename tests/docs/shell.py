@@ -1,0 +1,197 @@
+"""A person at a prompt, who types what a page says and looks at what comes of it."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import chdir, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+from tests.docs.blocks import Block
+from tests.docs.calls import plain_call
+
+from modelci.cli import main
+
+_SECONDS = 60
+_EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
+_HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
+_IN_BACKGROUND = re.compile(r"(?<!&)&\s*(#.*)?$")
+# What is another with every run: figures, ids of commits and bytes; and how a table is ruled.
+_FIGURES = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,}\b|\d[\d.,]*(?<=\d)")
+_RULES = re.compile(r"[─━═]+")
+# The state of a shell, which the next command begins with.
+_SCRIPT = """\
+%s
+status=$?
+{ pwd; env -0; } > "$MODELCI_TEST_STATE"
+exit $status
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A command, what the page shows of its output, and the exit code that it has."""
+
+    command: str
+    shown: str
+    code: int = 0
+
+
+def typed(block: Block) -> Iterator[Typed]:
+    """Read a block: `$ ` begins a command, and what belongs to none is output."""
+    if block.language != "console":
+        yield Typed(command=f"set -e\n{block.text}", shown="")
+        return
+    lines = iter(block.text.splitlines())
+    command: list[str] = []
+    shown: list[str] = []
+    for line in lines:
+        if not line.startswith("$ "):
+            shown.append(line)
+            continue
+        if command:
+            yield _typed(command, shown)
+        command, shown = [line[2:]], []
+        while command[-1].endswith("\\"):
+            command.append(next(lines).removeprefix("> "))
+        if here := _HERE.search(line):
+            while command[-1] != here[2]:
+                command.append(next(lines))
+    if command:
+        yield _typed(command, shown)
+
+
+def _typed(command: list[str], shown: list[str]) -> Typed:
+    whole = "\n".join(command)
+    code = _EXIT_CODE.search(whole)
+    return Typed(command=whole, shown="\n".join(shown), code=int(code[1]) if code else 0)
+
+
+def missing(shown: str, said: str) -> str | None:
+    """Return the first part that is shown and was not said; figures and line breaks are free."""
+    rest = _plain(said)
+    for part in _plain(shown).split("…"):
+        if part.strip():
+            _, found, rest = rest.partition(part.strip())
+            if not found:
+                return part.strip()
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(_RULES.sub("─", _FIGURES.sub("0", text)).split())
+
+
+@dataclass(kw_only=True)
+class Shell:
+    """One page's shell: its folder and variables live as long as the page."""
+
+    folder: Path
+    files: Path
+    variables: dict[str, str]
+    names: dict[str, Any] = field(default_factory=dict)
+    groups: list[int] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def play(self, block: Block) -> None:
+        """Do what a block says; raise AssertionError where it isn't as the block says."""
+        if block.language == "python":
+            self._python(block)
+            return
+        for one in typed(block):
+            where = f"{block.name}: {one.command}"
+            code, said = self._type(one)
+            assert code == one.code, f"{where}\nexit code {code}, not {one.code}:\n{said}"
+            lacking = missing(one.shown, said)
+            assert lacking is None, f"{where}\nit does not say:\n{lacking}\nbut:\n{said}"
+
+    def _python(self, block: Block) -> None:
+        """Save it as the file that it names, or run it."""
+        code = compile(block.text, block.file or block.name, "exec")
+        if block.file:
+            path = self.folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        else:
+            with chdir(self.folder):
+                exec(code, self.names)  # noqa: S102 - our own pages
+
+    def _type(self, one: Typed) -> tuple[int, str]:
+        arguments = plain_call(one.command)
+        if arguments is not None:
+            return self._call(arguments)
+        return self._bash(one)
+
+    def _call(self, arguments: list[str]) -> tuple[int, str]:
+        """Run modelci within this process: quicker, and DVC stays loaded."""
+        absent = {name: None for name in os.environ if name not in self.variables}
+        with chdir(self.folder):
+            done = CliRunner(env={**absent, **self.variables}).invoke(
+                main, arguments, prog_name="modelci"
+            )
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise AssertionError(f"{shlex.join(arguments)}\n{done.output}") from done.exception
+        return done.exit_code, done.output
+
+    def _bash(self, one: Typed) -> tuple[int, str]:
+        number = next(self.numbers)
+        state, log = (self.files / f"{number}.{name}" for name in ("state", "log"))
+        with log.open("wb") as talk:
+            # Whatever it leaves running may hold this file; a pipe would never end.
+            done = subprocess.Popen(
+                ["bash", "-c", _SCRIPT % one.command],
+                cwd=self.folder,
+                env={**self.variables, "MODELCI_TEST_STATE": str(state)},
+                stdin=subprocess.DEVNULL,
+                stdout=talk,
+                stderr=talk,
+                start_new_session=True,
+            )
+            try:
+                code = done.wait(_SECONDS)
+            except BaseException:
+                os.killpg(done.pid, signal.SIGKILL)
+                done.wait()
+                raise
+        if _IN_BACKGROUND.search(one.command):
+            self.groups.append(done.pid)
+            _wait_for(one.shown, log)
+        if state.exists():
+            self._remember(state.read_text(encoding="utf-8"))
+        return code, log.read_text(encoding="utf-8")
+
+    def _remember(self, state: str) -> None:
+        folder, _, variables = state.partition("\n")
+        self.folder = Path(folder)
+        pairs = (pair.partition("=") for pair in variables.split("\0") if pair)
+        own = {"MODELCI_TEST_STATE", "PWD", "OLDPWD", "SHLVL", "_"}
+        self.variables = {name: value for name, _, value in pairs if name not in own}
+
+    def close(self) -> None:
+        """End what the page left running, by the process groups that were started here."""
+        for group in self.groups:
+            for which in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    os.killpg(group, which)
+                    _wait_until_gone(group)
+
+
+def _wait_for(shown: str, log: Path) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while missing(shown, log.read_text(encoding="utf-8")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _wait_until_gone(group: int) -> None:
+    """Wait until a process group has nobody left; ProcessLookupError says that it has."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        os.killpg(group, 0)
+        time.sleep(0.05)
