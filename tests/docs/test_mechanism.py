@@ -44,7 +44,8 @@ def test_a_block_of_which_nobody_knows_whether_it_is_true_is_found(page: str, pr
 
 
 def test_a_mark_says_why_a_block_is_not_run() -> None:
-    page = "- item\n\n  <!-- not run: it needs\n  a cluster -->\n\n  ```sh\n  a\n  ```\n\n```sh\nb\n```\n"
+    marker = "<!-- not run: it needs\n  a cluster -->"
+    page = f"- item\n\n  {marker}\n\n  ```sh\n  ls\n  ```\n\n```sh\nls\n```\n"
     marked, unmarked = read("page.md", page)
     assert (marked.reason, marked.is_played) == ("it needs a cluster", False)
     assert (unmarked.reason, unmarked.is_played) == (None, True)

@@ -85,6 +85,12 @@ def test_labels_alone_show_concept_drift() -> None:
     assert explanation(estimated) == ""  # without labels nobody can know
 
 
+def test_what_cannot_be_judged_is_no_concept_drift() -> None:
+    concept = windows.concept()
+    unclear = tuple(replace(one, outcome=Outcome.INCOMPARABLE) for one in concept.gates)
+    assert explanation(replace(concept, gates=unclear)) == ""
+
+
 def test_drift_that_costs_nothing_is_told_from_drift_that_does() -> None:
     drifted = windows.drifted()
     assert explanation(drifted) == ""  # no label is there yet

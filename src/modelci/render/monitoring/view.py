@@ -78,10 +78,12 @@ def headline(monitoring: Monitoring) -> Headline:
 
 def explanation(monitoring: Monitoring) -> str:
     """Return what the findings mean together, where that is more than each alone says."""
+    # What could not be judged (too few labels, no reference) has not fallen.
+    fallen = _with(monitoring, Subject.PERFORMANCE, Outcome.FAILED, Outcome.WARNED)
     fell = {
         one.measure
         for one in monitoring.performance
-        if one.realised is not None and one.measure in _troubled(monitoring, Subject.PERFORMANCE)
+        if one.realised is not None and one.measure in fallen
     }
     looked = any(one.subject is Subject.DRIFT for one in monitoring.gates)
     drifted = _troubled(monitoring, Subject.DRIFT)
@@ -106,10 +108,15 @@ def _measured_well(monitoring: Monitoring) -> bool:
 
 
 def _troubled(monitoring: Monitoring, subject: Subject) -> set[str]:
+    return _with(monitoring, subject, *(set(Outcome) - {Outcome.PASSED}))
+
+
+def _with(monitoring: Monitoring, subject: Subject, *outcomes: Outcome) -> set[str]:
+    """Return what gates of the subject are about that have one of the outcomes."""
     return {
         metric_of(one)
         for one in monitoring.gates
-        if one.subject is subject and one.outcome is not Outcome.PASSED
+        if one.subject is subject and one.outcome in outcomes
     }
 
 
