@@ -340,6 +340,13 @@ def test_no_scheduler_is_said() -> None:
         connect(ExecutorConfig(address="tcp://127.0.0.1:9", wait_seconds=1), progress=Heard())
 
 
+@pytest.mark.parametrize("address", ["scheduler", "http://scheduler:8786", "tls://127.0.0.1:9"])
+def test_an_address_that_dask_cannot_use_is_named(address: str) -> None:
+    with pytest.raises(ConfigError, match=f"Dask cannot use {address}: ") as caught:
+        connect(ExecutorConfig(address=address, wait_seconds=1), progress=Heard())
+    assert "tcp://HOST:PORT" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("name", ["no.such.Cluster", "distributed.NoCluster", "bare"])
 def test_a_cluster_that_does_not_exist_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=f"there is no '{name}'"):

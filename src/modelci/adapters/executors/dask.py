@@ -73,6 +73,14 @@ def _connect(settings: ExecutorConfig) -> tuple[Any, Any | None]:
             f"No Dask workers could be had from {settings.address or settings.cluster}: {error}.",
             hint="Check executor.address, that the scheduler runs, and that its workers start.",
         ) from error
+    except (TypeError, ValueError) as error:  # an address that Dask refuses, or no certificates
+        if cluster is not None:
+            cluster.close()
+        raise ConfigError(
+            f"Dask cannot use {settings.address or settings.cluster}: {error}.",
+            hint="executor.address is tcp://HOST:PORT. For tls:// Dask's own settings name the "
+            "certificates (distributed.comm.tls).",
+        ) from error
     return client, cluster
 
 
