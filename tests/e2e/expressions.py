@@ -160,6 +160,7 @@ class _Reader:
         self.functions = functions
         self.tokens = [*self._split(text.strip())]
         self.at = 0
+        self.idle = 0
 
     def _split(self, text: str) -> Iterator[tuple[str, str]]:
         place = 0
@@ -195,16 +196,21 @@ class _Reader:
     def either(self) -> Value:
         value = self._both()
         while self._takes("||"):
-            other = self._both()
-            value = value if is_true(value) else other
+            value = self._unless(is_true(value), value, self._both)
         return value
 
     def _both(self) -> Value:
         value = self._equal()
         while self._takes("&&"):
-            other = self._equal()
-            value = other if is_true(value) else value
+            value = self._unless(not is_true(value), value, self._equal)
         return value
+
+    def _unless(self, is_settled: bool, value: Value, read: Callable[[], Value]) -> Value:
+        """Read what follows, and evaluate it unless the value is settled."""
+        self.idle += is_settled
+        other = read()
+        self.idle -= is_settled
+        return value if is_settled else other
 
     def _equal(self) -> Value:
         value = self._ordered()
@@ -263,7 +269,7 @@ class _Reader:
                 break
         if name.lower() not in self.functions:
             raise ExpressionError(f"there is no function {name} here: {self.text}")
-        return self.functions[name.lower()](*given)
+        return None if self.idle else self.functions[name.lower()](*given)
 
 
 def _member(value: Value, key: Value) -> Value:

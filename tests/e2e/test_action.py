@@ -1,24 +1,38 @@
 """The GitHub Action: the ``run:`` steps of ``action.yml``, run as GitHub would."""
 
 import hashlib
+import json
 import os
 import re
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.e2e.composite import Acted, CompositeRun
-from tests.e2e.world import BETTER, WORSE, Checkout, World
+from tests.e2e.steps import Machine, Steps, github_context
+from tests.e2e.world import BETTER, WORSE, Checkout, Job, World
 from tests.fakes.github_server import TOKEN, FakeGitHub
 
 from modelci import __version__
 
 PROJECT = Path(__file__).parents[2]
 ACTION = PROJECT / "action.yml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """What came of the action; ``restored`` and ``kept`` are the keys of caches."""
+
+    result: str
+    log: str
+    outputs: Mapping[str, str]
+    restored: tuple[str, ...]
+    kept: tuple[str, ...]
+
 
 Act = Callable[..., Acted]
 
@@ -71,15 +85,22 @@ def act(tmp_path: Path, python: Path, wheels: Path) -> Act:
     offline |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_COMPILE": "1"}
 
     def use(checkout: Checkout, *, env: dict[str, str] | None = None, **inputs: str) -> Acted:
-        run = CompositeRun(
-            path=ACTION,
-            checkout=checkout,
-            caches=caches,
-            python=python,
-            inputs=inputs,
-            variables={**offline, **(env or {})},
+        event = json.loads(Path(checkout.variables["GITHUB_EVENT_PATH"]).read_text())
+        job = Steps(
+            machine=Machine(caches=caches, python=python, variables={**offline, **(env or {})}),
+            checkout=lambda _: checkout,
+            site=None,
+            contexts={"github": github_context(Job(event=event, variables=checkout.variables))},
+            where=checkout,
         )
-        return run.play()
+        outputs = job.act(PROJECT, inputs)
+        return Acted(
+            result=job.result,
+            log=job.log,
+            outputs=outputs,
+            restored=tuple(job.restored),
+            kept=tuple(job.kept),
+        )
 
     return use
 
