@@ -3,8 +3,8 @@
     npm install --prefix /tmp/github @actions/expressions
     python tools/record_expressions.py /tmp/github      # needs Node 20 or newer
 
-The table holds each expression of our workflows, in several situations, and corners of the language.
-A test evaluates all of it anew, without Node: record again when the workflows say something new.
+The table holds each expression of our workflows, in several situations, and corners of the
+language. A test evaluates all of it anew, without Node: record again when the workflows say something new.
 """
 
 import argparse
@@ -31,9 +31,8 @@ const known = status.map((name) => ({ name, minArgs: 0, maxArgs: 0, call: () => 
 
 function evaluate(expression, situation) {
   const { status: said, ...contexts } = situation;
-  const functions = new Map(
-    status.map((name) => [name, { ...known[0], name, call: () => new data.BooleanData(said[name]) }]),
-  );
+  const answer = (name) => ({ ...known[0], name, call: () => new data.BooleanData(said[name]) });
+  const functions = new Map(status.map((name) => [name, answer(name)]));
   const tokens = new Lexer(expression).lex().tokens;
   const tree = new Parser(tokens, Object.keys(contexts), known).parse();
   const holder = JSON.parse(JSON.stringify(contexts), data.reviver);
@@ -150,10 +149,10 @@ def _situation(*, went_well: bool, action: str, said: str, **inputs: Any) -> dic
             "workflow": "model",
         },
         "inputs": {"cache": True, "runs-on": "ubuntu-24.04", "timeout-minutes": 360, **inputs},
-        "jobs": {name: told for name in ("run", "promote", "plan", "deploy", "comment", "watch")},
+        "jobs": dict.fromkeys(("run", "promote", "plan", "deploy", "comment", "watch"), told),
         "matrix": {"tag": "credit#prod#1", "python": "3.12"},
-        "needs": {name: told for name in ("run", "promote", "plan", "watch")},
-        "runner": {"temp": "/tmp/runner", "os": "Linux", "arch": "X64"},
+        "needs": dict.fromkeys(("run", "promote", "plan", "watch"), told),
+        "runner": {"temp": "/runner/temp", "os": "Linux", "arch": "X64"},
         "secrets": {"MODELCI_TOKEN": "own"} if went_well else {},
         "status": {
             "success": went_well,
@@ -161,7 +160,7 @@ def _situation(*, went_well: bool, action: str, said: str, **inputs: Any) -> dic
             "always": True,
             "cancelled": False,
         },
-        "steps": {name: told for name in names},
+        "steps": dict.fromkeys(names, told),
     }
 
 

@@ -32,7 +32,7 @@ def evaluate(
     contexts: Mapping[str, Value],
     functions: Mapping[str, Function] | None = None,
 ) -> Value:
-    """Return the value; what a context does not hold is None, and a context that is none an error."""
+    """Return the value; what a context does not hold is None, what is no context an error."""
     reader = _Reader(expression, contexts, {**_FUNCTIONS, **(functions or {})})
     value = reader.either()
     reader.expect_end()
@@ -49,9 +49,7 @@ def fill(
     return _HOLE.sub(lambda one: as_text(evaluate(one[1], contexts, functions)), text)
 
 
-def holds(
-    condition: str, contexts: Mapping[str, Value], functions: Mapping[str, Function]
-) -> bool:
+def holds(condition: str, contexts: Mapping[str, Value], functions: Mapping[str, Function]) -> bool:
     """Judge an ``if:``; one that asks for no status is as if it began with ``success() &&``."""
     holes = [*_HOLE.finditer(condition)]
     bare = holes[0][1] if holes and holes[0].group() == condition.strip() else condition
@@ -67,7 +65,9 @@ def found_in(text: str) -> Iterator[str]:
 
 
 def is_true(value: Value) -> bool:
-    return isinstance(value, Mapping | list) or bool(value) and value == value  # noqa: PLR0124 - NaN
+    if isinstance(value, float) and math.isnan(value):
+        return False
+    return isinstance(value, Mapping | list) or bool(value)
 
 
 def as_text(value: Value) -> str:

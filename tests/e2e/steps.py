@@ -1,4 +1,4 @@
-"""Plays workflows and composite actions: their own ``run:`` steps in bash, other actions by stand-ins.
+"""Plays workflows and composite actions: ``run:`` steps in bash, others' actions by stand-ins.
 
 Contexts and conditions are GitHub's (``expressions.py``), and so are its rules for workflows that
 call others: what is not declared is not given, and no job has more permissions than its caller.
@@ -297,9 +297,7 @@ class WorkflowRun:
         status = status_functions([one["result"] for one in needs.values()])
         return holds(job.get("if", ""), contexts, status)
 
-    def _call(
-        self, job: Mapping[str, Any], path: Path, granted: Mapping[str, str] | None
-    ) -> Ended:
+    def _call(self, job: Mapping[str, Any], path: Path, granted: Mapping[str, str] | None) -> Ended:
         """Run another workflow in this run, once for each value of the matrix."""
         called = _called(job["uses"], path)
         declared = yaml.safe_load(called.read_text(encoding="utf-8"))[True]["workflow_call"]
@@ -338,7 +336,10 @@ class WorkflowRun:
             site=self.site,
             contexts=contexts,
         )
-        for key in ("runs-on", "environment"):  # nothing here comes of them, but they are to be read
+        for key in (
+            "runs-on",
+            "environment",
+        ):  # nothing comes of them here
             assert fill(job.get(key, key), contexts)
         steps.play(step for step in job["steps"] if step.get("name") != _INSTALL)
         return Ended(
@@ -406,7 +407,7 @@ def status_functions(results: Iterable[str]) -> Mapping[str, Callable[[], bool]]
 
 
 def _called(uses: str, path: Path) -> Path:
-    """Find the workflow that a job calls: beside this one, or ours, which another repository calls."""
+    """Find the workflow that a job calls: beside this one, or one of ours by its commit."""
     reference, _, commit = uses.partition("@")
     if reference.startswith(_CALLED):
         return path.parent / Path(reference).name

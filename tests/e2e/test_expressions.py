@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from tests.e2e.expressions import ExpressionError, evaluate, holds
-
 from tools.record_expressions import said_by_files
 
 TABLE = json.loads((Path(__file__).parent / "expressions.json").read_text(encoding="utf-8"))
