@@ -15,6 +15,7 @@ LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --
 # GitHub workflows of this repository, examples, and the ones that `modelci init` writes for others.
 WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 	$(shell find src/modelci -path '*/templates/*workflows/*.yml' 2>/dev/null)
+ACTIONS = action.yml setup/action.yml
 # Whoever installs this chooses the registry. The brackets keep this line from matching itself.
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 
@@ -125,9 +126,10 @@ ifeq ($(strip $(WORKFLOWS)),)
 else
 	@$(BIN)/actionlint $(WORKFLOWS)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
-	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection --persona auditor \
+		$(ACTIONS) $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
-	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTIONS)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci src/modelci/templates/init/gitlab/gitlab-ci.yml
 
 registries:

@@ -4,7 +4,8 @@
     python tools/record_expressions.py /tmp/github      # needs Node 20 or newer
 
 The table holds each expression of our workflows, in several situations, and corners of the
-language. A test evaluates all of it anew, without Node: record again when the workflows say something new.
+language. A test evaluates all of it anew, without Node: record again when the workflows say
+something new.
 """
 
 import argparse

@@ -323,8 +323,9 @@ class WorkflowRun:
             jobs = run.play(called)
             self.inner |= jobs
             ended.log += "".join(one.log for one in jobs.values())
-            if any(one.result == "failure" for one in run.jobs.values()):
-                ended.result = "failure"
+            results = {one.result for one in run.jobs.values()}
+            if "failure" in results or results == {"skipped"}:
+                ended.result = "failure" if "failure" in results else "skipped"
             ended.outputs = run.outputs
         return ended
 
