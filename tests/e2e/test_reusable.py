@@ -10,6 +10,8 @@ from tests.e2e.steps import PROJECT, WorkflowRun
 from tests.e2e.world import BETTER, World
 from tests.fakes.github_server import FakeGitHub
 
+from modelci.workflows.doctor import CALLED_NEEDS
+
 CALLED = PROJECT / ".github" / "workflows"
 TEMPLATES = PROJECT / "src" / "modelci" / "templates" / "init"
 NAMES = {
@@ -68,6 +70,9 @@ def test_a_caller_grants_what_the_called_jobs_need_and_no_more(caller: str, call
     for job in read(CALLED / called)["jobs"].values():
         for scope, level in job["permissions"].items():
             needed[scope] = max(level, needed.get(scope, "none"), key=LEVELS.index)
+    assert sorted(f"{scope}: {level}" for scope, level in needed.items()) == sorted(
+        CALLED_NEEDS[called.removesuffix(".yml")]
+    )
     for folder in (CALLED, TEMPLATES / "calling" / "workflows"):
         workflow = read(folder / caller)
         assert workflow["permissions"] == {}
