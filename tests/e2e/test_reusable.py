@@ -80,6 +80,22 @@ def test_a_caller_grants_what_the_called_jobs_need_and_no_more(caller: str, call
         assert job["permissions"] == needed
 
 
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [("comment.yml", "comment"), ("merge.yml", "promote"), ("monitor.yml", "act")],
+)
+def test_a_job_that_writes_takes_nothing_that_code_of_the_project_could_leave(
+    called: str, name: str
+) -> None:
+    jobs = read(CALLED / called)["jobs"]
+    assert "write" in jobs[name]["permissions"].values()
+    assert jobs[name]["cache-mode"] == "none"
+    (setup,) = [step for step in jobs[name]["steps"] if step.get("uses") == "$/setup"]
+    assert (setup["with"]["cache"], setup["with"]["requirements"]) == ("false", "")
+    runners = {other: job.get("runs-on") for other, job in jobs.items()}
+    assert runners.pop(name) not in runners.values()
+
+
 @pytest.mark.parametrize("caller", NAMES)
 def test_ours_are_called_as_others_call_theirs(caller: str) -> None:
     ours, theirs = (read(one / caller) for one in (CALLED, TEMPLATES / "calling" / "workflows"))
