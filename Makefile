@@ -19,6 +19,7 @@ LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --
 # GitHub workflows of this repository, examples, and the ones that `modelci init` writes for others.
 WORKFLOWS = $(wildcard .github/workflows/*.yml examples/workflows/*.yml) \
 	$(shell find src/modelci -path '*/templates/*workflows/*.yml' 2>/dev/null)
+ACTIONS = action.yml setup/action.yml
 # Whoever installs this chooses the registry. The brackets keep this line from matching itself.
 REGISTRIES := pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|(deb|security)[.]debian[.]org|anaconda[.]org|crates[.]io|--(extra-)?index-url[ =]+http
 # A security rule that is switched off without a word of why.
@@ -150,9 +151,10 @@ ifeq ($(strip $(WORKFLOWS)),)
 else
 	@$(BIN)/actionlint $(WORKFLOWS)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
-	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection --persona auditor --config .github/zizmor.yml action.yml $(WORKFLOWS) $(wildcard .github/dependabot.yml)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection --persona auditor --config .github/zizmor.yml \
+		$(ACTIONS) $(WORKFLOWS) $(wildcard .github/dependabot.yml)
 endif
-	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTIONS)
 	@$(BIN)/hadolint --failure-threshold info containers/runner/Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci src/modelci/templates/init/gitlab/gitlab-ci.yml
 

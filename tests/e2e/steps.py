@@ -1,43 +1,32 @@
-"""Runs a workflow's own ``run:`` steps in bash, and the actions it uses by small stand-ins."""
+"""Plays workflows and composite actions: ``run:`` steps in bash, others' actions by stand-ins.
+
+Contexts and conditions are GitHub's (``expressions.py``), and so are its rules for workflows that
+call others: what is not declared is not given, and no job has more permissions than its caller.
+"""
 
 import io
-import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.e2e.expressions import Value, as_text, fill, holds
 from tests.e2e.world import Checkout, Job, World
 from tests.fakes.github_server import TOKEN, Artifact
 
-_INSTALLS = re.compile(r"make setup|pip install")
+PROJECT = Path(__file__).parents[2]
+_CALLED = ("$/", "./")
+_OURS = "/modelci/.github/workflows/"
 _FOLDERS = count(1)
-
-# What the workflows say after ``if:``; whatever else stands there is an error of the test.
-_CONDITIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "always()": lambda _: True,
-    "github.event.action == 'requested'": lambda event: bool(event["action"] == "requested"),
-    "github.event.action == 'completed'": lambda event: bool(event["action"] == "completed"),
-    "github.event.action == 'completed' && !cancelled()": lambda event: bool(
-        event["action"] == "completed"
-    ),
-    "github.event.workflow_run.event == 'pull_request'": lambda event: bool(
-        event["workflow_run"]["event"] == "pull_request"
-    ),
-}
-
-
-_ABOUT_OUTPUT = re.compile(r"(needs\.(\w+)\.outputs\.(\w+) (==|!=) '([^']*)')")
-_ABOUT_STEP = re.compile(r"\$\{\{ !cancelled\(\) && steps\.\w+\.outputs\.(\w+) == '([^']*)' \}\}")
-_WHATEVER_CAME = re.compile(r"\$\{\{ !cancelled\(\) && (.*) \}\}")
+_LEVELS = ("none", "read", "write")
 
 
 @dataclass(kw_only=True)
@@ -50,170 +39,408 @@ class Ended:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a job finds on its runner.
+
+    ``caches`` is the folder that stands for GitHub's store of caches. ``python`` is what
+    setup-python brings; without it nothing is installed, and the environment is the test's own.
+    ``variables`` are those of every step.
+    """
+
+    caches: Path
+    python: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Steps:
+    """The steps of a job, or of an action within one; ``outputs`` are each step's."""
+
+    machine: Machine
+    checkout: Callable[[str | None], Checkout]
+    site: World | None
+    contexts: Mapping[str, Value]
+    where: Checkout | None = None
+    folder: Path | None = None
+    result: str = "success"
+    log: str = ""
+    outputs: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    restored: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
+    # What a quick run says in place of the steps that install.
+    canned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def play(self, steps: Iterable[Mapping[str, Any]]) -> None:
+        for step in steps:
+            if self._is_meant(step.get("if", "")):
+                self.outputs[step.get("id", "")] = self._run(step)
+
+    @property
+    def known(self) -> Mapping[str, Value]:
+        temp = self.where.variables["RUNNER_TEMP"] if self.where else None
+        runner = {"temp": temp, "os": "Linux", "arch": "X64"}
+        steps = {name: {"outputs": one} for name, one in self.outputs.items()}
+        return {**self.contexts, "steps": steps, "runner": runner}
+
+    def text(self, value: object) -> str:
+        """Fill in a value of the file; a plain one is said as YAML's is."""
+        return as_text(fill(value, self.known) if isinstance(value, str) else value)
+
+    def _is_meant(self, condition: str) -> bool:
+        return holds(condition, self.known, status_functions([self.result]))
+
+    def _run(self, step: Mapping[str, Any]) -> Mapping[str, str]:
+        if step.get("id") in self.canned:
+            return self.canned[step["id"]]
+        given = {key: self.text(value) for key, value in step.get("with", {}).items()}
+        used = step.get("uses", "")
+        match used.partition("@")[0]:
+            case "":
+                return self._shell(step)
+            case "$/setup":
+                return self.act(PROJECT / "setup", given)
+            case "actions/checkout":
+                self.where = self.checkout(given.get("ref"))
+            case "actions/setup-python":
+                return {"python-version": f"{given['python-version']}.0"}
+            case "actions/upload-artifact":
+                self._upload(given)
+            case "actions/download-artifact":
+                shutil.copytree(self._artifacts / given["name"], given["path"])
+            case "actions/cache/restore":
+                return self._restore(given)
+            case "actions/cache/save":
+                self._keep(given)
+            case _:
+                raise AssertionError(f"no stand-in for {used}")
+        return {}
+
+    def act(self, folder: Path, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Play a composite action, which sees its inputs and none of the job's steps or secrets."""
+        action = yaml.safe_load((folder / "action.yml").read_text(encoding="utf-8"))
+        assert set(given) <= set(action["inputs"])
+        inputs = {name: given.get(name, one["default"]) for name, one in action["inputs"].items()}
+        hidden = ("needs", "secrets")
+        contexts = {name: one for name, one in self.contexts.items() if name not in hidden}
+        inner = replace(
+            self,
+            contexts={**contexts, "inputs": inputs},
+            folder=folder,
+            outputs={},
+            log="",
+            canned={} if self.machine.python else _WITHOUT_INSTALLING,
+        )
+        inner.play(action["runs"]["steps"])
+        self.log += inner.log
+        self.result = inner.result
+        return {name: inner.text(one["value"]) for name, one in action["outputs"].items()}
+
+    def _shell(self, step: Mapping[str, Any]) -> Mapping[str, str]:
+        where = self._place
+        assert (self.folder is None) or step["shell"] == "bash"
+        files = Path(where.variables["RUNNER_TEMP"]) / f"step-{next(_FOLDERS)}"
+        files.mkdir()
+        names = {f"GITHUB_{name}": files / name for name in ("OUTPUT", "ENV", "PATH")}
+        for file in names.values():
+            file.touch()
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
+            cwd=where.folder,
+            env=self._environment(step.get("env", {}), names),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=100,
+        )
+        self.log += done.stdout.decode()
+        if done.returncode:
+            self.result = "failure"
+        self.variables |= read_file(names["GITHUB_ENV"])
+        self.paths[:0] = reversed(names["GITHUB_PATH"].read_text().splitlines())
+        return read_file(names["GITHUB_OUTPUT"])
+
+    def _environment(
+        self, extra: Mapping[str, object], files: Mapping[str, Path]
+    ) -> Mapping[str, str]:
+        told = {
+            **os.environ,
+            **self._place.variables,
+            **self.machine.variables,
+            **self.variables,
+            **{key: self.text(value) for key, value in extra.items()},
+            **{name: str(file) for name, file in files.items()},
+        }
+        if self.folder is not None:
+            told["GITHUB_ACTION_PATH"] = str(self.folder)
+        python = [str(self.machine.python)] if self.machine.python else []
+        told["PATH"] = os.pathsep.join([*self.paths, *python, told["PATH"]])
+        return told
+
+    @property
+    def _place(self) -> Checkout:
+        assert self.where is not None, "nothing is checked out"
+        return self.where
+
+    @property
+    def _artifacts(self) -> Path:
+        assert self.site is not None
+        return self.site.root / "artifacts"
+
+    def _upload(self, given: Mapping[str, str]) -> None:
+        assert self.site is not None
+        assert given["include-hidden-files"] == "true"
+        assert given["if-no-files-found"] == "ignore"
+        folder = self._place.folder / given["path"]
+        if not folder.is_dir():
+            return
+        shutil.copytree(folder, self._artifacts / given["name"], dirs_exist_ok=True)
+        if self.site.github is not None:
+            run_id = int(self._place.variables["GITHUB_RUN_ID"])
+            keep(self.site, zipped(folder), run_id=run_id, name=given["name"])
+
+    def _restore(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Take the cache of the key, or else the newest that begins as one of ``restore-keys``."""
+        if given["path"] == sys.prefix:  # the test's own environment
+            return {"cache-hit": "true"}
+        caches = self.machine.caches
+        stored = sorted(caches.iterdir(), key=lambda one: one.stat().st_mtime_ns, reverse=True)
+        fitting = [one for one in stored if one.name == _named(given["key"])]
+        for prefix in given.get("restore-keys", "").split():
+            fitting += [one for one in stored if one.name.startswith(_named(prefix))]
+        if not fitting:
+            return {}
+        place = self._place.folder / given["path"]
+        shutil.copytree(fitting[0], place, symlinks=True, dirs_exist_ok=True)
+        self.restored.append(fitting[0].name)
+        return {"cache-hit": str(fitting[0].name == _named(given["key"])).lower()}
+
+    def _keep(self, given: Mapping[str, str]) -> None:
+        place = self.machine.caches / _named(given["key"])
+        folder = self._place.folder / given["path"]
+        if folder.exists() and not place.exists():
+            shutil.copytree(folder, place, symlinks=True)
+            place.touch()
+            self.kept.append(place.name)
+
+
+_WITHOUT_INSTALLING: Mapping[str, Mapping[str, str]] = {
+    "plan": {"environment": sys.prefix, "wanted": "", "key": "none"},
+    "install": {"version": "the test's own"},
+    "dvc": {"folder": ".dvc/cache"},
+}
+# Steps of whole workflows, which `modelci init` writes, that install with pip.
+_INSTALL = "Install"
+
+
 @dataclass(kw_only=True)
 class WorkflowRun:
-    """One run of a workflow file, job after job."""
+    """One run of a workflow file, job after job, and of the workflows that it calls."""
 
     site: World
     event: Job
     api_url: str
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    machine: Machine | None = None
+    granted: Mapping[str, str] | None = None
     jobs: dict[str, Ended] = field(default_factory=dict)
+    inner: dict[str, Ended] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
-    def play(self, path: Path) -> dict[str, Ended]:
+    def play(self, path: Path) -> Mapping[str, Ended]:
+        """Return what came of each job; of called workflows' jobs too, where no name is taken."""
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name, job in workflow["jobs"].items():
-            if not self._wanted(job):
+            granted = job.get("permissions", workflow.get("permissions"))
+            self._hold_to_what_the_caller_grants(name, granted)
+            if not self._is_meant(job):
                 self.jobs[name] = Ended(result="skipped")
             elif "uses" in job:
-                self.jobs[name] = self._call(job, path.parent)
+                self.jobs[name] = self._call(job, path, granted)
             else:
                 self.jobs[name] = self._run_job(name, job)
-        return self.jobs
+        declared = workflow[True].get("workflow_call") if isinstance(workflow[True], dict) else None
+        self.outputs = self._say((declared or {}).get("outputs", {}))
+        return {**self.inner, **self.jobs}
 
-    def _wanted(self, job: Mapping[str, Any]) -> bool:
-        needed = [self.jobs[name].result for name in _listed(job.get("needs"))]
-        condition = job.get("if", "")
-        if anyway := _WHATEVER_CAME.fullmatch(condition):
-            condition = anyway[1]
-        elif any(result != "success" for result in needed):
-            return False
-        if found := _ABOUT_OUTPUT.findall(condition):
-            assert " && ".join(one[0] for one in found) == condition
-            return all(
-                (self.jobs[name].outputs[output] == value) is (sign == "==")
-                for _, name, output, sign, value in found
-            )
-        return not condition or _CONDITIONS[condition](self.event.event)
+    def _say(self, outputs: Mapping[str, Any]) -> Mapping[str, str]:
+        jobs = {name: {"outputs": one.outputs} for name, one in self.jobs.items()}
+        return {
+            name: as_text(fill(one["value"], {**self._contexts, "jobs": jobs}))
+            for name, one in outputs.items()
+        }
 
-    def _call(self, job: Mapping[str, Any], folder: Path) -> Ended:
-        """Run another workflow of the folder in this run, once for each value of the matrix."""
-        ((name, listed),) = job["strategy"]["matrix"].items()
+    def _hold_to_what_the_caller_grants(self, name: str, wanted: Mapping[str, str]) -> None:
+        """GitHub does not start a run in which a called job asks for more."""
+        for scope, level in (wanted or {}).items() if self.granted is not None else ():
+            given = (self.granted or {}).get(scope, "none")
+            assert _LEVELS.index(level) <= _LEVELS.index(given), f"{name}: {scope}: {level}"
+
+    @cached_property
+    def _contexts(self) -> Mapping[str, Value]:
+        github = github_context(self.event)
+        return {"github": github, "inputs": self.inputs, "secrets": self.secrets}
+
+    def _needs(self, job: Mapping[str, Any]) -> Mapping[str, Value]:
+        needed = _listed(job.get("needs"))
+        return {
+            name: {"result": self.jobs[name].result, "outputs": self.jobs[name].outputs}
+            for name in needed
+        }
+
+    def _is_meant(self, job: Mapping[str, Any]) -> bool:
+        needs = self._needs(job)
+        contexts = {**self._contexts, "needs": needs}
+        status = status_functions([one["result"] for one in needs.values()])
+        return holds(job.get("if", ""), contexts, status)
+
+    def _call(self, job: Mapping[str, Any], path: Path, granted: Mapping[str, str] | None) -> Ended:
+        """Run another workflow in this run, once for each value of the matrix."""
+        called = _called(job["uses"], path)
+        declared = yaml.safe_load(called.read_text(encoding="utf-8"))[True]["workflow_call"]
+        contexts = {**self._contexts, "needs": self._needs(job)}
         ended = Ended(result="success")
-        for value in json.loads(self._fill(listed, ended)):
+        for row in _rows(job, contexts):
             given = {
-                key: text.replace(f"${{{{ matrix.{name} }}}}", value)
-                for key, text in job["with"].items()
+                key: fill(value, {**contexts, "matrix": row}) if isinstance(value, str) else value
+                for key, value in job.get("with", {}).items()
             }
-            called = WorkflowRun(
-                site=self.site, event=self.event, api_url=self.api_url, inputs=given
+            secrets = {
+                key: as_text(fill(value, contexts)) for key, value in job.get("secrets", {}).items()
+            }
+            assert set(secrets) <= set(declared.get("secrets", {}))
+            run = replace(
+                self,
+                inputs=take_inputs(declared.get("inputs", {}), given),
+                secrets=secrets,
+                granted=granted,
+                jobs={},
+                inner={},
             )
-            for one in called.play(folder / Path(job["uses"]).name).values():
-                ended.log += one.log
-                ended.result = "failure" if one.result == "failure" else ended.result
+            jobs = run.play(called)
+            self.inner |= jobs
+            ended.log += "".join(one.log for one in jobs.values())
+            results = {one.result for one in run.jobs.values()}
+            if "failure" in results or results == {"skipped"}:
+                ended.result = "failure" if "failure" in results else "skipped"
+            ended.outputs = run.outputs
         return ended
 
     def _run_job(self, name: str, job: Mapping[str, Any]) -> Ended:
-        ended = Ended(result="success")
-        for step in job["steps"]:
-            if self._is_meant(step, ended):
-                self._run_step(name, step, ended)
-        ended.outputs = {
-            key: self._fill(value, ended) for key, value in job.get("outputs", {}).items()
-        }
-        return ended
+        contexts = {**self._contexts, "needs": self._needs(job)}
+        steps = Steps(
+            machine=self.machine or Machine(caches=self._caches()),
+            checkout=lambda ref: self._check_out(name, ref),
+            site=self.site,
+            contexts=contexts,
+        )
+        for key in (
+            "runs-on",
+            "environment",
+        ):  # nothing comes of them here
+            assert fill(job.get(key, key), contexts)
+        steps.play(step for step in job["steps"] if step.get("name") != _INSTALL)
+        return Ended(
+            result=steps.result,
+            log=steps.log,
+            checkout=steps.where,
+            outputs={key: steps.text(value) for key, value in job.get("outputs", {}).items()},
+        )
 
-    def _is_meant(self, step: Mapping[str, Any], ended: Ended) -> bool:
-        condition = step.get("if", "")
-        goes_on = ended.result == "success" or "always()" in condition or "!canc" in condition
-        if found := _ABOUT_STEP.fullmatch(condition):
-            assert ended.checkout is not None
-            return ended.checkout.outputs.get(found[1], "") == found[2]
-        return goes_on and (not condition or _CONDITIONS[condition](self.event.event))
-
-    def _run_step(self, name: str, step: Mapping[str, Any], ended: Ended) -> None:
-        given = {key: self._fill(value, ended) for key, value in step.get("with", {}).items()}
-        action = step.get("uses", "").partition("@")[0]
-        artifacts = self.site.root / "artifacts"
-        if action == "actions/checkout":
-            ended.checkout = self._check_out(name, given.get("ref"))
-        elif action == "actions/upload-artifact":
-            assert ended.checkout is not None
-            assert given["include-hidden-files"] == "True"
-            assert given["if-no-files-found"] == "ignore"
-            self._upload(ended.checkout.folder / given["path"], given["name"])
-        elif action == "actions/download-artifact":
-            shutil.copytree(artifacts / given["name"], given["path"])
-        elif action == "actions/cache/restore":
-            assert ended.checkout is not None
-            cache = (_cached(self.site) or self.site.laptop.folder) / given["path"]
-            shutil.copytree(cache, ended.checkout.folder / given["path"], dirs_exist_ok=True)
-        elif "run" in step and not _INSTALLS.search(step["run"]):
-            self._run_shell(step, ended)
-        else:
-            assert "run" in step or action in {"actions/setup-python", "actions/cache"}
-
-    def _upload(self, folder: Path, name: str) -> None:
-        if not folder.is_dir():
-            return
-        shutil.copytree(folder, self.site.root / "artifacts" / name, dirs_exist_ok=True)
-        if self.site.github is not None:
-            run_id = int(self.event.variables.get("GITHUB_RUN_ID", "42"))
-            keep(self.site, zipped(folder), run_id=run_id, name=name)
+    def _caches(self) -> Path:
+        folder = self.site.root / "caches"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _check_out(self, name: str, ref: str | None) -> Checkout:
         place = f"{name}-{next(_FOLDERS)}"
         folder = self.site.checkout(place, ref or self.event.variables["GITHUB_REF"])
-        (folder / ".venv").symlink_to(sys.prefix)
         variables = {
+            "GITHUB_RUN_ID": "42",
             **self.event.variables,
             "GITHUB_JOB": name,
             "GITHUB_API_URL": self.api_url,
         }
         return self.site.runner(folder, replace(self.event, variables=variables))
 
-    def _run_shell(self, step: Mapping[str, Any], ended: Ended) -> None:
-        assert ended.checkout is not None
-        extra = {key: self._fill(value, ended) for key, value in step.get("env", {}).items()}
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
-            cwd=ended.checkout.folder,
-            env={**os.environ, **ended.checkout.variables, **extra},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        ended.log += done.stdout.decode()
-        if done.returncode:
-            ended.result = "failure"
 
-    def _fill(self, value: object, ended: Ended) -> str:
-        told = self.event.variables
-        known = {
-            "github.token": TOKEN,
-            "github.ref": told["GITHUB_REF"],
-            "github.sha": told["GITHUB_SHA"],
-            "github.event.repository.default_branch": "main",
-            "github.server_url": "https://github.com",
-            "inputs.tag": self.inputs.get("tag", ""),
-            "inputs.window": self.inputs.get("window", ""),
-        }
-        for name, job in self.jobs.items():
-            known |= {f"needs.{name}.outputs.{key}": text for key, text in job.outputs.items()}
-        if ended.checkout is not None:
-            known["runner.temp"] = ended.checkout.variables["RUNNER_TEMP"]
-            # All steps of a job write into one file here; only one of them has outputs that count.
-            for key, text in ended.checkout.outputs.items():
-                known |= {
-                    f"steps.{step}.outputs.{key}": text for step in ("plan", "promote", "watch")
-                }
-        if "pull_request" in self.event.event:
-            base = self.event.event["pull_request"]["base"]["sha"]
-            known["github.event.pull_request.base.sha"] = base
-        # Nobody has set the secret.
-        value = str(value).replace("secrets.MODELCI_TOKEN || github.token", "github.token")
-        # What a step has not said is empty.
-        return re.sub(
-            r"\$\{\{ (?:fromJSON\()?([\w.]+)\)? \}\}",
-            lambda one: known.get(one[1], "") if one[1].startswith("steps.") else known[one[1]],
-            value,
-        )
+def github_context(job: Job) -> Mapping[str, Value]:
+    """Return the context ``github``, in the fields that any file here reads."""
+    told = job.variables
+    return {
+        "event": job.event,
+        "event_name": told["GITHUB_EVENT_NAME"],
+        "ref": told["GITHUB_REF"],
+        "sha": told["GITHUB_SHA"],
+        "run_attempt": told.get("GITHUB_RUN_ATTEMPT", "1"),
+        "server_url": "https://github.com",
+        "token": TOKEN,
+    }
 
 
-def _cached(site: World) -> Path | None:
-    """Return the checkout of the last job that ran the pipeline, whose cache was saved."""
-    runs = sorted(site.root.glob("run-*[0-9]"), key=lambda one: int(one.name.split("-")[1]))
-    return runs[-1] if runs else None
+def take_inputs(declared: Mapping[str, Any], given: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Return the inputs of a called workflow, as GitHub takes them from ``with:``."""
+    assert set(given) <= set(declared)
+    kinds = {"string": str, "boolean": bool, "number": int}
+    empty: Mapping[str, Value] = {"string": "", "boolean": False, "number": 0}
+    taken = {}
+    for name, one in declared.items():
+        assert name in given or not one.get("required")
+        value = given.get(name, one.get("default", empty[one["type"]]))
+        # An expression that gives nothing is an empty text.
+        taken[name] = "" if value is None and one["type"] == "string" else value
+        assert isinstance(taken[name], kinds[one["type"]]), name
+    return taken
+
+
+def status_functions(results: Iterable[str]) -> Mapping[str, Callable[[], bool]]:
+    """Say how it went: for a step the steps before it, for a job those it needs."""
+    results = [*results]
+    return {
+        "success": lambda: all(one == "success" for one in results),
+        "failure": lambda: "failure" in results,
+        "always": lambda: True,
+        "cancelled": lambda: False,
+    }
+
+
+def _called(uses: str, path: Path) -> Path:
+    """Find the workflow that a job calls: beside this one, or one of ours by its commit."""
+    reference, _, commit = uses.partition("@")
+    if reference.startswith(_CALLED):
+        return path.parent / Path(reference).name
+    assert len(commit) == 40
+    assert _OURS in reference
+    return PROJECT / ".github" / "workflows" / Path(reference).name
+
+
+def _rows(job: Mapping[str, Any], contexts: Mapping[str, Value]) -> Iterable[Mapping[str, Value]]:
+    if "strategy" not in job:
+        return [{}]
+    ((name, values),) = job["strategy"]["matrix"].items()
+    return [{name: value} for value in fill(values, contexts)]
+
+
+def read_file(path: Path) -> Mapping[str, str]:
+    """Read what a step wrote for the runner, a value a line or between marks."""
+    found = {}
+    lines = iter(path.read_text(encoding="utf-8").splitlines())
+    for line in lines:
+        name, sign, mark = line.partition("<<")
+        if not sign:
+            name, _, found_value = line.partition("=")
+            found[name] = found_value
+            continue
+        value = []
+        for part in lines:
+            if part == mark:
+                break
+            value.append(part)
+        found[name] = "\n".join(value)
+    return found
 
 
 def zipped(folder: Path) -> bytes:
@@ -235,3 +462,7 @@ def keep(site: World, data: bytes, *, run_id: int = 42, name: str = "modelci") -
 
 def _listed(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or []
+
+
+def _named(key: str) -> str:
+    return key.replace("/", "+")

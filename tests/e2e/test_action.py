@@ -1,18 +1,20 @@
 """The GitHub Action: the ``run:`` steps of ``action.yml``, run as GitHub would."""
 
 import hashlib
+import json
 import os
 import re
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.e2e.composite import Acted, CompositeRun
-from tests.e2e.world import BETTER, WORSE, Checkout, World
+from tests.e2e.steps import Machine, Steps, github_context
+from tests.e2e.world import BETTER, WORSE, Checkout, Job, World
 from tests.fakes.github_server import TOKEN, FakeGitHub
 
 from modelci import __version__
@@ -20,7 +22,20 @@ from modelci import __version__
 PROJECT = Path(__file__).parents[2]
 ACTION = PROJECT / "action.yml"
 
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """What came of the action; ``restored`` and ``kept`` are the keys of caches."""
+
+    result: str
+    log: str
+    outputs: Mapping[str, str]
+    restored: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
 Act = Callable[..., Acted]
+Begin = Callable[[Checkout, Mapping[str, str]], Steps]
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +77,41 @@ def add_wheel(folder: Path, called: str, files: Mapping[str, str]) -> None:
 
 
 @pytest.fixture
-def act(tmp_path: Path, python: Path, wheels: Path) -> Act:
-    """Use the action in a checkout, with the caches of the jobs before it."""
+def job(tmp_path: Path, python: Path, wheels: Path) -> Begin:
+    """Begin a job in a checkout, with the caches of the jobs before it."""
     caches = tmp_path / "caches"
     caches.mkdir()
     # pip builds and installs modelci as ever, but asks no index for what that needs.
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_DEPS": "1"}
     offline |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_COMPILE": "1"}
 
-    def use(checkout: Checkout, *, env: dict[str, str] | None = None, **inputs: str) -> Acted:
-        run = CompositeRun(
-            path=ACTION,
-            checkout=checkout,
-            caches=caches,
-            python=python,
-            inputs=inputs,
-            variables={**offline, **(env or {})},
+    def begin(checkout: Checkout, variables: Mapping[str, str]) -> Steps:
+        event = json.loads(Path(checkout.variables["GITHUB_EVENT_PATH"]).read_text())
+        return Steps(
+            machine=Machine(caches=caches, python=python, variables={**offline, **variables}),
+            checkout=lambda _: checkout,
+            site=None,
+            contexts={"github": github_context(Job(event=event, variables=checkout.variables))},
+            where=checkout,
         )
-        return run.play()
+
+    return begin
+
+
+@pytest.fixture
+def act(job: Begin) -> Act:
+    """Use the action in a checkout."""
+
+    def use(checkout: Checkout, *, env: dict[str, str] | None = None, **inputs: str) -> Acted:
+        begun = job(checkout, env or {})
+        outputs = begun.act(PROJECT, inputs)
+        return Acted(
+            result=begun.result,
+            log=begun.log,
+            outputs=outputs,
+            restored=tuple(begun.restored),
+            kept=tuple(begun.kept),
+        )
 
     return use
 
@@ -134,6 +166,7 @@ def test_a_merge_says_which_versions_it_registered(site: World, act: Act) -> Non
         ({"version": "--pre"}, "The input 'version' is no version."),
         ({"extras": "s3]==0 @ evil["}, "The input 'extras' is no list of extras."),
         ({"extras": "s3,"}, "The input 'extras' is no list of extras."),
+        ({"requirements": "../nothing"}, "The input 'requirements' names no file"),
         ({"cache": "yes"}, "The input 'cache' is neither true nor false."),
     ],
 )
@@ -162,6 +195,29 @@ def test_a_command_is_words_that_no_shell_reads(
     assert done.result == "failure"
     assert said in done.log
     assert "uid=" not in done.log
+
+
+def test_what_is_set_up_serves_the_steps_that_follow(site: World, job: Begin) -> None:
+    checkout = site.push_runner()
+    begun = job(checkout, {})
+    given = {"version": __version__, "cache": "false", "dvc-config": "[core]\nautostage = true"}
+
+    begun.play(
+        [
+            {"id": "setup", "uses": "$/setup", "with": given},
+            {"id": "own", "run": 'echo "at=$(command -v modelci)" >> "$GITHUB_OUTPUT"'},
+            {"id": "said", "run": 'echo "$VIRTUAL_ENV"; modelci --version'},
+        ]
+    )
+
+    assert begun.result == "success", begun.log
+    assert begun.outputs["setup"]["modelci-version"] == __version__
+    environment = Path(begun.outputs["own"]["at"]).parents[1]
+    assert environment.parent == Path(checkout.variables["RUNNER_TEMP"])
+    assert begun.log.splitlines()[-2:] == [str(environment), f"modelci, version {__version__}"]
+    local = checkout.folder / ".dvc" / "config.local"
+    assert local.read_text() == "[core]\nautostage = true\n"
+    assert local.stat().st_mode & 0o77 == 0
 
 
 def test_the_page_about_the_action_names_all_that_goes_in_and_comes_out() -> None:

@@ -12,11 +12,10 @@ from tests.e2e.world import BETTER, WORSE, Job, World
 from tests.fakes.github_server import FakeGitHub
 
 PROJECT = Path(__file__).parents[2]
+# Ours call the reusable ones; those that `modelci init` writes are whole, with the same steps
+# (test_reusable.py): between them they see every event.
 OURS = PROJECT / ".github" / "workflows"
-FOLDERS = [
-    pytest.param(OURS, id="ours"),
-    pytest.param(PROJECT / "src" / "modelci" / "templates" / "init" / "workflows", id="template"),
-]
+WHOLE = PROJECT / "src" / "modelci" / "templates" / "init" / "workflows"
 
 
 def play(
@@ -25,7 +24,7 @@ def play(
     event: Job,
     path: Path,
     inputs: Mapping[str, str] | None = None,
-) -> dict[str, Ended]:
+) -> Mapping[str, Ended]:
     run = WorkflowRun(site=site, event=event, api_url=github.api_url, inputs=inputs or {})
     return run.play(path)
 
@@ -50,8 +49,10 @@ def checks(github: FakeGitHub) -> list[tuple[str, str, str | None]]:
     return [(one["name"], one["status"], one["conclusion"]) for one in github.check_runs]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-@pytest.mark.parametrize("fork", [False, True])
+@pytest.mark.parametrize(
+    ("folder", "fork"),
+    [pytest.param(WHOLE, False, id="whole"), pytest.param(OURS, True, id="fork")],
+)
 def test_a_pull_request_is_run_without_a_write_token_and_told_of_by_another_workflow(
     site: World, github: FakeGitHub, folder: Path, *, fork: bool
 ) -> None:
@@ -63,7 +64,7 @@ def test_a_pull_request_is_run_without_a_write_token_and_told_of_by_another_work
     assert checks(github) == [("modelci", "in_progress", None)]
     github.requests.clear()
 
-    (run,) = play(site, github, event, folder / "model-pr.yml").values()
+    run = play(site, github, event, folder / "model-pr.yml")["run"]
     assert run.result == "failure", run.log
     assert github.requests == []
 
@@ -110,7 +111,7 @@ def test_a_head_that_moved_on_hears_no_more_of_the_old_one(site: World, github: 
 def test_a_crash_without_a_report_is_a_failed_check(site: World, github: FakeGitHub) -> None:
     site.propose({"modelci.yaml": "gate: []\n"})
     follow(site, github, "requested")
-    (run,) = play(site, github, site.pull_request_job(), OURS / "model-pr.yml").values()
+    run = play(site, github, site.pull_request_job(), OURS / "model-pr.yml")["run"]
     assert run.result == "failure"
 
     ended = follow(site, github, "completed", conclusion="failure")
@@ -167,15 +168,46 @@ def test_a_run_that_no_pull_request_started_is_not_followed(
     assert ended.result == "skipped"
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_a_merge_is_run_in_one_job_and_promoted_in_another(
-    site: World, github: FakeGitHub, folder: Path
-) -> None:
+def test_a_merge_queue_is_told_of_a_model_that_got_worse(site: World, github: FakeGitHub) -> None:
+    event = queue_job(site, site.propose(WORSE))
+
+    run = play(site, github, event, OURS / "model-pr.yml")["run"]
+
+    assert run.result == "failure", run.log
+    assert run.outputs["verdict"] == "blocked"
+    assert run.checkout is not None
+    assert run.checkout.document("report")["base"]["sha"] == site.bare("rev-parse", "main")
+    follower = site.workflow_run_job("completed", event="merge_group", conclusion=run.result)
+    jobs = play(site, github, follower, OURS / "model-comment.yml")
+    assert jobs["comment"].result == "skipped"
+    assert github.requests == []
+
+
+def queue_job(site: World, head: str) -> Job:
+    """Say what GitHub tells the jobs of a pull request that waits in the merge queue."""
+    branch = f"gh-readonly-queue/main/pr-7-{head}"
+    site.bare("update-ref", f"refs/heads/{branch}", "refs/pull/7/merge")
+    sha = site.bare("rev-parse", branch)
+    base = site.bare("rev-parse", "main")
+    group = {"head_sha": sha, "head_ref": f"refs/heads/{branch}", "base_sha": base}
+    job = site.push_job(branch=branch)
+    repository = job.event["repository"]
+    return Job(
+        event={"action": "checks_requested", "merge_group": group, "repository": repository},
+        variables={
+            **job.variables,
+            "GITHUB_EVENT_NAME": "merge_group",
+            "GITHUB_WORKFLOW": "model-pr",
+        },
+    )
+
+
+def test_a_merge_is_run_in_one_job_and_promoted_in_another(site: World, github: FakeGitHub) -> None:
     before = site.bare("rev-parse", "main")
     pushed = site.push(BETTER)
     event = site.push_job(before=before)
 
-    jobs = play(site, github, event, folder / "model-merge.yml")
+    jobs = play(site, github, event, WHOLE / "model-merge.yml")
 
     assert jobs["run"].result == "success", jobs["run"].log
     assert jobs["promote"].result == "success", jobs["promote"].log
@@ -207,39 +239,61 @@ def deploying(site: World) -> World:
     return site
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
 def test_a_merge_deploys_what_it_promotes_in_the_same_run(
-    deploying: World, github: FakeGitHub, folder: Path
+    deploying: World, github: FakeGitHub
 ) -> None:
     before = deploying.bare("rev-parse", "main")
     deploying.push(BETTER)
 
-    jobs = play(deploying, github, deploying.push_job(before=before), folder / "model-merge.yml")
+    jobs = play(deploying, github, deploying.push_job(before=before), OURS / "model-merge.yml")
 
     assert json.loads(jobs["promote"].outputs["assignments"]) == ["credit#prod#1"]
     assert jobs["deploy"].result == "success", jobs["deploy"].log
     assert live(deploying) == "[0.85]"
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_a_pushed_tag_is_planned_in_one_job_and_deployed_in_another(
-    deploying: World, github: FakeGitHub, folder: Path
+@pytest.mark.parametrize("event_name", ["push", "workflow_dispatch", "repository_dispatch"])
+def test_a_tag_is_planned_in_one_job_and_deployed_in_another(
+    deploying: World, github: FakeGitHub, event_name: str
 ) -> None:
     tag = promote(deploying, "0.82")
     github.tags[tag] = deploying.bare("rev-parse", f"refs/tags/{tag}^{{commit}}")
+    keep_cache_of_main(deploying)
+    events = {
+        "push": tag_job(deploying, tag),
+        "workflow_dispatch": dispatch(deploying, event_name, inputs={"tag": tag}),
+        "repository_dispatch": dispatch(deploying, event_name, client_payload={"tag": tag}),
+    }
+    event = events[event_name]
+    path = (WHOLE if event_name == "workflow_dispatch" else OURS) / "model-deploy.yml"
 
-    jobs = play(deploying, github, tag_job(deploying, tag), folder / "model-deploy.yml")
+    jobs = play(deploying, github, event, path, event.event.get("inputs"))
 
     assert jobs["plan"].outputs == {"outcome": "planned", "stage": "prod"}
     assert jobs["deploy"].result == "success", jobs["deploy"].log
     assert live(deploying) == "[0.82]"
     (posted,) = github.deployments
     assert (posted["ref"], posted["environment"]) == (tag, "live")
+    if event_name != "push":
+        return
 
-    again = play(deploying, github, tag_job(deploying, tag), folder / "model-deploy.yml")
+    again = play(deploying, github, event, path)
 
     assert again["plan"].outputs["outcome"] == "unchanged"
     assert again["deploy"].result == "skipped"
+
+
+def keep_cache_of_main(site: World) -> None:
+    """Let a job of main have kept DVC's cache: our own files take it for a remote."""
+    place = site.root / "caches" / "modelci-dvc-refs+heads+main-1"
+    shutil.copytree(site.laptop.folder / ".dvc" / "cache", place)
+
+
+def dispatch(site: World, name: str, **said: dict[str, str]) -> Job:
+    """Say what GitHub tells the jobs of a dispatch of the default branch."""
+    job = site.push_job()
+    variables = {**job.variables, "GITHUB_EVENT_NAME": name, "GITHUB_WORKFLOW": "model-deploy"}
+    return Job(event={**said, "repository": job.event["repository"]}, variables=variables)
 
 
 def test_a_late_run_of_an_older_tag_deploys_nothing(deploying: World, github: FakeGitHub) -> None:
@@ -305,11 +359,11 @@ def watched(site: World) -> World:
     return site
 
 
-def watch_job(site: World) -> Job:
+def watch_job(site: World, event_name: str = "schedule") -> Job:
     return Job(
         event={"repository": {"full_name": "acme/credit", "default_branch": "main"}},
         variables={
-            "GITHUB_EVENT_NAME": "schedule",
+            "GITHUB_EVENT_NAME": event_name,
             "GITHUB_REF": "refs/heads/main",
             "GITHUB_REF_NAME": "main",
             "GITHUB_REF_TYPE": "branch",
@@ -331,21 +385,15 @@ def follow_branches(site: World, github: FakeGitHub) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("event_name", ["schedule", "workflow_dispatch"])
 def test_a_month_that_drifts_comes_back_as_a_pull_request(
-    watched: World, github: FakeGitHub, folder: Path
+    watched: World, github: FakeGitHub, event_name: str
 ) -> None:
     follow_branches(watched, github)
-    path = folder / "model-monitor.yml"
+    path = (OURS if event_name == "schedule" else WHOLE) / "model-monitor.yml"
 
-    quiet = play(watched, github, watch_job(watched), path, {"window": "2026-02"})
-
-    assert quiet["watch"].result == "success", quiet["watch"].log
-    assert quiet["act"].result == "success", quiet["act"].log
-    assert "nothing is asked for" in quiet["act"].log
-    shutil.rmtree(watched.root / "artifacts")
-
-    jobs = play(watched, github, watch_job(watched), path, {"window": "2026-03"})
+    event = watch_job(watched, event_name)
+    jobs = play(watched, github, event, path, {"window": "2026-03"})
 
     assert jobs["watch"].result == "failure", jobs["watch"].log  # a finding, told as one
     assert jobs["act"].result == "success", jobs["act"].log
@@ -358,7 +406,22 @@ def test_a_month_that_drifts_comes_back_as_a_pull_request(
     (issue,) = github.issues.values()
     assert "2026-03" in issue["body"]
     history = watched.bare("ls-tree", "--name-only", "refs/modelci/monitor/credit#prod")
-    assert history.split() == ["2026-02.json", "2026-03.json"]
+    assert history.split() == ["2026-03.json"]
+
+
+def test_a_month_without_drift_is_remembered_and_asks_for_nothing(
+    watched: World, github: FakeGitHub
+) -> None:
+    follow_branches(watched, github)
+    event = watch_job(watched)
+
+    jobs = play(watched, github, event, OURS / "model-monitor.yml", {"window": "2026-02"})
+
+    assert jobs["watch"].result == "success", jobs["watch"].log
+    assert jobs["act"].result == "success", jobs["act"].log
+    assert "nothing is asked for" in jobs["act"].log
+    history = watched.bare("ls-tree", "--name-only", "refs/modelci/monitor/credit#prod")
+    assert history.split() == ["2026-02.json"]
 
 
 def test_a_job_that_cannot_watch_leaves_nothing_to_act_on(

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     type=click.Choice(["github", "gitlab", "gitea"]),
     help="Whose workflows to write (default: as the Git remote's address tells, else github).",
 )
+@click.option(
+    "--call",
+    metavar="OWNER/modelci@COMMIT",
+    help="Write workflows of a few lines that call the ones of that commit (GitHub alone).",
+)
 @click.pass_obj
-def command(app: App, force: bool, forge: str | None) -> None:
+def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
     """Write modelci.yaml and workflows into this DVC repository.
 
     The gates are proposed from the metrics that are there, at today's values; for a modelci.yaml
@@ -43,6 +48,7 @@ def command(app: App, force: bool, forge: str | None) -> None:
         default_branch=None,
         force=force,
         forge=_forge(app, forge),
+        call=call,
     )
     for path in done.written:
         click.echo(f"Wrote {path}")
@@ -63,7 +69,7 @@ def command(app: App, force: bool, forge: str | None) -> None:
     if done.artifacts:
         note("Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:")
         click.echo("\n".join(done.artifacts))
-    if any(path != FILE for path in done.written):
+    if call is None and any(path != FILE for path in done.written):
         note(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}")
     note("Next: look them over, commit them, and run `modelci doctor`.")
 

@@ -416,7 +416,11 @@ _FIXES = {
 
 def _check_workflows(world: _World) -> Iterator[Check]:
     tree = world.git.work_tree()
-    ours = {path: text for path, text in _workflow_files(world) if "modelci " in text}
+    ours = {
+        path: text
+        for path, text in _workflow_files(world)
+        if "modelci " in text or CALLED.search(text)
+    }
     if not ours:
         yield _warning("workflows", "none calls modelci", "`modelci init` writes them.")
     needs = _NEEDS
@@ -433,6 +437,7 @@ def _check_workflows(world: _World) -> Iterator[Check]:
     for path, parsed in github.items():
         yield from _check_workflow(path, parsed, needs)
     yield from _check_double_comments(github)
+    yield from _check_calls(ours, world.configuration().config)
     for path in sorted(ours.keys() - github.keys()):
         yield _ok(path, "calls modelci")
     included = GITLAB_INCLUDED in tree.paths() and GITLAB_INCLUDED not in ours
@@ -460,7 +465,11 @@ def _monitor_needs(monitors: Sequence[MonitorConfig]) -> tuple["_Need", ...]:
 
 def _check_schedule(ours: Mapping[str, str], github: Mapping[str, Any]) -> Iterator[Check]:
     """Say where nothing watches by itself; of other forges' schedules nobody knows from files."""
-    watching = [path for path, text in ours.items() if "modelci monitor" in text]
+    watching = [
+        path
+        for path, text in ours.items()
+        if "modelci monitor" in text or "monitor" in CALLED.findall(text)
+    ]
     if not watching:
         yield _warning(
             "monitor",
@@ -524,7 +533,9 @@ def _comments(workflow: Any, event: str) -> bool:
         return False
     events = workflow.get("on")
     return event in (events if isinstance(events, (dict, list)) else [events]) and any(
-        _calls(job, "comment", "--dry-run") or _calls(job, "ci", "--no-write")
+        _calls(job, "comment", "--dry-run")
+        or _calls(job, "ci", "--no-write")
+        or _called(job) == "comment"
         for job in workflow["jobs"].values()
         if isinstance(job, dict)
     )
@@ -588,10 +599,56 @@ def _check_workflow(path: str, workflow: Any, needs: Sequence[_Need] = _NEEDS) -
         if isinstance(job, dict) and (not event or event in events) and _calls(job, verb, harmless)
         if not _grants(job.get("permissions", workflow.get("permissions")), needed)
     ]
+    lacking += [
+        f"job {name} calls {_called(job)}.yml without `permissions: {needed}`"
+        for name, job in workflow["jobs"].items()
+        for needed in CALLED_NEEDS.get(_called(job), ())
+        if not _grants(job.get("permissions", workflow.get("permissions")), needed)
+    ]
     for text in lacking:
         yield _problem(path, text, "Add that line to the job.")
     if not lacking:
         yield _ok(path, "its jobs have the permissions they need")
+
+
+CALLED = re.compile(
+    r"\buses:\s*['\"]?[\w.-]+/modelci/\.github/workflows/"
+    r"(pull-request|comment|merge|deploy|monitor)\.yml@"
+)
+"""A call of a reusable workflow of ours, by its name."""
+
+CALLED_NEEDS: Mapping[str, Sequence[str]] = {
+    "pull-request": ("contents: read",),
+    "comment": ("actions: read", "checks: write", "contents: read", "pull-requests: write"),
+    "merge": ("contents: write", "deployments: write", "pull-requests: read"),
+    "deploy": ("contents: read", "deployments: write"),
+    "monitor": ("contents: write", "issues: write", "pull-requests: write"),
+}
+"""What the jobs of these need: GitHub starts no call that grants less."""
+
+
+def _called(job: Any) -> str:
+    """Return which of our reusable workflows a job calls; empty if none."""
+    uses = job.get("uses") if isinstance(job, dict) else None
+    found = CALLED.match(f"uses: {uses}") if isinstance(uses, str) else None
+    return found[1] if found else ""
+
+
+def _check_calls(ours: Mapping[str, str], config: Config) -> Iterator[Check]:
+    """Name settings for which the jobs of a called workflow have no permission."""
+    beyond = {
+        "comment": ("comment.pictures", config.comment.pictures),
+        "merge": ("promote.dispatch", bool(config.promote.dispatch)),
+    }
+    for path, text in ours.items():
+        for name in CALLED.findall(text):
+            setting, is_set = beyond.get(name, ("", False))
+            if is_set:
+                yield _warning(
+                    path,
+                    f"{setting} is set, and no job of the called {name}.yml may do that",
+                    f"Drop {setting}, or take the whole file: `modelci init --force`.",
+                )
 
 
 def _calls(job: dict[str, Any], verb: str, harmless: str | None) -> bool:

@@ -10,7 +10,7 @@ from modelci import __version__
 from modelci.config.load import FILE, load
 from modelci.config.model import ForgeKind
 from modelci.domain.snapshot import Snapshot
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 from modelci.ports import Git, SnapshotReader
 from modelci.workflows.proposal import (
     elsewhere,
@@ -32,6 +32,8 @@ _WORKFLOWS = (
 )
 GITLAB_PIPELINE, GITLAB_INCLUDED = ".gitlab-ci.yml", ".gitlab/modelci.yml"
 _REQUIREMENTS = "requirements.txt"
+_OUR_COMMIT = re.compile(r"[\w.-]+/modelci@[0-9a-f]{40}", re.ASCII)
+_THEIRS = "OWNER/modelci", "0" * 40
 _BARE = re.compile(r"[\w./-]+", re.ASCII)
 _DVC_CONFIG = ".dvc/config"
 _DEFAULT_REMOTE = re.compile(r"^\s*remote\s*=", re.MULTILINE)
@@ -81,12 +83,16 @@ def initialise(
     default_branch: str | None,
     force: bool,
     forge: ForgeKind = ForgeKind.GITHUB,
+    call: str | None = None,
 ) -> Written:
     """Write what is missing (with ``force`` anew); nothing is asked, nothing else is touched.
 
-    The workflows are the ``forge``'s; a ``.gitlab-ci.yml`` that is there is left, with ours beside
-    it to be included.
+    With ``call`` (``OWNER/modelci@COMMIT``) the workflows call the reusable ones of that commit.
+    Else they are whole, and the ``forge``'s; a ``.gitlab-ci.yml`` that is there is left, with ours
+    beside it to be included.
     """
+    if call is not None:
+        _check_call(call, forge)
     if not (git.root / ".dvc").is_dir():
         raise _no_project(git)
     found = git.default_branch(default_branch)
@@ -100,7 +106,7 @@ def initialise(
     if forge is ForgeKind.GITLAB:
         texts |= _gitlab_pipeline(git.root, _requirements(tree.paths()))
     else:
-        texts |= _workflows(branch, _requirements(tree.paths()))
+        texts |= _workflows(branch, _requirements(tree.paths()), call)
     done = _with_gates(_write(git.root, texts, force=force), snapshot, git.root)
     done = replace(done, artifacts=propose_artifacts(snapshot, legacy_artifacts(tree)))
     names_it = forge is not ForgeKind.GITLAB and any(path != FILE for path in done.written)
@@ -113,13 +119,32 @@ def _no_project(git: Git) -> ConfigError:
     return ConfigError(f"{git.root} is no DVC repository{inside}.", hint=way_to_one_project(below))
 
 
-def _workflows(branch: str, requirements: str) -> Mapping[str, str]:
+def _check_call(call: str, forge: ForgeKind) -> None:
+    if forge is not ForgeKind.GITHUB:
+        raise UsageError(
+            f"Workflows of {forge} call none of another host.",
+            hint="Leave --call out: `modelci init` writes whole files.",
+        )
+    if not _OUR_COMMIT.fullmatch(call):
+        raise UsageError(
+            f"{call!r} names no commit of modelci.",
+            hint="Write OWNER/modelci@COMMIT with all 40 digits: what a branch or a tag names can "
+            "be changed under you.",
+        )
+
+
+def _workflows(branch: str, requirements: str, call: str | None) -> Mapping[str, str]:
     """Return the workflows by path; Gitea and Forgejo read GitHub's folder too."""
+    folder = "calling/workflows" if call else "workflows"
+    names = zip(_THEIRS, (call or "@").split("@"), strict=True)
+    texts = {name: _template(f"{folder}/{name}") for name in _WORKFLOWS}
+    for theirs, ours in names if call else ():
+        texts = {name: text.replace(theirs, ours) for name, text in texts.items()}
     return {
-        f".github/workflows/{name}": _template(f"workflows/{name}")
-        .replace("branches: [main]", f"branches: [{quote(branch)}]")
-        .replace(_REQUIREMENTS, requirements)
-        for name in _WORKFLOWS
+        f".github/workflows/{name}": text.replace(
+            "branches: [main]", f"branches: [{quote(branch)}]"
+        ).replace(_REQUIREMENTS, requirements)
+        for name, text in texts.items()
     }
 
 

@@ -17,7 +17,7 @@ from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, PipelineError
 from modelci.ports import FileTree, Git
 from modelci.workflows.deploy_checks import Surroundings
-from modelci.workflows.doctor import examine
+from modelci.workflows.doctor import CALLED_NEEDS, examine
 
 OK, WARNING, PROBLEM = Health.OK, Health.WARNING, Health.PROBLEM
 GATES = b"gates:\n  - {metric: auc, min: 0.5}\nrun: {push: true}\n"
@@ -652,3 +652,65 @@ def test_secrets_that_are_wanted_and_not_set_are_named(world: World) -> None:
     assert provenance.detail.startswith("GITLAB_TOKEN is not set here")
     assert signing.detail.startswith("MODELCI_SIGNING_KEY_PEM is not set here")
     assert len(of_deploy(world, text, Surroundings())) == 1
+
+
+CALLING = b"""\
+on: %s
+permissions: {}
+jobs:
+  model:
+    permissions: {%s}
+    uses: somebody/modelci/.github/workflows/%s.yml@0123456789abcdef0123456789abcdef01234567
+"""
+
+
+@pytest.mark.parametrize("name", CALLED_NEEDS)
+def test_a_call_grants_all_that_the_called_jobs_need(world: World, name: str) -> None:
+    path = ".github/workflows/pr.yml"
+    *others, last = CALLED_NEEDS[name]
+    granted = ", ".join((*others, last)).encode()
+    world.commit(**{path: CALLING % (b"push", granted, name.encode())})
+    assert world.check(path).health is OK
+
+    lacking = ", ".join((*others, "id-token: write")).encode()
+    world.commit(**{path: CALLING % (b"push", lacking, name.encode())})
+    check = world.check(path)
+    assert check.health is PROBLEM
+    assert check.detail == f"job model calls {name}.yml without `permissions: {last}`"
+
+
+def test_a_call_that_comments_beside_a_job_that_does_is_named(world: World) -> None:
+    granted = ", ".join(CALLED_NEEDS["comment"]).encode()
+    later = CALLING % (b"{workflow_run: {workflows: [pr]}}", granted, b"comment")
+    world.commit(**{".github/workflows/model-comment.yml": later})
+    found = [one for one in world.examine().checks if "comments once more" in one.detail]
+    assert [one.name for one in found] == [".github/workflows/pr.yml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "config"),
+    [
+        ("comment", "comment.pictures", b"comment: {pictures: true}\n"),
+        ("merge", "promote.dispatch", b"promote: {dispatch: deploy.yml}\n"),
+    ],
+)
+def test_what_no_called_job_may_do_is_said(
+    world: World, name: str, setting: str, config: bytes
+) -> None:
+    path = ".github/workflows/pr.yml"
+    granted = ", ".join(CALLED_NEEDS[name]).encode()
+    world.commit(
+        **{path: CALLING % (b"push", granted, name.encode()), "modelci.yaml": GATES + config}
+    )
+    warned = [one for one in world.examine().checks if one.name == path and one.health is WARNING]
+    assert [one.detail.partition(" is set")[0] for one in warned] == [setting]
+
+
+def test_a_call_that_watches_is_told_when_nothing_starts_it(world: World) -> None:
+    granted = ", ".join(CALLED_NEEDS["monitor"]).encode()
+    path = ".github/workflows/pr.yml"
+    idle = CALLING % (b"workflow_dispatch", granted, b"monitor")
+    world.commit(**{path: idle, "modelci.yaml": WATCHED})
+    assert "it watches only when somebody starts it" in [
+        one.detail for one in world.examine().checks if one.name == path
+    ]

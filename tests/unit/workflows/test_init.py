@@ -14,7 +14,7 @@ from modelci.domain.artifacts import Artifact
 from modelci.domain.gates import judge_all
 from modelci.domain.metrics import Direction, MetricDelta, MetricKey
 from modelci.domain.snapshot import Snapshot
-from modelci.errors import ConfigError
+from modelci.errors import ConfigError, UsageError
 from modelci.workflows.init import Written, initialise
 from modelci.workflows.proposal import propose_config
 
@@ -36,13 +36,26 @@ def snapshot(*names: str, path: str = "metrics.json", artifacts: tuple[str, ...]
 
 
 def initialise_at(
-    root: Path, *, branch: str = "main", force: bool = False, auc: float | None = 0.8
+    root: Path,
+    *,
+    branch: str = "main",
+    force: bool = False,
+    auc: float | None = 0.8,
+    forge: ForgeKind = ForgeKind.GITHUB,
+    call: str | None = None,
 ) -> Written:
     remote = FakeRemote()
     measured = metrics() if auc is None else metrics(roc_auc=auc)
     remote.commit({"metrics.json": measured}, branch=branch)
     git = FakeGit(root, remote, branch=branch, depth=1)
-    return initialise(git=git, reader=FakeSnapshots(), default_branch=branch, force=force)
+    return initialise(
+        git=git,
+        reader=FakeSnapshots(),
+        default_branch=branch,
+        force=force,
+        forge=forge,
+        call=call,
+    )
 
 
 def test_a_gate_is_proposed_for_each_metric_whose_direction_is_known() -> None:
@@ -185,3 +198,43 @@ def test_gitlab_gets_its_pipeline_beside_one_that_is_there(tmp_path: Path) -> No
     (tmp_path / ".gitlab-ci.yml").write_text("theirs: {}\n")
     assert write().written == (".gitlab/modelci.yml",)
     assert (tmp_path / ".gitlab-ci.yml").read_text() == "theirs: {}\n"
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_workflows_of_a_few_lines_call_the_commit_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    done = initialise_at(tmp_path, branch="trunk", call=f"somebody/modelci@{COMMIT}")
+    assert done.written == PATHS
+    called = []
+    for path in PATHS[1:]:
+        text = (tmp_path / path).read_text(encoding="utf-8")
+        assert "pip install" not in text
+        called += [job["uses"] for job in yaml.safe_load(text)["jobs"].values()]
+    names = ("pull-request", "comment", "merge", "deploy", "monitor")
+    whose = "somebody/modelci/.github/workflows"
+    assert called == [f"{whose}/{name}.yml@{COMMIT}" for name in names]
+    assert "branches: [trunk]" in (tmp_path / PATHS[1]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("call", "forge", "says"),
+    [
+        ("somebody/modelci@v1", ForgeKind.GITHUB, "names no commit of modelci"),
+        (f"somebody/modelci@{COMMIT[:-1]}", ForgeKind.GITHUB, "names no commit of modelci"),
+        (f"somebody/other@{COMMIT}", ForgeKind.GITHUB, "names no commit of modelci"),
+        (f"modelci@{COMMIT}", ForgeKind.GITHUB, "names no commit of modelci"),
+        (f"a/modelci@{COMMIT}\n", ForgeKind.GITHUB, "names no commit of modelci"),
+        (f"somebody/modelci@{COMMIT}", ForgeKind.GITEA, "Workflows of gitea call none"),
+        (f"somebody/modelci@{COMMIT}", ForgeKind.GITLAB, "Workflows of gitlab call none"),
+    ],
+)
+def test_what_cannot_be_called_is_refused_and_writes_nothing(
+    tmp_path: Path, call: str, forge: ForgeKind, says: str
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(UsageError, match=says) as caught:
+        initialise_at(tmp_path, call=call, forge=forge)
+    assert caught.value.hint
+    assert [one.name for one in tmp_path.iterdir()] == [".dvc"]
