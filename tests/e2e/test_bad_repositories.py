@@ -151,6 +151,17 @@ def test_a_lock_in_merge_conflict(site: World, command: str) -> None:
     assert says(done, "dvc.lock:1 holds a merge conflict.", hint="take either side")
 
 
+def test_what_is_wrong_with_the_base_is_not_said_of_the_head(site: World) -> None:
+    site.push({"dvc.yaml": "stages: [\n"})
+    laptop = site.laptop
+    laptop.git("checkout", "--quiet", "-b", "mended")
+    laptop.commit({"dvc.yaml": PIPELINE})
+    done = laptop.modelci("report", code=3)
+    assert says(done, "The base (main", hint="`modelci report BASE`")
+    assert "cannot be compared with: dvc.yaml:" in done.err
+    laptop.modelci("report", "HEAD")
+
+
 @pytest.mark.parametrize("command", ["report", "run", "plan", "init"])
 @pytest.mark.parametrize(
     ("path", "text", "place"),

@@ -63,7 +63,9 @@ def find_flavour(kind: FileFormat, asked: str | None) -> Flavour:
         if kind in found.formats and (asked is not None or kind is not FileFormat.UNKNOWN):
             return found
     raise ModelFileError(
-        f"{f'The flavour {asked}' if asked else 'No flavour'} loads no file of format {kind}.",
+        f"The flavour {asked} loads no file of format {kind}."
+        if asked
+        else f"No flavour loads a file of format {kind}.",
         hint="Save the model with skops or as ONNX, or name the flavour that loads it.",
     )
 

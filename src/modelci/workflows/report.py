@@ -217,10 +217,24 @@ def _gather(
         sides=Sides(
             base=base_tree,
             head=head_tree,
-            before=reader.read(base_tree, pull=pull) if base_tree else Snapshot(),
+            before=_read_base(reader, base_tree, theirs, pull=pull),
             after=after,
         ),
     )
+
+
+def _read_base(
+    reader: SnapshotReader, tree: FileTree | None, base: Revision | None, *, pull: bool
+) -> Snapshot:
+    if tree is None or base is None:
+        return Snapshot()
+    try:
+        return reader.read(tree, pull=pull)
+    except ConfigError as error:
+        raise ConfigError(
+            f"The base ({base.name}) cannot be compared with: {error}",
+            hint="Mend it there, or name another base: `modelci report BASE`.",
+        ) from error
 
 
 def _find(

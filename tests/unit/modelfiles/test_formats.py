@@ -262,7 +262,7 @@ def test_a_flavour_excuses_no_pickle(constant: str, tmp_path: Path) -> None:
     [
         ("nosuch", "no flavour 'nosuch'"),
         ("onnx", "flavour onnx loads no file of format json"),
-        (None, "No flavour loads no file of format json"),
+        (None, "No flavour loads a file of format json"),
     ],
 )
 def test_a_file_that_no_flavour_loads_says_so(asked: str | None, why: str, tmp_path: Path) -> None:
