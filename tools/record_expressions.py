@@ -102,9 +102,16 @@ def main() -> None:
     )
     about = json.loads((folder / "node_modules/@actions/expressions/package.json").read_text())
     by = f"{about['name']} {about['version']} ({about['license']})"
-    table = {"by": by, "situations": SITUATIONS, "rows": json.loads(done.stdout)}
-    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{len(table['rows'])} expressions in {len(SITUATIONS)} situations\n")
+    rows = json.loads(done.stdout)
+    parts = {"by": json.dumps(by), "situations": _lines(SITUATIONS), "rows": _lines(rows)}
+    text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
+    TABLE.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+    sys.stdout.write(f"{len(rows)} expressions in {len(SITUATIONS)} situations\n")
+
+
+def _lines(rows: list[Any]) -> str:
+    """Write a row a line, so that a change shows what it changes."""
+    return "[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]"
 
 
 def said_by_files() -> Iterator[str]:

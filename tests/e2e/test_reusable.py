@@ -1,12 +1,13 @@
 """The workflows that other repositories call: the same steps as the whole files, and few lines."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.steps import PROJECT, WorkflowRun
+from tests.e2e.steps import PROJECT, WorkflowRun, keep, zipped
 from tests.e2e.world import BETTER, World
 from tests.fakes.github_server import FakeGitHub
 
@@ -51,16 +52,17 @@ def installs(step: Mapping[str, Any]) -> bool:
 
 
 def worked(step: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a step whose artifact has the name that a call without ``artifact`` gives it."""
+    """Return a step as it is where a call names neither an artifact nor a comment."""
     artifact = "monitor" if "monitor" in str(step) else "modelci"
     said = {key: one for key, one in step.items() if key != "id"}
     if "with" in said:
         filled = {"${{ inputs.artifact }}": artifact}
         said["with"] = {key: filled.get(str(one), one) for key, one in said["with"].items()}
     if "env" in said:
-        said["env"] = {key: one for key, one in said["env"].items() if key != "ARTIFACT"}
+        hidden = ("ARTIFACT", "NAME")
+        said["env"] = {key: one for key, one in said["env"].items() if key not in hidden}
     if "run" in said:
-        said["run"] = said["run"].replace('"$ARTIFACT"', artifact)
+        said["run"] = re.sub(r" \$\{NAME:.*\}", "", said["run"].replace('"$ARTIFACT"', artifact))
     return said
 
 
@@ -163,8 +165,6 @@ def test_a_stranger_s_few_lines_run_judge_and_hand_over_a_pull_request(
     laptop.commit()
     laptop.git("push", "--quiet", "origin", "main")
     site.propose(BETTER)
-    file = site.root / "model.yml"
-    file.write_text(STRANGER.replace("COMMIT", "0123456789abcdef" * 2 + "01234567"))
     run = WorkflowRun(
         site=site,
         event=site.pull_request_job(),
@@ -172,7 +172,7 @@ def test_a_stranger_s_few_lines_run_judge_and_hand_over_a_pull_request(
         secrets={"STORE": HERE % (site.root / "store")},
     )
 
-    jobs = run.play(file)
+    jobs = run.play(written(site, STRANGER))
 
     assert jobs["run"].result == "success", jobs["run"].log
     assert jobs["run"].log.startswith("modelci")
@@ -186,3 +186,43 @@ def test_a_stranger_s_few_lines_run_judge_and_hand_over_a_pull_request(
     assert (site.root / "artifacts" / "credit" / "report.json").exists()
     assert [one.name for one in (site.root / "caches").iterdir()]
     assert github.requests == []
+
+
+FOLLOWER = """\
+name: model-comment
+on: {workflow_run: {workflows: [model], types: [completed]}}
+permissions: {}
+jobs:
+  credit:
+    permissions: {actions: read, checks: write, contents: read, pull-requests: write}
+    uses: somebody/modelci/.github/workflows/comment.yml@COMMIT
+    with: {artifact: credit, name: credit}
+  churn:
+    permissions: {actions: read, checks: write, contents: read, pull-requests: write}
+    uses: somebody/modelci/.github/workflows/comment.yml@COMMIT
+    with: {artifact: churn, name: churn}
+"""
+
+
+def test_several_calls_have_a_comment_and_a_check_each(site: World, github: FakeGitHub) -> None:
+    site.propose(BETTER)
+    runner = site.pull_request_runner()
+    runner.modelci("ci", "--no-write")
+    for name in ("credit", "churn"):
+        keep(site, zipped(runner.folder / ".modelci"), name=name)
+    event = site.workflow_run_job("completed", conclusion="success")
+    run = WorkflowRun(site=site, event=event, api_url=github.api_url)
+
+    jobs = run.play(written(site, FOLLOWER))
+
+    assert [jobs[name].result for name in ("credit", "churn")] == ["success", "success"]
+    assert sorted(one["name"] for one in github.check_runs) == ["churn", "credit"]
+    marks = [one["body"].splitlines()[0] for one in github.comments[7]]
+    assert marks == [f"<!-- modelci:report {name} -->" for name in ("credit", "churn")]
+    assert jobs["churn"].outputs["comment-url"].startswith("http")
+
+
+def written(site: World, text: str) -> Path:
+    file = site.root / "workflow.yml"
+    file.write_text(text.replace("COMMIT", "0123456789abcdef" * 2 + "01234567"))
+    return file

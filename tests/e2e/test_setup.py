@@ -134,7 +134,7 @@ def test_doctor_names_the_permission_that_a_job_lacks(site: World) -> None:
     laptop = site.laptop
     laptop.modelci("init")
     path = ".github/workflows/model-comment.yml"
-    laptop.put({path: laptop.read(path).replace("      pull-requests: write\n", "")})
+    laptop.put({path: laptop.read(path).replace("pull-requests: write", "pull-requests: read")})
     assert advises(laptop, f"✗ {path}: job comment calls", "Add that line to the job.", code=3)
     laptop.put({path: "# modelci ci\non: [\n"})
     assert advises(laptop, f"✗ workflows: {path}:3:1 cannot be read", "", code=3)
