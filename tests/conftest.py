@@ -34,11 +34,14 @@ def pytest_collection(session: pytest.Session) -> None:
     workers who come later. What cannot be imported now says so when it is collected.
     """
     config = session.config
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        return
+    gc.disable()  # what is imported stays
     folders = [Path(one) for one in config.args if Path(one).is_dir()]
     modules = sorted(path for folder in folders for path in folder.resolve().rglob("test_*.py"))
-    worker = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})
     begin = int(worker["workerid"][2:]) * len(modules) // worker["workercount"]
-    for path in modules[begin:] + modules[:begin] if worker["workercount"] > 1 else ():
+    for path in modules[begin:] + modules[:begin]:
         with suppress(Exception, pytest.skip.Exception):
             import_module(".".join(path.relative_to(config.rootpath).with_suffix("").parts))
 
@@ -59,6 +62,7 @@ def pytest_collection_finish() -> None:
     """Let Python look for cycles among what tests make, not among thousands of tests each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 FOREIGN = tuple(

@@ -93,7 +93,7 @@ def test_the_wheel_holds_the_package_as_git_has_it_and_sound_metadata(dist: Path
         assert about.read() == raw
 
 
-@pytest.mark.timeout(300)  # 100 distributions are linked, and their modules compiled
+@pytest.mark.timeout(600)  # 100 distributions are linked, and their modules compiled
 def test_the_core_alone_explains_every_command_and_judges_a_change(
     dist: Path, site: World, tmp_path: Path
 ) -> None:

@@ -93,7 +93,7 @@ def shop(tmp_path: Path, profile: Profile) -> Shop:
     return shop
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_one_job_watches_retrains_and_can_be_run_again(shop: Shop) -> None:
     site = shop.site
     main = git(site.bare, "rev-parse", "refs/heads/main")
@@ -129,7 +129,7 @@ def test_one_job_watches_retrains_and_can_be_run_again(shop: Shop) -> None:
     assert not shop.seen.exists()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_job_that_runs_the_projects_code_writes_nothing(shop: Shop) -> None:
     site = shop.site
     watching = shop.runner()
@@ -168,7 +168,7 @@ def test_the_job_that_runs_the_projects_code_writes_nothing(shop: Shop) -> None:
     assert (list(shop.pulls()), shop.tip()) == ([1], tip)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_jobs_that_are_stopped_push_nothing_and_can_be_run_again(shop: Shop) -> None:
     site, place = shop.site, Place(folder=shop.site.folder / "stopped")
     (site.work / "next.sh").write_text(BLOCK + NEXT.format(seen=shop.seen))
@@ -197,7 +197,7 @@ def test_jobs_that_are_stopped_push_nothing_and_can_be_run_again(shop: Shop) -> 
     assert list(shop.pulls()) == [1]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_what_the_other_job_left_is_not_taken_on_trust(shop: Shop) -> None:
     watching = shop.runner()
     shop.run(watching, "monitor", "--window", "2026-03", "--remote", "--no-write", code=1)
@@ -229,7 +229,7 @@ def test_what_the_other_job_left_is_not_taken_on_trust(shop: Shop) -> None:
     assert len(shop.site.remembered()) == 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_command_that_fails_keeps_the_issue_from_nothing(shop: Shop) -> None:
     (shop.site.work / "next.sh").write_text("echo no rows; exit 3\n")
     git(shop.site.work, "commit", "--quiet", "--all", "-m", "broken")
@@ -242,7 +242,7 @@ def test_a_command_that_fails_keeps_the_issue_from_nothing(shop: Shop) -> None:
     assert "issue created" in said
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_command_that_fails_in_the_only_job_leaves_the_issue_opened(shop: Shop) -> None:
     (shop.site.work / "next.sh").write_text("echo no rows; exit 3\n")
     git(shop.site.work, "commit", "--quiet", "--all", "-m", "broken")
@@ -256,7 +256,7 @@ def test_a_command_that_fails_in_the_only_job_leaves_the_issue_opened(shop: Shop
     assert "failed: " + failed["retrain-pr"] in said
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_issue_is_closed_by_a_quiet_window(shop: Shop) -> None:
     site = shop.site
     shop.run(shop.runner(), "monitor", "--window", "2026-03", "--remote", code=1)

@@ -22,7 +22,7 @@ from tests.fakes.ports import free_port
 from tests.fakes.progress import RecordedProgress
 from tests.fakes.sharing import once
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 assert ours != OLD
 
 

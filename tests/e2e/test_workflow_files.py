@@ -384,7 +384,7 @@ def follow_branches(site: World, github: FakeGitHub) -> None:
     github.before = look
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("event_name", ["schedule", "workflow_dispatch"])
 def test_a_month_that_drifts_comes_back_as_a_pull_request(
     watched: World, github: FakeGitHub, event_name: str

@@ -31,7 +31,7 @@ from modelci.documents import codec
 from modelci.domain.deployment import Release, TargetState
 from modelci.errors import DeploymentError, TargetBusyError
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

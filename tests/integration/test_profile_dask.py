@@ -54,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_several_processes_count_what_one_counts(cluster: Cluster, data: Path) -> None:
     scanner = DatasetScanner(data, sizes=Sizes(piece_rows=5_000))
     alone = LocalCounter(scanner)
@@ -78,7 +78,7 @@ def test_several_processes_count_what_one_counts(cluster: Cluster, data: Path) -
         assert sum(map(bool, workers.values())) >= 2
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_command_writes_the_same_file(cluster: Cluster, data: Path, tmp_path: Path) -> None:
     laptop = Checkout(folder=data, variables={})
     arguments = ("profile", "a.parquet", "--id", "id", "--exclude", "score", "--out")
