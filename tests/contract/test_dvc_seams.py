@@ -6,6 +6,7 @@ Nothing of ours but ``seams.py`` knows these names; correct it there.
 import contextlib
 import inspect
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -254,3 +255,32 @@ def test_a_recorded_run_is_found_by_what_is_there_now(repo: Repo) -> None:
         Path("one.txt").write_text("else", encoding="utf-8")
         _, two = seams.collect(repo, "dvc.yaml")
         assert seams.recorded_run(two) is None
+
+
+def test_bars_of_transfers_are_drawn_by_ours(repo: Repo, tmp_path: Path) -> None:
+    drawn: dict[str, tuple[float, float | None]] = {}
+
+    class Bar:
+        def __init__(self, total: float | None = None, desc: str = "", **_: object) -> None:
+            self.n, self.total, self.desc = 0.0, total, desc
+
+        def update(self, n: float) -> None:
+            self.n += n
+            drawn[self.desc] = (self.n, self.total)
+
+        def close(self) -> None:
+            """A bar that was drawn is closed."""
+
+    with repo.config.edit("local") as config:
+        config["remote"]["here"] = {"url": str(tmp_path / "store")}
+        config["core"]["remote"] = "here"
+    repo.reproduce()
+    with seams.bars_drawn_by(Bar):
+        assert repo.push() == 1  # both stages write the same bytes
+    pushed = [one for desc, one in drawn.items() if desc.startswith("Pushing")]
+    assert pushed
+    assert all(n == total for n, total in pushed)
+    before = dict(drawn)
+    shutil.rmtree(tmp_path / "store")
+    repo.push()
+    assert drawn == before  # nobody's but inside

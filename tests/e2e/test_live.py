@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -87,7 +88,24 @@ def test_interrupted_it_leaves_the_terminal_clean(site: World, terminal: dict[st
     assert shown.count(HIDE) == shown.count(SHOW) == 1
     after = shown[shown.index(SHOW) :]
     assert "▸" not in after
-    assert after.endswith("Interrupted.\r\n")
+    assert "Interrupted. Stages that ended are in dvc.lock" in after
+
+
+def test_what_takes_long_without_a_stage_has_a_row(
+    site: World, terminal: dict[str, str], tmp_path: Path
+) -> None:
+    git = shutil.which("git", path=terminal["PATH"])
+    slow = tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\ncase "$*" in *log*) sleep 1.6;; esac\nexec {git} "$@"\n')
+    slow.chmod(0o755)
+    variables = terminal | {"PATH": f"{slow.parent}:{terminal['PATH']}"}
+    code, shown = in_terminal(site.laptop.folder, variables, "history", "*")
+    assert code == 0, shown
+    assert "▸ \x1b" in shown or "▸ Reading history" in shown
+    assert "git log" in shown
+    assert shown.count(HIDE) == shown.count(SHOW) == 1
+    assert "▸" not in shown[shown.index(SHOW) :]
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -97,12 +97,29 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        _replace(path, data)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}.",
             hint=f"Name another place with {option}.",
         ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; what a link leads to, and a pipe or device as it is."""
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        place.write_bytes(data)
+        return
+    part = place.with_name(f".{place.name}.part")
+    try:
+        part.write_bytes(data)
+        if place.exists():
+            part.chmod(place.stat().st_mode)
+        part.replace(place)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def to_text(document: "codec.Document") -> str:

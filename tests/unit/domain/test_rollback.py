@@ -197,7 +197,7 @@ def test_a_tag_is_later_than_all_there_are_whatever_the_clock_says() -> None:
 def test_unknown_stages_and_artifacts_are_named(action: str) -> None:
     with pytest.raises(UsageError, match="stage 'prdo'") as caught:
         PLANS[action](THREE, wish(stage="prdo"))
-    assert caught.value.hint == "Its stages: prod."
+    assert caught.value.hint == "Did you mean 'prod'? Its stages: prod."
     with pytest.raises(UsageError, match="an artifact 'n'"):
         PLANS[action](THREE, wish(artifact="n"))
 

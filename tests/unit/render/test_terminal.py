@@ -90,7 +90,7 @@ def test_a_promotion_lists_its_tags_and_what_it_leaves() -> None:
     assert text.startswith("2 tags to create, at aaaaaaa:\n")
     assert "hgb@v0.0.1" in text
     assert "hgb#prod#1" in text
-    assert "· logreg: models/logreg is in no dvc.lock: run the pipeline" in text
+    assert "· logreg: models/logreg is in no dvc.lock and no .dvc file: run the" in text
     nothing = Promotion(
         commit="a" * 40, unpromoted=(Unpromoted(artifact="hgb", reason="unchanged"),)
     )
