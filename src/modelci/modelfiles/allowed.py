@@ -51,6 +51,7 @@ REASONS: Mapping[str, str] = {
     "sklearn.model_selection._search_successive_halving.": _PARTS,
     "sklearn.multiclass._ConstantPredictor": _PARTS,
     "numpy.mean": _FUNCTION,
+    "scipy.special._ufuncs.": _FUNCTION,  # where scipy had all of them before 1.15
     "scipy._lib.array_api_compat.numpy._aliases.asarray": _FUNCTION,
     "sklearn.utils.validation.check_array": _FUNCTION,
     "sklearn.cluster._kmeans._kmeans_single_": _FUNCTION,

@@ -320,11 +320,12 @@ def test_outside_of_ci_nothing_is_known() -> None:
     [
         "GITHUB_TOKEN",
         "GH_TOKEN",
-        "GITHUB_OUTPUT",
-        "GITHUB_ENV",
-        "GITHUB_PATH",
-        "GITHUB_STATE",
-        "GITHUB_STEP_SUMMARY",
+        *(
+            f"{forge}_{file}"
+            for forge in ("GITHUB", "GITEA", "FORGEJO")
+            for file in ("OUTPUT", "ENV", "PATH", "STATE", "STEP_SUMMARY")
+        ),
+        "SIGSTORE_ID_TOKEN",
         "ACTIONS_RUNTIME_TOKEN",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
         "ACTIONS_ID_TOKEN_REQUEST_URL",

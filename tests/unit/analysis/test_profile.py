@@ -51,6 +51,9 @@ def categories(one: ColumnProfile) -> dict[str, int]:
     return dict(zip(one.category.values, one.category.counts, strict=True))
 
 
+UNIT = "us" if pd.__version__ >= "3" else "ns"
+
+
 def frame(rows: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -75,7 +78,7 @@ def test_each_kind_of_column_is_profiled_as_what_it_is() -> None:
         "income": (ColumnKind.NUMBER, "double"),
         "term": (ColumnKind.NUMBER, "int64"),
         "purpose": (ColumnKind.CATEGORY, "string"),
-        "since": (ColumnKind.DATETIME, "timestamp[us, tz=Europe/Berlin]"),
+        "since": (ColumnKind.DATETIME, f"timestamp[{UNIT}, tz=Europe/Berlin]"),
         "is_new": (ColumnKind.BOOLEAN, "bool"),
     }
     income = profile.column("income")
@@ -170,7 +173,7 @@ def test_sketches_of_parts_in_any_order_are_the_sketch_of_all(kind: str) -> None
         ([7] * 5, pa.uint8(), ColumnKind.NUMBER, 0),
         ([2**63, None], pa.uint64(), ColumnKind.NUMBER, 1),
         ([1.5, None, np.nan], pa.float32(), ColumnKind.NUMBER, 2),
-        ([1.5, None], pa.float16(), ColumnKind.NUMBER, 1),
+        ([np.float16(1.5), None], pa.float16(), ColumnKind.NUMBER, 1),
         ([Decimal("1.25"), None], pa.decimal128(38, 10), ColumnKind.NUMBER, 1),
         ([time(12), None], pa.time64("us"), ColumnKind.NUMBER, 1),
         ([time(12), None], pa.time32("s"), ColumnKind.NUMBER, 1),

@@ -81,6 +81,7 @@ def test_what_models_of_this_scikit_learn_need_is_on_the_lists() -> None:
         assert set(names) <= skops_types()[loader], loader
 
 
+@pytest.mark.skipif(np.__version__ < "2", reason="skops trusts names of NumPy 2 that 1 lacks")
 def test_each_type_beyond_those_that_skops_trusts_has_a_reason() -> None:
     usual = collect_allowed.skops_defaults()
     beyond = {

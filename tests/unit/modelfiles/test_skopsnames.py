@@ -62,6 +62,7 @@ def test_only_what_the_model_needs_is_imported(model: Path) -> None:
     assert "skops.io._trusted_types" not in modules
 
 
+@pytest.mark.skipif(np.__version__ < "2", reason="NumPy 1 calls some of its types otherwise")
 def test_skops_is_told_no_name_that_it_would_not_trust_by_itself(model: Path) -> None:
     ours, own = run(model)["names"], run(model, before="import skops.io")["names"]
     assert isinstance(ours, dict)
