@@ -22,7 +22,8 @@ def test_the_tutorial_goes_as_it_says(tmp_path: Path) -> None:
     files, folder = tmp_path / "files", tmp_path / "empty"
     files.mkdir()
     folder.mkdir()
-    shell = Shell(folder=folder, files=files, variables=dict(os.environ))
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    shell = Shell(folder=folder, files=files, variables=variables)
     try:
         for block in blocks_of(TUTORIAL):
             if block.language == "yaml":
