@@ -12,14 +12,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import jsonschema
 from dvc.schema import COMPILED_MULTI_STAGE_SCHEMA
 from tests.docs import calls
 from tests.docs.blocks import ROOT, Block
+from tests.golden import samples
 
 from modelci.config.load import load
 from modelci.formats import parse_json, parse_yaml
+from modelci.render.markdown import render_comment
+from modelci.render.templating import COMMENT, Overrides
 
 # What a reader has already where a piece of a file is shown.
 _SETTINGS: Mapping[str, Any] = {"evaluation": {"predictions": "predictions.parquet"}}
@@ -138,7 +140,9 @@ def _check_ini(block: Block) -> None:
 
 
 def _check_jinja(block: Block) -> None:
-    jinja2.Environment(autoescape=True).parse(block.text)
+    """Render it as a project's template of comments, with a report."""
+    ours = Overrides(folder=".", files={COMMENT: block.text})
+    render_comment(samples.proven(), title="x", marker="x", max_bytes=65_000, overrides=ours)
 
 
 _YAML: Sequence[tuple[str, Callable[[Any, Block], None]]] = (

@@ -4,11 +4,12 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import chdir, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.docs.calls import plain_call
 
 from modelci.cli import main
 
+PORT = "8765"  # what pages let servers listen at
 _SECONDS = 120
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 _HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
@@ -91,6 +93,15 @@ def _plain(text: str) -> str:
     return " ".join(_RULES.sub("─", text).split())
 
 
+def free_port() -> str:
+    """Return a port that nobody listens at, and that is given to nobody who asks for any."""
+    for port in count(20000 + os.getpid() % 10000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return str(port)
+    raise AssertionError
+
+
 @dataclass(kw_only=True)
 class Shell:
     """One page's shell: its folder and variables live as long as the page."""
@@ -99,11 +110,13 @@ class Shell:
     files: Path
     variables: dict[str, str]
     names: dict[str, Any] = field(default_factory=dict)
+    port: str = field(default_factory=free_port)
     groups: list[int] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
 
     def play(self, block: Block) -> None:
         """Do what a block says; raise AssertionError where it isn't as the block says."""
+        block = replace(block, text=self.at_its_port(block.text))
         if block.language == "python":
             self._python(block)
             return
@@ -113,6 +126,10 @@ class Shell:
             assert code == one.code, f"{where}\nexit code {code}, not {one.code}:\n{said}"
             lacking = missing(one.shown, said)
             assert lacking is None, f"{where}\nit does not say:\n{lacking}\nbut:\n{said}"
+
+    def at_its_port(self, text: str) -> str:
+        """Let a server of a page listen where nobody else does."""
+        return text.replace(PORT, self.port)
 
     def _python(self, block: Block) -> None:
         """Save it as the file that it names, or run it."""

@@ -105,6 +105,7 @@ def test_options_in_sentences_are_looked_up() -> None:
         ("toml", "[project\n"),
         ("ini", "[Service]\nExecStart=modelci serve --nosuch\n"),
         ("jinja", "{% if %}"),
+        ("jinja", '{% extends "modelci/comment.md.j2" %}{% block gates %}{{ x.y }}{% endblock %}'),
     ],
 )
 def test_a_piece_that_its_reader_refuses_is_found(language: str, text: str) -> None:

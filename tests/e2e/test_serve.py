@@ -64,7 +64,10 @@ class Project:
     def started(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> Iterator[tuple[httpx.Client, "subprocess.Popen[str]"]]:
-        """Run the command in a process, and give a client of it, and the process."""
+        """Run the command in a process, and give a client of it, and the process.
+
+        Who reads where it answers may ask at once.
+        """
         port = "0"
         with subprocess.Popen(
             [sys.executable, "-m", "modelci", "serve", "--port", port, *arguments],
@@ -84,22 +87,10 @@ class Project:
                     raise AssertionError("".join(said))
                 url = line.partition(" answers at ")[2].split()[0]
                 with httpx.Client(base_url=url, timeout=100) as client:
-                    wait_until_heard(client)
                     yield client, process
             finally:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(100) == 0
-
-
-def wait_until_heard(client: httpx.Client) -> None:
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline:
-        try:
-            client.get("/v2/health/live")
-        except httpx.ConnectError:
-            time.sleep(0.02)
-        else:
-            return
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Starts a server: one process, or a supervisor with several, at an address."""
 
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def launch(
         _warn(address, settings)
         if workers == 1:
             places = Places(requests=requests, admin=admin)
-            serve(reopen, settings, places, on_ready=lambda source: _tell(source, where))
+            serve(reopen, settings, places, on_ready=lambda source: _tell(source, where, requests))
             return
         from modelci.serving.supervisor import Supervisor  # noqa: PLC0415
 
@@ -62,7 +63,7 @@ def launch(
             count=workers,
             requests=requests,
             admin=admin,
-            on_ready=lambda source: _tell(source, f"{where} with {workers} workers"),
+            on_ready=lambda source: _tell(source, f"{where} with {workers} workers", requests),
         ).run()
 
 
@@ -84,7 +85,9 @@ def _name(address: Address, bound: object) -> str:
     return f"http://{host}:{bound[1]}"
 
 
-def _tell(source: Source, where: str) -> None:
+def _tell(source: Source, where: str, requests: socket.socket) -> None:
+    """Say that it answers; who reads that may ask at once, and waits for the event loop at most."""
+    requests.listen(socket.SOMAXCONN)
     _logger.info(
         "%s %s answers at %s (release %s)", source.artifact, source.version, where, source.release
     )
