@@ -99,11 +99,35 @@ def parse_json(data: bytes, source: str) -> Any:
     """Return the values of a JSON text, NaN and Infinity included, as Python writes them."""
     _refuse_conflict(data, source)
     try:
-        return json.loads(data)
+        value = json.loads(data)
+        if data.count(b"[") + data.count(b"{") > _MOST_NESTED:
+            _refuse_nesting(value)
     except json.JSONDecodeError as error:
         raise _broken(source, f":{error.lineno}:{error.colno}", error.msg) from error
     except (ValueError, RecursionError) as error:
         raise _broken(source, "", str(error)) from error
+    return value
+
+
+_MOST_NESTED = 500
+
+
+def _refuse_nesting(value: object) -> None:
+    """Raise ValueError for what is nested deeper than those can follow who read it.
+
+    Python's parser refuses it by itself up to 3.11; later ones take some ten times as much.
+    """
+    level = [value]
+    for _ in range(_MOST_NESTED):
+        level = [
+            one
+            for outer in level
+            if isinstance(outer, dict | list)
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_MOST_NESTED} deep")
 
 
 def parse_toml(data: bytes, source: str) -> Any:

@@ -22,6 +22,7 @@ def test_a_pattern_that_names_periods_is_taken(pattern: str) -> None:
     check_pattern(pattern)
 
 
+@pytest.mark.filterwarnings("ignore:Parsing dates involving a day:DeprecationWarning")  # 3.13
 @pytest.mark.parametrize(
     "pattern", ["", "latest", "%m", "%d", "%H", "%Y-%H", "%Y-%d", "%Y-%V", "%Y-%W", "%%Y", "%Y-%"]
 )
