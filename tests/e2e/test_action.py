@@ -9,10 +9,13 @@ import sysconfig
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from tests.e2e.steps import Machine, Steps, github_context
 from tests.e2e.world import BETTER, WORSE, Checkout, Job, World
 from tests.fakes.github_server import TOKEN, FakeGitHub
@@ -156,6 +159,21 @@ def test_a_merge_says_which_versions_it_registered(site: World, act: Act) -> Non
     assert done.outputs["tags"].splitlines() == ["credit@v0.0.1", "credit#staging#1"]
     assert site.bare("tag", "--list").split() == ["credit#staging#1", "credit@v0.0.1"]
     assert (done.restored, done.kept) == ((), ())
+
+
+@pytest.mark.timeout(300)  # builds modelci as a stranger's job does
+def test_where_the_project_has_no_packages_those_of_modelci_are_the_tested_ones(
+    site: World, act: Act
+) -> None:
+    checkout = site.push_runner()
+
+    done = act(checkout, requirements="", cache="false")  # nothing is there but modelci
+
+    assert "No module named 'click'" in done.log
+    pins = Path(checkout.variables["RUNNER_TEMP"], "modelci-pins.txt").read_text().splitlines()
+    assert {str(Requirement(pin).specifier)[:2] for pin in pins} == {"=="}
+    named = {canonicalize_name(Requirement(pin).name) for pin in pins}
+    assert named >= {canonicalize_name(Requirement(one).name) for one in requires("modelci") or ()}
 
 
 @pytest.mark.parametrize(

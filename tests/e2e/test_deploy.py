@@ -55,7 +55,7 @@ def test_a_pushed_tag_is_deployed_and_the_forge_hears_of_it(
     document = runner.document("deployment")
     assert (document["outcome"], document["by"]) == ("deployed", "anna")
     assert document["run_url"] == "https://github.com/acme/credit/actions/runs/42"
-    assert runner.outputs["outcome"] == "deployed"
+    assert (runner.outputs["outcome"], runner.outputs["artifact"]) == ("deployed", "credit")
     assert (runner.outputs["target"], runner.outputs["deployed"]) == ("live", "v0.0.1")
     assert runner.outputs["deployment"].endswith(".modelci/deployment.json")
     assert runner.summary.startswith("### ✅ credit v0.0.1 ")

@@ -85,6 +85,7 @@ def publish_deployment(deployment: Deployment, *, document: Path | None) -> None
         {
             "outcome": str(deployment.outcome),
             "target": deployment.target,
+            "artifact": deployment.artifact,
             "stage": deployment.stage or "",
             "deployed": deployment.after.label if deployment.after else "",
             "deployment": str(document or ""),
