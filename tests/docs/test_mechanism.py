@@ -104,6 +104,7 @@ def test_options_in_sentences_are_looked_up() -> None:
         ("json", "{"),
         ("toml", "[project\n"),
         ("ini", "[Service]\nExecStart=modelci serve --nosuch\n"),
+        ("ini", "# .dvc/config\n['remote \"x\"']\nurl = s3://x/y\nverfy = true\n"),
         ("jinja", "{% if %}"),
         ("jinja", '{% extends "modelci/comment.md.j2" %}{% block gates %}{{ x.y }}{% endblock %}'),
     ],
