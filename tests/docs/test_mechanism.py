@@ -175,10 +175,10 @@ def test_what_goes_otherwise_is_found(shell: Shell, one: Block) -> None:
 
 def test_what_is_left_running_ends_with_the_page(shell: Shell) -> None:
     shell.play(block("console", "$ sh -c 'echo ready; exec sleep 60' &\nready\n"))
-    (group,) = shell.groups
+    (process,) = shell.running
     shell.close()
     with pytest.raises(ProcessLookupError):
-        os.killpg(group, 0)
+        os.killpg(process.pid, 0)
 
 
 def test_every_page_is_looked_at() -> None:
