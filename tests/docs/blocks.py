@@ -18,7 +18,7 @@ READ = frozenset({"diff", "mermaid", "text"})
 SHELL = frozenset({"bash", "console", "sh"})
 _MARK = re.compile(r"\s*<!--\s*not run:(?P<reason>.*?)-->\s*", re.DOTALL)
 # `# dvc.yaml, stages:`: the file that the block is a piece of, and where in it.
-_HEADING = re.compile(r"# (?P<file>[\w./-]*\.\w+)(?:, (?P<place>[\w.-]+):)?(?:,? .*)?")
+_HEADING = re.compile(r"# (?P<file>[\w./-]*\.[\w/]+)(?:, (?P<place>[\w.-]+):)?(?:,? .*)?")
 
 
 @dataclass(frozen=True, kw_only=True)

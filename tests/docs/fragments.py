@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import jsonschema
+from dvc.config import Config
 from dvc.schema import COMPILED_MULTI_STAGE_SCHEMA
 from tests.docs import calls
 from tests.docs.blocks import ROOT, Block
@@ -131,6 +133,12 @@ def _check_toml(block: Block) -> None:
 
 
 def _check_ini(block: Block) -> None:
+    if block.file == ".dvc/config":
+        with NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(block.text)
+            file.flush()
+            Config.validate(Config.load_file(file.name))
+        return
     unit = configparser.RawConfigParser(strict=False)
     unit.read_string(block.text)
     commands = [

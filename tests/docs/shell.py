@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -33,9 +33,11 @@ _RULES = re.compile(r"[─━═]+")
 _SCRIPT = """\
 %s
 status=$?
-{ pwd; env -0; } > "$MODELCI_TEST_STATE"
-exit $status
+{ pwd; env -0; } > "$MODELCI_TEST_STATE.new"
+mv "$MODELCI_TEST_STATE.new" "$MODELCI_TEST_STATE"
 """
+# A shell with something in the background stays its parent, or nobody might ever bury it.
+_STAY = "trap : TERM; wait; wait\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ class Shell:
     variables: dict[str, str]
     names: dict[str, Any] = field(default_factory=dict)
     port: str = field(default_factory=free_port)
-    groups: list[int] = field(default_factory=list)
+    running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
 
     def play(self, block: Block) -> None:
@@ -162,10 +164,12 @@ class Shell:
     def _bash(self, one: Typed) -> tuple[int, str]:
         number = next(self.numbers)
         state, log = (self.files / f"{number}.{name}" for name in ("state", "log"))
+        stays = bool(_IN_BACKGROUND.search(one.command))
+        script = _SCRIPT % one.command + (_STAY if stays else "exit $status\n")
         with log.open("wb") as talk:
             # Whatever it leaves running may hold this file; a pipe would never end.
-            done = subprocess.Popen(
-                ["bash", "-c", _SCRIPT % one.command],
+            process = subprocess.Popen(
+                ["bash", "-c", script],
                 cwd=self.folder,
                 env={**self.variables, "MODELCI_TEST_STATE": str(state)},
                 stdin=subprocess.DEVNULL,
@@ -173,18 +177,16 @@ class Shell:
                 stderr=talk,
                 start_new_session=True,
             )
-            try:
-                code = done.wait(_SECONDS)
-            except BaseException:
-                os.killpg(done.pid, signal.SIGKILL)
-                done.wait()
-                raise
-        if _IN_BACKGROUND.search(one.command):
-            self.groups.append(done.pid)
-            _wait_for(one.shown, log)
+        self.running.append(process)
+        if stays:
+            _wait_until(lambda: state.exists() and missing(one.shown, _said(log)) is None)
+            code = 0
+        else:
+            code = process.wait(_SECONDS)
+            self.running.remove(process)
         if state.exists():
             self._remember(state.read_text(encoding="utf-8"))
-        return code, log.read_text(encoding="utf-8")
+        return code, _said(log)
 
     def _remember(self, state: str) -> None:
         folder, _, variables = state.partition("\n")
@@ -195,22 +197,19 @@ class Shell:
 
     def close(self) -> None:
         """End what the page left running, by the process groups that were started here."""
-        for group in self.groups:
+        for process in self.running:
             for which in (signal.SIGTERM, signal.SIGKILL):
-                with suppress(ProcessLookupError):
-                    os.killpg(group, which)
-                    _wait_until_gone(group)
+                if process.poll() is None:
+                    os.killpg(process.pid, which)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(15)
 
 
-def _wait_for(shown: str, log: Path) -> None:
+def _said(log: Path) -> str:
+    return log.read_text(encoding="utf-8")
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _SECONDS
-    while missing(shown, log.read_text(encoding="utf-8")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-def _wait_until_gone(group: int) -> None:
-    """Wait until a process group has nobody left; ProcessLookupError says that it has."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        os.killpg(group, 0)
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)

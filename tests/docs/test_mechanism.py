@@ -104,6 +104,7 @@ def test_options_in_sentences_are_looked_up() -> None:
         ("json", "{"),
         ("toml", "[project\n"),
         ("ini", "[Service]\nExecStart=modelci serve --nosuch\n"),
+        ("ini", "# .dvc/config\n['remote \"x\"']\nurl = s3://x/y\nverfy = true\n"),
         ("jinja", "{% if %}"),
         ("jinja", '{% extends "modelci/comment.md.j2" %}{% block gates %}{{ x.y }}{% endblock %}'),
     ],
@@ -174,10 +175,10 @@ def test_what_goes_otherwise_is_found(shell: Shell, one: Block) -> None:
 
 def test_what_is_left_running_ends_with_the_page(shell: Shell) -> None:
     shell.play(block("console", "$ sh -c 'echo ready; exec sleep 60' &\nready\n"))
-    (group,) = shell.groups
+    (process,) = shell.running
     shell.close()
     with pytest.raises(ProcessLookupError):
-        os.killpg(group, 0)
+        os.killpg(process.pid, 0)
 
 
 def test_every_page_is_looked_at() -> None:
