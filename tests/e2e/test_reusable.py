@@ -11,7 +11,7 @@ from tests.e2e.steps import PROJECT, WorkflowRun, keep, zipped
 from tests.e2e.world import BETTER, World
 from tests.fakes.github_server import FakeGitHub
 
-from modelci.workflows.doctor import CALLED_NEEDS
+from modelci.workflows.workflow_checks import CALLED_NEEDS
 
 CALLED = PROJECT / ".github" / "workflows"
 TEMPLATES = PROJECT / "src" / "modelci" / "templates" / "init"

@@ -22,6 +22,21 @@ class Check:
     fix: str | None = None
 
 
+def ok(name: str, detail: str) -> Check:
+    """Return a check of what is well."""
+    return Check(name=name, health=Health.OK, detail=detail)
+
+
+def warning(name: str, detail: str, fix: str) -> Check:
+    """Return a check of what works, and should be otherwise."""
+    return Check(name=name, health=Health.WARNING, detail=detail, fix=fix)
+
+
+def problem(name: str, detail: str, fix: str | None) -> Check:
+    """Return a check of what stands in the way."""
+    return Check(name=name, health=Health.PROBLEM, detail=detail, fix=fix)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
     """All checks of a project's set-up, in their order."""

@@ -1,6 +1,6 @@
 """Words around numbers and names, for messages of every room."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def counted(count: int, noun: str) -> str:
@@ -14,3 +14,8 @@ def meant(name: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(name, sorted(set(known)), n=1)
     return f"Did you mean {near[0]!r}? " if near else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first three, and a mark where there are more."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

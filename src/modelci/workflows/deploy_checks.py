@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from modelci.config.model import Config, ModelConfig, SigningMethod, TargetConfig, TargetKind
-from modelci.domain.checks import Check, Health
+from modelci.domain.checks import Check, ok, problem, warning
 from modelci.domain.provenance import find_tracked
 from modelci.domain.registry import TagRecord
 from modelci.domain.snapshot import Snapshot
@@ -42,7 +42,7 @@ def check_deploy(
         yield from found
         if not found:
             takes = ", ".join(target.stages) or "no stage: it is named by --to"
-            yield _check(f"target {name}", Health.OK, f"{target.kind}, takes {takes}")
+            yield ok(f"target {name}", f"{target.kind}, takes {takes}")
     yield from _check_shared(targets)
     yield from _check_golden(config, snapshot, tree)
     yield from _check_secrets(config, around)
@@ -58,9 +58,8 @@ def _check_stages(
         if known and stage not in known:
             near = get_close_matches(stage, known, n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""
-            yield _check(
+            yield warning(
                 f"target {name}",
-                Health.WARNING,
                 f"it takes stage {stage!r}, which neither promote.stages nor any tag knows",
                 f"{meant}There are {', '.join(known)}.",
             )
@@ -73,18 +72,16 @@ def _check_shared(targets: Mapping[str, TargetConfig]) -> Iterator[Check]:
     addresses = {name: one.server.listen for name, one in servers.items()}
     for what, held in (("path", folders), ("server.listen", addresses)):
         for value, names in _shared(held):
-            yield _check(
+            yield problem(
                 "deploy.targets",
-                Health.PROBLEM,
                 f"{' and '.join(names)} have the same {what}, {value}",
                 f"Give each a {what} of its own.",
             )
     for stage in dict.fromkeys(stage for one in targets.values() for stage in one.stages):
         names = [name for name, one in targets.items() if stage in one.stages]
         if len(names) > 1:
-            yield _check(
+            yield warning(
                 "deploy.targets",
-                Health.WARNING,
                 f"{' and '.join(names)} take stage {stage!r}: a tag of it does not tell where to",
                 "Name the target with --to, or let one alone take the stage.",
             )
@@ -99,14 +96,13 @@ def _shared(held: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
 
 def _check_golden(config: Config, snapshot: Snapshot, tree: FileTree) -> Iterator[Check]:
     wanted = set(promoted_artifacts(snapshot, config.promote))
-    health = Health.PROBLEM if config.deploy.require_golden else Health.WARNING
+    tell = problem if config.deploy.require_golden else warning
     for one in snapshot.artifacts:
         settings = config.models.get(one.name, ModelConfig())
         golden = settings.golden or str(PurePosixPath(one.path).with_suffix(GOLDEN_SUFFIX))
         if one.name in wanted and not _is_there(golden, snapshot, tree.paths()):
-            yield _check(
+            yield tell(
                 f"golden requests of {one.name}",
-                health,
                 f"there is no {golden}: nothing says how a deployed version should answer",
                 f"Let a stage of the pipeline write it: `modelci golden {one.path} DATA --out "
                 f"{golden}`.",
@@ -120,22 +116,16 @@ def _is_there(path: str, snapshot: Snapshot, files: Sequence[str]) -> bool:
 
 def _check_secrets(config: Config, around: Surroundings) -> Iterator[Check]:
     if config.deploy.require_provenance and around.forge_token is not None:
-        yield _check(
+        yield warning(
             "deploy.require_provenance",
-            Health.WARNING,
             f"{around.forge_token} is not set here: the provenance of a release cannot be read",
             f"Set {around.forge_token} where it is deployed.",
         )
     signing = config.signing
     takes_key = signing.method is not SigningMethod.SIGSTORE and signing.private_key is None
     if config.promote.sign_models and takes_key and not around.has_signing_key:
-        yield _check(
+        yield warning(
             "promote.sign_models",
-            Health.WARNING,
             "MODELCI_SIGNING_KEY_PEM is not set here, and signing.private_key names no file",
             "Set it in the job that promotes.",
         )
-
-
-def _check(name: str, health: Health, detail: str, fix: str | None = None) -> Check:
-    return Check(name=name, health=health, detail=detail, fix=fix)

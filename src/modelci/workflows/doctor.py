@@ -1,35 +1,29 @@
 """``modelci doctor``: what would stand in the way, and the fix for each."""
 
-import re
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import Any
 
 from modelci.config.load import FILE, Loaded
-from modelci.config.model import Config, ForgeConfig, MonitorConfig, PromoteConfig
+from modelci.config.model import Config, ForgeConfig, PromoteConfig
 from modelci.domain.artifacts import Artifact
-from modelci.domain.checks import Check, Examination, Health
+from modelci.domain.checks import Check, Examination, ok, problem, warning
 from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
 from modelci.domain.gates import Outcome, judge_all
 from modelci.domain.metrics import diff_metrics
-from modelci.domain.monitoring import ActionKind
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.remotes import DataRemote
 from modelci.domain.snapshot import Snapshot
-from modelci.domain.wording import counted
+from modelci.domain.wording import counted, listed
 from modelci.errors import ConfigError, ModelCIError
-from modelci.formats import parse_yaml
 from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
 from modelci.workflows.deploy_checks import Surroundings, check_deploy
 from modelci.workflows.forge import choose_forge
-from modelci.workflows.init import GITLAB_INCLUDED, GITLAB_PIPELINE, UNPUBLISHED
 from modelci.workflows.promote import chosen_artifacts
 from modelci.workflows.proposal import (
     elsewhere,
@@ -39,6 +33,7 @@ from modelci.workflows.proposal import (
     way_to_one_project,
 )
 from modelci.workflows.trust import check_remotes
+from modelci.workflows.workflow_checks import check_workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,49 +106,49 @@ def _safely(group: "_Group", world: _World) -> Sequence[Check]:
 def _check_git(world: _World) -> Iterator[Check]:
     git = world.git
     if git.head() is None:
-        yield _problem("git", "there is no commit yet", "`git add` and `git commit` your project.")
+        yield problem("git", "there is no commit yet", "`git add` and `git commit` your project.")
         return
     found = git.default_branch(world.configuration().config.default_branch)
     if found is None:
-        yield _problem(
+        yield problem(
             "default branch",
             "unknown, so a report has no base",
             "`git remote set-head origin --auto`, or set default_branch in modelci.yaml.",
         )
     else:
-        yield _ok("default branch", found[0])
+        yield ok("default branch", found[0])
     if git.is_shallow():
-        yield _ok("history", "shallow; modelci fetches what a comparison needs")
+        yield ok("history", "shallow; modelci fetches what a comparison needs")
     if git.remote() is None:
-        yield _warning("git remote", "none: promotions stay in this clone", "`git remote add`.")
+        yield warning("git remote", "none: promotions stay in this clone", "`git remote add`.")
 
 
 def _check_dvc(world: _World) -> Iterator[Check]:
     if not (world.git.root / ".dvc").is_dir():
         below = elsewhere(world.git.work_tree())
         if below:
-            named = _listed([f"{folder}/" for folder in below])
-            yield _problem(
+            named = listed([f"{folder}/" for folder in below])
+            yield problem(
                 "dvc",
                 f"the DVC project is in {named}, not at the top of the Git repository",
                 way_to_one_project(below),
             )
             return
-        yield _problem("dvc", "this is no DVC repository", "`dvc init`")
+        yield problem("dvc", "this is no DVC repository", "`dvc init`")
         return
-    yield _ok("dvc", world.pipeline().version())
+    yield ok("dvc", world.pipeline().version())
     name = world.pipeline().check_remote()
     if name is None:
-        yield _warning(
+        yield warning(
             "dvc remote",
             "none: CI can neither restore data nor keep models",
             "`dvc remote add -d NAME URL`, then commit .dvc/config.",
         )
         return
-    yield _ok("dvc remote", name)
+    yield ok("dvc remote", name)
     yield from _check_reach(world)
     if not world.configuration().config.run.push:
-        yield _warning(
+        yield warning(
             "run.push",
             "false: a merge tags models that CI does not upload to the DVC remote",
             "In modelci.yaml: `run: {pull: true, push: true}`.",
@@ -177,7 +172,7 @@ def _check_reach(world: _World) -> Iterator[Check]:
     except (ConfigParserError, ConfigError):
         return  # DVC reads its own file; and without a forge there are no jobs elsewhere
     if url and ("://" not in url or url.startswith("file://")):
-        yield _warning(
+        yield warning(
             "dvc remote",
             f"{name} is a folder of this machine ({url}): jobs of {forge.repository} have no way "
             "to it",
@@ -194,9 +189,9 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
     snapshot = world.reader().read(tree)
     has_files = any(f"/{path}".endswith(("/dvc.yaml", ".dvc")) for path in tree.paths())
     if not snapshot.stages and not snapshot.tracked and not has_files:
-        yield _warning("pipeline", "no dvc.yaml and no .dvc file", "`dvc stage add`, `dvc add`.")
+        yield warning("pipeline", "no dvc.yaml and no .dvc file", "`dvc stage add`, `dvc add`.")
     elif not (snapshot.stages or snapshot.tracked or snapshot.metrics):
-        yield _warning(
+        yield warning(
             "pipeline",
             "no stage and no tracked file: `modelci run` refuses; `modelci ci` runs nothing, and "
             "reports and promotes",
@@ -209,9 +204,9 @@ def _check_pipeline(world: _World) -> Iterator[Check]:
             "tracked file": snapshot.tracked,
         }
         told = ", ".join(counted(len(found), name) for name, found in counts.items())
-        yield _ok("pipeline", told)
+        yield ok("pipeline", told)
     for stage, reasons in list(snapshot.stale.items())[:5]:
-        yield _warning(
+        yield warning(
             "dvc.lock",
             f"out of date for {stage}: {'; '.join(reasons)}",
             "`modelci run`, then commit dvc.lock.",
@@ -230,8 +225,8 @@ def _of_note(note: str) -> Check:
     """Return what a snapshot left out as a warning, under the name of what it is about."""
     for words, name, fix in _NOTES:
         if words in note:
-            return _warning(name, note, fix)
-    return _warning("metrics", note, "See the file named.")
+            return warning(name, note, fix)
+    return warning("metrics", note, "See the file named.")
 
 
 _NOTES = (
@@ -258,7 +253,7 @@ def _check_artifacts(
             "NAME: {path: models/model.skops, type: model}",
         )
         entries = ", ".join(one.strip() for one in found)
-        return _warning(
+        return warning(
             "artifacts",
             "none are declared: nothing can be promoted",
             f"In the dvc.yaml at the top: `{heading} {{{entries}}}`.",
@@ -267,7 +262,7 @@ def _check_artifacts(
         chosen = chosen_artifacts(snapshot, settings)
     except ModelCIError as error:
         return _failed("artifacts", error)
-    return _ok("artifacts", ", ".join(artifact.name for artifact in chosen))
+    return ok("artifacts", ", ".join(artifact.name for artifact in chosen))
 
 
 def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
@@ -275,7 +270,7 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     gates = config.all_gates()
     if not gates:
         first = "" if snapshot.metrics else f"{source_of_metrics(snapshot)} metrics; then "
-        yield _warning(
+        yield warning(
             "gates",
             "none: no pull request is ever blocked",
             f"{first}`modelci init` proposes some.",
@@ -285,10 +280,10 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     results = judge_all(gates, deltas)
     troubled = [one for one in results if one.outcome is not Outcome.PASSED]
     for one in troubled:
-        make = _problem if one.blocks else _warning
+        make = problem if one.blocks else warning
         yield make("gates", f"{one.gate}: {one.reason}", "Mend the gate in modelci.yaml.")
     if not troubled:
-        yield _ok("gates", f"{counted(len(gates), 'gate')}, all hold for what is here")
+        yield ok("gates", f"{counted(len(gates), 'gate')}, all hold for what is here")
 
 
 def _check_evaluation(world: _World) -> Iterator[Check]:
@@ -323,7 +318,7 @@ def _check_templates(world: _World) -> Iterator[Check]:
     config = world.configuration().config
     if config.report.templates is not None and world.templates is not None:
         world.templates(config)
-        yield _ok("report.templates", f"{config.report.templates} renders")
+        yield ok("report.templates", f"{config.report.templates} renders")
 
 
 def _check_deploy(world: _World) -> Iterator[Check]:
@@ -346,18 +341,18 @@ def _check_tags(world: _World) -> Iterator[Check]:
     here = sum(tag.flaw is None for tag in tags)
     remote = world.git.remote()
     if remote is None:
-        yield _ok("tags", f"{here} registry tags")
+        yield ok("tags", f"{here} registry tags")
     else:
         tags = world.git.tags(remote=remote, messages=False)
         there = sum(tag.flaw is None for tag in tags)
         if there > here:
-            yield _warning(
+            yield warning(
                 "tags",
                 f"{there} registry tags at {remote}, {here} in this clone",
                 "`git fetch --tags` (promotions read the remote's anyway).",
             )
         else:
-            yield _ok("tags", f"{here} registry tags, {there} at {remote}")
+            yield ok("tags", f"{here} registry tags, {there} at {remote}")
     yield from _check_odd_tags(world, tags, remote, ours)
 
 
@@ -373,16 +368,16 @@ def _check_odd_tags(
     found = {(one.ref, one.rule): one for state in both for one in state.problems}
     problems = list(found.values())
     for one in problems[:_MOST_TAGS]:
-        yield _problem(f"tag {one.ref}", f"{one.rule}: {one.message}", _removal(one.ref, remote))
+        yield problem(f"tag {one.ref}", f"{one.rule}: {one.message}", _removal(one.ref, remote))
     if len(problems) > _MOST_TAGS:
         rest = counted(len(problems) - _MOST_TAGS, "more tag")
-        yield _problem("tags", f"{rest} like these", "`modelci registry --json` lists them all.")
+        yield problem("tags", f"{rest} like these", "`modelci registry --json` lists them all.")
     light = list(dict.fromkeys(tag.tag for tag in (*tags, *ours) if tag.flaw is Rule.LIGHTWEIGHT))
     if light:
         name = shlex.quote(light[0])
-        yield _warning(
+        yield warning(
             "tags",
-            f"{counted(len(light), 'lightweight tag')} of a registry's name: {_listed(light)}",
+            f"{counted(len(light), 'lightweight tag')} of a registry's name: {listed(light)}",
             "Only annotated tags count. If it is meant to: "
             f"`git tag -f -a -m Register {name} {name}`, and push it with --force.",
         )
@@ -391,7 +386,7 @@ def _check_odd_tags(
         # The future is the registry's own to warn of: there is no clock here.
         skews = doubt_clocks(state, now=sys.maxsize, commit_times=times)
         for doubt in (*(one for one in state.warnings if one.doubt is not Doubt.DVC), *skews):
-            yield _warning(f"registry {state.name}", doubt.message, _FIXES[doubt.doubt])
+            yield warning(f"registry {state.name}", doubt.message, _FIXES[doubt.doubt])
 
 
 def _removal(ref: str, remote: str | None) -> str:
@@ -399,10 +394,6 @@ def _removal(ref: str, remote: str | None) -> str:
     # Either side may lack it: the one command must not keep the other from running.
     away = f"; git push {remote} --delete {shlex.quote(f'refs/tags/{ref}')}" if remote else ""
     return f"`git tag -d {name}{away}`; then, if it was meant, make it anew by `git tag -a`."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 _MOST_TAGS = 10
@@ -416,267 +407,11 @@ _FIXES = {
 
 def _check_workflows(world: _World) -> Iterator[Check]:
     tree = world.git.work_tree()
-    ours = {
-        path: text
-        for path, text in _workflow_files(world)
-        if "modelci " in text or CALLED.search(text)
-    }
-    if not ours:
-        yield _warning("workflows", "none calls modelci", "`modelci init` writes them.")
-    needs = _NEEDS
-    if world.configuration().config.comment.pictures:
-        needs = (*needs, _PICTURES_NEED)
-    if world.configuration().config.promote.dispatch:
-        needs = (*needs, *_DISPATCH_NEEDS)
-    needs = (*needs, *_monitor_needs(world.configuration().config.monitor))
-    github = {
-        path: parse_yaml(text.encode(), path)
-        for path, text in ours.items()
-        if path.startswith(_GITHUB)
-    }
-    for path, parsed in github.items():
-        yield from _check_workflow(path, parsed, needs)
-    yield from _check_double_comments(github)
-    yield from _check_calls(ours, world.configuration().config)
-    for path in sorted(ours.keys() - github.keys()):
-        yield _ok(path, "calls modelci")
-    included = GITLAB_INCLUDED in tree.paths() and GITLAB_INCLUDED not in ours
-    if included and GITLAB_PIPELINE in tree.paths():
-        yield _problem(
-            GITLAB_INCLUDED,
-            f"{GITLAB_PIPELINE} does not include it",
-            f"Say there: `include: {{local: {GITLAB_INCLUDED}}}`.",
-        )
-    yield from _check_installs(ours, tree.paths(), has_stages=_has_stages(world))
-    if world.configuration().config.monitor:
-        yield from _check_schedule(ours, github)
-
-
-def _monitor_needs(monitors: Sequence[MonitorConfig]) -> tuple["_Need", ...]:
-    """Return what the jobs that act on watched windows need, by the actions that may come."""
-    kinds = {trigger.action for one in monitors for trigger in one.triggers}
-    pushes = ActionKind.RETRAIN_PR in kinds or any(one.history == "git" for one in monitors)
-    needed = ["contents: write"] if pushes else []
-    needed += ["pull-requests: write"] if ActionKind.RETRAIN_PR in kinds else []
-    needed += ["issues: write"] if ActionKind.ISSUE in kinds else []
-    commands = (("act", None), ("monitor", "--no-"))
-    return tuple(("", verb, harmless, one) for one in needed for verb, harmless in commands)
-
-
-def _check_schedule(ours: Mapping[str, str], github: Mapping[str, Any]) -> Iterator[Check]:
-    """Say where nothing watches by itself; of other forges' schedules nobody knows from files."""
-    watching = [
-        path
-        for path, text in ours.items()
-        if "modelci monitor" in text or "monitor" in CALLED.findall(text)
-    ]
-    if not watching:
-        yield _warning(
-            "monitor",
-            "no workflow calls `modelci monitor`",
-            "`modelci init` writes model-monitor.yml.",
-        )
-    idle = [path for path in watching if path in github and not _is_scheduled(github[path])]
-    if watching and len(idle) == len(watching):
-        yield _warning(
-            idle[0],
-            "it watches only when somebody starts it",
-            'Say there: `on: {schedule: [{cron: "23 5 * * *"}]}`.',
-        )
-
-
-def _is_scheduled(workflow: Any) -> bool:
-    return isinstance(workflow, dict) and "schedule" in _events(workflow.get("on"))
-
-
-_GITHUB = ".github/workflows/"
-_FOLDERS = (_GITHUB, ".gitea/workflows/", ".forgejo/workflows/")
-_LOCAL = re.compile(
-    r"""(?:\blocal:\s*|^\s*-\s+|\binclude:\s*)['"]?/?([\w./*-]+\.ya?ml)""", re.MULTILINE
-)
-
-
-def _workflow_files(world: _World) -> Iterator[tuple[str, str]]:
-    """Yield the CI files of every forge by path, GitLab's as far as its own file leads to them."""
-    tree = world.git.work_tree()
-    files = [path for path in tree.paths() if path.endswith((".yml", ".yaml"))]
-    found = [path for path in files if path.startswith(_FOLDERS)]
-    for path, data in sorted(tree.read(found).items()):
-        yield path, data.decode(errors="replace")
-    wanted, seen = [GITLAB_PIPELINE], {GITLAB_PIPELINE}
-    while wanted:
-        texts = {path: data.decode(errors="replace") for path, data in tree.read(wanted).items()}
-        yield from texts.items()
-        patterns = {one for text in texts.values() for one in _LOCAL.findall(text)}
-        wanted = [
-            path
-            for path in files
-            if path not in seen and any(fnmatchcase(path, one) for one in patterns)
-        ]
-        seen.update(wanted)
-
-
-def _check_double_comments(workflows: Mapping[str, Any]) -> Iterator[Check]:
-    """Name the workflow of a pull request that comments although another does it afterwards."""
-    later = [path for path, one in workflows.items() if _comments(one, "workflow_run")]
-    for path, one in workflows.items():
-        if later and _comments(one, "pull_request"):
-            yield _warning(
-                path,
-                f"it comments, and {later[0]} comments once more on the same pull request",
-                f"Drop its job that comments, or `modelci init --force` writes {path} anew.",
-            )
-
-
-def _comments(workflow: Any, event: str) -> bool:
-    if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
-        return False
-    events = workflow.get("on")
-    return event in (events if isinstance(events, (dict, list)) else [events]) and any(
-        _calls(job, "comment", "--dry-run")
-        or _calls(job, "ci", "--no-write")
-        or _called(job) == "comment"
-        for job in workflow["jobs"].values()
-        if isinstance(job, dict)
+    return check_workflows(
+        tree,
+        world.configuration().config,
+        has_stages=lambda: bool(world.reader().read(tree).stages),
     )
-
-
-def _has_stages(world: _World) -> bool:
-    """Whether jobs run code of the project's; data alone need no packages."""
-    return bool(world.reader().read(world.git.work_tree()).stages)
-
-
-def _check_installs(
-    ours: Mapping[str, str], paths: Sequence[str], *, has_stages: bool
-) -> Iterator[Check]:
-    """Say what the jobs cannot install, or do not."""
-    pinned = [path for path, text in ours.items() if _FROM_INDEX.search(text)]
-    if pinned:
-        yield _warning(
-            "installation", f"{_listed(pinned)}: {UNPUBLISHED.detail}", UNPUBLISHED.instead
-        )
-    for path, text in ours.items() if has_stages else ():
-        if "-f requirements.txt" in text and "requirements.txt" not in paths:
-            yield _warning(
-                path,
-                "it installs the project's own packages from requirements.txt, which is not there",
-                "Write requirements.txt, or install what the stages import in that job's way.",
-            )
-
-
-_FROM_INDEX = re.compile(
-    r"""pip install ['"]?modelci(?:\[[\w,]+\])?(?:==[\w.]+)?['"]?\s*$""", re.MULTILINE
-)
-
-
-_Need = tuple[str, str, str | None, str]
-_NEEDS: tuple[_Need, ...] = (
-    # event ("" is any), command, what it must not be called with, permission
-    ("", "comment", "--dry-run", "pull-requests: write"),
-    ("", "comment --artifact", "--dry-run", "actions: read"),
-    ("", "check", None, "checks: write"),
-    ("", "check --artifact", None, "actions: read"),
-    ("", "promote", "--dry-run", "contents: write"),
-    ("pull_request", "ci", "--no-write", "pull-requests: write"),
-    ("push", "ci", "--no-write", "contents: write"),
-)
-_PICTURES_NEED = ("", "comment", "--dry-run", "contents: write")
-_DISPATCH_NEEDS = (
-    ("", "promote", "--dry-run", "actions: write"),
-    ("push", "ci", "--no-write", "actions: write"),
-)
-
-
-def _check_workflow(path: str, workflow: Any, needs: Sequence[_Need] = _NEEDS) -> Iterator[Check]:
-    if not isinstance(workflow, dict) or not isinstance(workflow.get("jobs"), dict):
-        yield _problem(path, "it has no jobs", "`modelci init --force` writes it anew.")
-        return
-    events = _events(workflow.get("on"))
-    lacking = [
-        f"job {name} calls `modelci {verb}` without `permissions: {needed}`"
-        for name, job in workflow["jobs"].items()
-        for event, verb, harmless, needed in needs
-        if isinstance(job, dict) and (not event or event in events) and _calls(job, verb, harmless)
-        if not _grants(job.get("permissions", workflow.get("permissions")), needed)
-    ]
-    lacking += [
-        f"job {name} calls {_called(job)}.yml without `permissions: {needed}`"
-        for name, job in workflow["jobs"].items()
-        for needed in CALLED_NEEDS.get(_called(job), ())
-        if not _grants(job.get("permissions", workflow.get("permissions")), needed)
-    ]
-    for text in lacking:
-        yield _problem(path, text, "Add that line to the job.")
-    if not lacking:
-        yield _ok(path, "its jobs have the permissions they need")
-
-
-CALLED = re.compile(
-    r"\buses:\s*['\"]?[\w.-]+/modelci/\.github/workflows/"
-    r"(pull-request|comment|merge|deploy|monitor)\.yml@"
-)
-"""A call of a reusable workflow of ours, by its name."""
-
-CALLED_NEEDS: Mapping[str, Sequence[str]] = {
-    "pull-request": ("contents: read",),
-    "comment": ("actions: read", "checks: write", "contents: read", "pull-requests: write"),
-    "merge": ("contents: write", "deployments: write", "pull-requests: read"),
-    "deploy": ("contents: read", "deployments: write"),
-    "monitor": ("contents: write", "issues: write", "pull-requests: write"),
-}
-"""What the jobs of these need: GitHub starts no call that grants less."""
-
-
-def _called(job: Any) -> str:
-    """Return which of our reusable workflows a job calls; empty if none."""
-    uses = job.get("uses") if isinstance(job, dict) else None
-    found = CALLED.match(f"uses: {uses}") if isinstance(uses, str) else None
-    return found[1] if found else ""
-
-
-def _check_calls(ours: Mapping[str, str], config: Config) -> Iterator[Check]:
-    """Name settings for which the jobs of a called workflow have no permission."""
-    beyond = {
-        "comment": ("comment.pictures", config.comment.pictures),
-        "merge": ("promote.dispatch", bool(config.promote.dispatch)),
-    }
-    for path, text in ours.items():
-        for name in CALLED.findall(text):
-            setting, is_set = beyond.get(name, ("", False))
-            if is_set:
-                yield _warning(
-                    path,
-                    f"{setting} is set, and no job of the called {name}.yml may do that",
-                    f"Drop {setting}, or take the whole file: `modelci init --force`.",
-                )
-
-
-def _calls(job: dict[str, Any], verb: str, harmless: str | None) -> bool:
-    steps = job.get("steps")
-    listed = steps if isinstance(steps, list) else []
-    runs = [step.get("run") for step in listed if isinstance(step, dict)]
-    lines = [line for run in runs if isinstance(run, str) for line in run.splitlines()]
-    return any(
-        f"modelci {verb}" in line and (harmless is None or harmless not in line) for line in lines
-    )
-
-
-def _events(on: Any) -> Collection[str]:
-    """Return what starts a workflow; pushed tags alone are no push to a branch."""
-    if isinstance(on, dict):
-        push = on.get("push")
-        of_tags = isinstance(push, dict) and "tags" in push and "branches" not in push
-        return [one for one in on if one != "push" or not of_tags]
-    return on if isinstance(on, list) else [on]
-
-
-def _grants(permissions: Any, needed: str) -> bool:
-    scope, _, level = needed.partition(": ")
-    enough = ["write"] if level == "write" else ["read", "write"]
-    if isinstance(permissions, dict):
-        return permissions.get(scope) in enough
-    # Nothing said: the repository's default, which may be read-only.
-    return permissions in [f"{one}-all" for one in enough]
 
 
 @dataclass(frozen=True, slots=True)
@@ -699,17 +434,5 @@ _GROUPS = (
 )
 
 
-def _ok(name: str, detail: str) -> Check:
-    return Check(name=name, health=Health.OK, detail=detail)
-
-
-def _warning(name: str, detail: str, fix: str) -> Check:
-    return Check(name=name, health=Health.WARNING, detail=detail, fix=fix)
-
-
-def _problem(name: str, detail: str, fix: str | None) -> Check:
-    return Check(name=name, health=Health.PROBLEM, detail=detail, fix=fix)
-
-
 def _failed(name: str, error: ModelCIError) -> Check:
-    return _problem(name, str(error), error.hint)
+    return problem(name, str(error), error.hint)

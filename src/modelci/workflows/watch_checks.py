@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from modelci.analysis.measures import measures_for
 from modelci.config.model import Config, MonitorConfig
-from modelci.domain.checks import Check, Health
+from modelci.domain.checks import Check, ok, problem, warning
 from modelci.domain.monitoring import ActionKind
 from modelci.domain.orders import Order, Wanted, resolve_order
 from modelci.domain.snapshot import Snapshot
@@ -24,7 +24,7 @@ def check_monitors(
 ) -> Iterator[Check]:
     """Yield what would keep each model from being watched; else that it can be."""
     if find_spec("pyarrow") is None:
-        yield _problem("monitor", "it reads data with pyarrow, which is not installed", _INSTALL)
+        yield problem("monitor", "it reads data with pyarrow, which is not installed", _INSTALL)
     for settings in config.monitor:
         found = [
             *_check_files(settings, snapshot, tree),
@@ -34,7 +34,7 @@ def check_monitors(
         ]
         yield from found or [_ok(settings)]
     if git.remote() is None and any(one.history == "git" for one in config.monitor):
-        yield _warning(
+        yield warning(
             "monitor.history",
             "without a Git remote past windows are remembered in this clone alone",
             "`git remote add origin URL`, or `history: FOLDER`.",
@@ -52,7 +52,7 @@ def _check_retraining(settings: MonitorConfig) -> Iterator[Check]:
     ours = settings.retrain
     asked = any(one.action is ActionKind.RETRAIN_PR for one in settings.triggers)
     if asked and not (ours.cmd or ours.add or ours.params):
-        yield _problem(
+        yield problem(
             _name(settings),
             "a trigger asks for a pull request that retrains, and nothing says what it changes",
             "`retrain: {cmd: python scripts/next_window.py, add: [data/train.csv]}`; see "
@@ -65,7 +65,7 @@ def _check_files(settings: MonitorConfig, snapshot: Snapshot, tree: FileTree) ->
     model = next((one for one in snapshot.artifacts if one.name == settings.model), None)
     if model is None:
         known = ", ".join(one.name for one in snapshot.artifacts) or "none"
-        yield _problem(
+        yield problem(
             _name(settings),
             f"dvc.yaml declares no artifact {settings.model!r} (it declares: {known})",
             "Mend `monitor.model`, or declare it under `artifacts:` in dvc.yaml.",
@@ -73,7 +73,7 @@ def _check_files(settings: MonitorConfig, snapshot: Snapshot, tree: FileTree) ->
         return
     path = profile_path(settings, model.path)
     if not _has(snapshot, tree, path):
-        yield _problem(
+        yield problem(
             _name(settings),
             f"nothing writes its reference profile, {path}",
             f"Let a stage of dvc.yaml do it: `modelci profile DATA --out {path}`.",
@@ -91,7 +91,7 @@ def _check_measures(settings: MonitorConfig, config: Config) -> Iterator[Check]:
         known = measures_for(task)
         for name in settings.performance:
             if name != "estimate" and name not in known:
-                yield _problem(
+                yield problem(
                     _name(settings),
                     f"{name} is no measure of {task} predictions",
                     f"Under `monitor.performance` name some of {', '.join(known)}.",
@@ -106,7 +106,7 @@ def _check_version(
         order = _find(settings, config, git)
     except ModelCIError as error:
         stage = f" --assign {settings.stage}" if settings.stage else ""
-        yield _warning(
+        yield warning(
             _name(settings), f"nothing to watch yet: {error}", f"`modelci promote{stage}`."
         )
         return
@@ -116,7 +116,7 @@ def _check_version(
     snapshot = reader.read(tree)
     model = next((one for one in snapshot.artifacts if one.name == settings.model), None)
     if model is None or not _has(snapshot, tree, profile_path(settings, model.path)):
-        yield _warning(
+        yield warning(
             _name(settings),
             f"{order.label}, which is to be watched, has no reference profile",
             "Promote a version whose pipeline writes one (`modelci profile`).",
@@ -134,12 +134,4 @@ def _find(settings: MonitorConfig, config: Config, git: Git) -> Order:
 
 def _ok(settings: MonitorConfig) -> Check:
     told = f"{settings.current}, {counted(len(settings.triggers), 'trigger')}"
-    return Check(name=_name(settings), health=Health.OK, detail=told)
-
-
-def _problem(name: str, detail: str, fix: str) -> Check:
-    return Check(name=name, health=Health.PROBLEM, detail=detail, fix=fix)
-
-
-def _warning(name: str, detail: str, fix: str) -> Check:
-    return Check(name=name, health=Health.WARNING, detail=detail, fix=fix)
+    return ok(_name(settings), told)

@@ -17,7 +17,8 @@ from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, PipelineError
 from modelci.ports import FileTree, Git
 from modelci.workflows.deploy_checks import Surroundings
-from modelci.workflows.doctor import CALLED_NEEDS, examine
+from modelci.workflows.doctor import examine
+from modelci.workflows.workflow_checks import CALLED_NEEDS
 
 OK, WARNING, PROBLEM = Health.OK, Health.WARNING, Health.PROBLEM
 GATES = b"gates:\n  - {metric: auc, min: 0.5}\nrun: {push: true}\n"
@@ -352,7 +353,7 @@ def test_without_a_workflow_nothing_calls_us(world: World) -> None:
 def test_a_job_that_writes_needs_the_permission_for_it(
     event: str, run: str, lacks: str | None
 ) -> None:
-    from modelci.workflows.doctor import _check_workflow
+    from modelci.workflows.workflow_checks import _check_workflow
 
     workflow = {"on": {event: None}, "jobs": {"a": {"steps": [{"run": run}]}}}
     (check,) = _check_workflow("w.yml", workflow)
@@ -375,7 +376,7 @@ def test_a_job_that_writes_needs_the_permission_for_it(
 def test_a_job_that_reads_an_artifact_needs_to_read_runs(
     permissions: object, lacks: list[str]
 ) -> None:
-    from modelci.workflows.doctor import _check_workflow
+    from modelci.workflows.workflow_checks import _check_workflow
 
     job = {"permissions": permissions, "steps": [{"run": "modelci check --artifact modelci"}]}
     checks = list(_check_workflow("w.yml", {"on": "workflow_run", "jobs": {"a": job}}))
