@@ -401,7 +401,7 @@ def test_interrupted_in_a_canary_the_trial_ends_and_what_runs_stays(
             time.sleep(0.05)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert shares.read_text() == "0.1\n0\n"
     assert live(site) == "[0.80]"
     (one,) = json.loads(site.laptop.modelci("deployments", "--json").out)["deployed"]

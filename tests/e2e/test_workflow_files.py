@@ -269,7 +269,7 @@ def test_a_tag_is_planned_in_one_job_and_deployed_in_another(
 
     jobs = play(deploying, github, event, path, event.event.get("inputs"))
 
-    assert jobs["plan"].outputs == {"outcome": "planned", "stage": "prod"}
+    assert jobs["plan"].outputs == {"outcome": "planned", "artifact": "credit", "stage": "prod"}
     assert jobs["deploy"].result == "success", jobs["deploy"].log
     assert live(deploying) == "[0.82]"
     (posted,) = github.deployments

@@ -500,6 +500,7 @@ def test_dvc_is_quiet_and_its_warnings_are_passed_on(
         dvc__yaml="stages: {empty: {cmd: touch none.txt, outs: [none.txt]}}"
     )
     project.add_remote(tmp_path / "store")
+    capfd.readouterr()  # what DVC itself says of setting up, where an earlier test let it talk
     project.run(pull=True)
     assert project.heard.warnings == ["DVC: 'none.txt' is empty."]
     project.push()

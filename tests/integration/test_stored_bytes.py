@@ -142,7 +142,8 @@ def test_without_a_remote_the_cache_does(project: Project, tmp_path: Path) -> No
     with pytest.raises(PipelineError, match="No default DVC remote") as error:
         fetch(project, "model", tmp_path / "other")
     assert "dvc remote add" in (error.value.hint or "")
-    assert files(tmp_path / "other") == {"model/deep/b": b"b\n"}
+    # The first error ends it: the other file was written, whole, or not begun.
+    assert files(tmp_path / "other") in ({}, {"model/deep/b": b"b\n"})
 
 
 def test_a_file_of_git_comes_from_git(project: Project, tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ def is_there(name: str) -> bool:
 
 def test_what_is_named_in_a_room_is_there() -> None:
     inside = {one for one in code(PAGE) if re.fullmatch(r"\w+[/.][\w/.]*\w", one)}
-    named = {one for one in inside if re.split("[/.]", one)[0] in ROOMS and one[-3:] != ".py"}
+    named = {
+        one
+        for one in inside
+        if re.split("[/.]", one)[0] in ROOMS and not one.endswith((".py", ".toml"))
+    }
     assert len(named) > 60
     assert [one for one in sorted(named) if not is_there(one)] == []
 
@@ -58,7 +62,7 @@ def test_a_name_that_leads_nowhere_is_noticed() -> None:
 
 
 def test_a_file_or_folder_that_is_named_is_there() -> None:
-    named = {one for one in code(PAGE) if re.fullmatch(r"[\w/]+(\.py|/)", one)}
+    named = {one for one in code(PAGE) if re.fullmatch(r"[\w/]+(\.py|\.toml|/)", one)}
     known = [f"/src/modelci/{path.relative_to(SOURCE).as_posix()}" for path in SOURCE.rglob("*")]
     known.append("/src/modelci")
     assert len(named) > 40
