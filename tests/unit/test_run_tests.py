@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from tools.run_tests import MOST, Failures, main
 
-
 PROJECT = Path(__file__).parents[2]
 QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # those that are installed take seconds to import
 PASSES_THE_SECOND_TIME = """\
