@@ -43,7 +43,12 @@ def essence(job: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a job may and does, without how it installs and what it tells others."""
     kept = ("needs", "if", "permissions", "environment", "strategy", "concurrency")
     steps = [worked(step) for step in job.get("steps", []) if not installs(step)]
-    return {**{key: job[key] for key in kept if key in job}, "steps": steps}
+    found = {key: job[key] for key in kept if key in job}
+    if "concurrency" in found:
+        group = found["concurrency"]["group"].replace("modelci-merge-", "model-merge-")
+        group = group.replace("${{ inputs.artifact }}-", "")
+        found["concurrency"] = {**found["concurrency"], "group": group}
+    return {**found, "steps": steps}
 
 
 def installs(step: Mapping[str, Any]) -> bool:
@@ -64,6 +69,20 @@ def worked(step: Mapping[str, Any]) -> Mapping[str, Any]:
     if "run" in said:
         said["run"] = re.sub(r" \$\{NAME:.*\}", "", said["run"].replace('"$ARTIFACT"', artifact))
     return said
+
+
+@pytest.mark.parametrize(
+    "path",
+    [CALLED / "merge.yml", TEMPLATES / "workflows" / "model-merge.yml"],
+    ids=lambda it: it.name,
+)
+def test_a_deployment_that_waits_for_somebody_holds_up_no_later_merge(path: Path) -> None:
+    workflow = read(path)
+    assert "concurrency" not in workflow  # it would hold until the last job has ended
+    groups = {name: job.get("concurrency") for name, job in workflow["jobs"].items()}
+    assert groups.pop("deploy") is None
+    assert len({one["group"] for one in groups.values()}) == len(groups)
+    assert {one["cancel-in-progress"] for one in groups.values()} == {False}
 
 
 @pytest.mark.parametrize(("caller", "called"), PAIRS)
