@@ -132,8 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "modelci", ""
 
     def setup(self) -> None:
-        self.timeout = self.server.silence_seconds
         super().setup()
+        self.connection.settimeout(self.server.silence_seconds)
 
     def do_POST(self) -> None:
         status = self._judge()

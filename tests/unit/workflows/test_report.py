@@ -13,7 +13,7 @@ from modelci.domain.pipeline import ChangeKind, Run, StageRun, StageStatus
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, UsageError
-from modelci.ports import FileTree, SnapshotReader
+from modelci.ports import FileTree
 from modelci.workflows.report import make_report
 
 ROOT = Path("/repository")
@@ -21,8 +21,8 @@ STRICT = b"gates:\n  - {metric: auc, max_drop: 0.01}\n"
 LOOSE = b"gates:\n  - {metric: auc, max_drop: 0.5}\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Given:
+@dataclass(kw_only=True)
+class Given(FakeSnapshots):
     """Reads what it was given of the head, and of the base: a snapshot, or why there is none."""
 
     head: Snapshot
@@ -55,7 +55,7 @@ def report_on(
     base: str | None = None,
     head: str | None = None,
     context: CIContext | None = None,
-    reader: SnapshotReader | None = None,
+    reader: FakeSnapshots | None = None,
     pull: bool = False,
     run: Run | None = None,
 ) -> Report:
