@@ -171,6 +171,7 @@ docs: $(READY) ## generate the reference and the JSON schemas
 
 # The same commit gives the same bytes, whoever builds it.
 dist: $(READY) ## build the wheel and the sdist of this commit into dist/
+	@rm -rf dist
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build --directory dist
 
 sbom: dist ## write what this commit's wheel stands on into sbom/, as CycloneDX
@@ -197,5 +198,5 @@ lock: ## resolve the requirements anew, with hashes; UPGRADE=1 takes newer versi
 		--all-extras --output-file requirements/lowest.txt pyproject.toml -
 
 clean: ## remove .venv and all that was generated
-	@rm -rf $(VENV) $(LOWEST) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist site
+	@rm -rf $(VENV) $(LOWEST) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist sbom site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -61,7 +61,8 @@ OTHER_CODES: Mapping[int, tuple[str, str]] = {
         "Nothing blocks but gates that cannot be decided, and that are to fail then.",
     ),
     70: ("bug", "A bug of ours. What it prints can be pasted into an issue: it holds no values."),
-    130: ("interrupted", "Somebody pressed Ctrl-C (128 and the signal's number, as the next two)."),
+    129: ("hung up", "Its terminal was closed (SIGHUP: 128 and the number of the signal)."),
+    130: ("interrupted", "Somebody pressed Ctrl-C (SIGINT)."),
     141: ("broken pipe", "Whoever read the output had enough, such as `head`."),
     143: ("ended", "The runner, or somebody, told it to end (SIGTERM)."),
 }
@@ -82,7 +83,9 @@ TO_COMMANDS: Mapping[str, str] = {
     "`MODELCI_DEPLOY_…`": "`deploy.targets.NAME.cmd`: see [targets](../targets.md#command)",
 }
 TERMINAL: Mapping[str, str] = {
-    "`NO_COLOR`": "set to anything: no colours",
+    "`NO_COLOR`": "set to anything: no colours, whatever the next two say",
+    "`FORCE_COLOR`": "neither empty nor `0`: colours without a terminal too, as in a CI log",
+    "`CLICOLOR_FORCE`": "the same",
     "`TERM`": "`dumb`: no colours and no live table",
     "`_MODELCI_COMPLETE`": "[completion](../installing.md#completion) by the shell",
 }

@@ -18,10 +18,23 @@ MOST = 5
 
 @dataclass
 class Failures:
-    """A plugin that keeps what failed; ``is_cut`` where not all was run that was asked for."""
+    """A plugin that keeps what failed; ``is_cut`` where not all was run that was asked for.
+
+    ``options`` are those of the run, without what it was to run: what fails by them is to be run
+    again by them, and in the same state of ``random``.
+    """
 
     tests: dict[str, None] = field(default_factory=dict)
     is_cut: bool = False
+    options: tuple[str, ...] = ()
+
+    @pytest.hookimpl(trylast=True)  # once pytest-randomly has chosen its seed
+    def pytest_configure(self, config: pytest.Config) -> None:
+        named = config.option.file_or_dir
+        given = map(str, config.invocation_params.args)
+        seed = getattr(config.option, "randomly_seed", None)
+        self.options = tuple(one for one in given if one not in named)
+        self.options += () if seed is None else (f"--randomly-seed={seed}",)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -40,17 +53,18 @@ def run_all(arguments: Sequence[str]) -> tuple[int, Failures]:
     return int(pytest.main(list(arguments), plugins=[failures])), failures
 
 
-def run_alone(test: str) -> int:
-    """Return pytest's exit code for one test in a process of its own."""
+def run_alone(test: str, options: Sequence[str]) -> int:
+    """Return pytest's exit code for one test in a process of its own, with no workers."""
     sys.stdout.flush()
-    return subprocess.run([sys.executable, "-m", "pytest", "-n", "0", test], check=False).returncode
+    command = [sys.executable, "-m", "pytest", *options, "-n", "0", test]
+    return subprocess.run(command, check=False).returncode
 
 
 def main(
     arguments: Sequence[str],
     *,
     run: Callable[[Sequence[str]], tuple[int, Failures]] = run_all,
-    again: Callable[[str], int] = run_alone,
+    again: Callable[[str, Sequence[str]], int] = run_alone,
 ) -> int:
     """Return 0 where each test has passed, if need be in its second run; else pytest's code.
 
@@ -61,7 +75,7 @@ def main(
     if code != pytest.ExitCode.TESTS_FAILED or failures.is_cut or not 0 < len(tests) <= MOST:
         return code
     print(f"\n{len(tests)} failed: each is run once more, alone.", flush=True)
-    flaky = [one for one in tests if again(one) == 0]
+    flaky = [one for one in tests if again(one, failures.options) == 0]
     print()
     for one in tests:
         print(f"flaky: {one} passed only alone" if one in flaky else f"failed twice: {one}")

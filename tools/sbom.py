@@ -3,7 +3,8 @@
 What a release stands on is what it was tested with: the core's requirements as they are locked in
 requirements/core.txt, each with the hashes of the files that may be installed for it. What depends
 on what, and under which licence, is read of the distributions that are installed here, in the same
-versions. Its time is the wheel's own, and no random number is in it: one commit, the same bytes.
+versions. Its time is the wheel's own, and no random number is in it: one commit gives the same
+bytes on one system and minor version of Python. On another one, what needs what may differ.
 """
 
 import argparse
@@ -39,6 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKED = re.compile(
     r"(?m)^(?P<requirement>[a-z0-9][^\\\n]*?) ?\\\n(?P<hashes>(?:    --hash=\S+.*\n)+)"
 )
+REQUIREMENT = re.compile(r"(?m)^[^\s#-].*$")
 LONGEST_NAME = 60
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "pkg:pypi/modelci")
 
@@ -85,8 +87,12 @@ def bill(wheel: Path) -> Bom:
 
 
 def read_lock(text: str) -> Iterator[Locked]:
-    """Yield what a file of requirements pins."""
-    for found in LOCKED.finditer(text):
+    """Yield what a file of requirements pins; ValueError where a line has no hashes."""
+    pinned = {found.start(): found for found in LOCKED.finditer(text)}
+    for line in REQUIREMENT.finditer(text):
+        found = pinned.get(line.start())
+        if found is None:
+            raise ValueError(f"No version with hashes: {line[0]}. `make lock` writes them.")
         requirement = Requirement(found["requirement"])
         (pin,) = requirement.specifier
         yield Locked(
@@ -110,21 +116,23 @@ def describe(one: Locked) -> Component:
 def component(
     name: str, version: str, *, type_: ComponentType, hashes: tuple[str, ...]
 ) -> Component:
-    """Return a component, with the hashes of all files that are distributed of it."""
+    """Return a component, with a reference to each file that is distributed of it, by its hash."""
     purl = PackageURL("pypi", name=name, version=version)
-    files = ExternalReference(
-        type=ExternalReferenceType.DISTRIBUTION,
-        url=XsUri(str(purl)),
-        comment="any one of these files",
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in hashes],
-    )
+    files = [
+        ExternalReference(
+            type=ExternalReferenceType.DISTRIBUTION,
+            url=XsUri(str(purl)),
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
+        )
+        for digest in hashes
+    ]
     return Component(
         type=type_,
         name=name,
         version=version,
         bom_ref=str(purl),
         purl=purl,
-        external_references=[files],
+        external_references=files,
     )
 
 

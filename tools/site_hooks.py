@@ -45,14 +45,16 @@ class Leaving(Treeprocessor):
             for name in ("href", "src"):
                 link = element.get(name)
                 if link is not None:
-                    element.set(name, self.lead(link))
+                    element.set(name, self.lead(link, self.page))
 
-    def lead(self, link: str) -> str:
+    @staticmethod
+    def lead(link: str, page: str) -> str:
+        """Return a link of a page below docs/, as one to a page of the site."""
         scheme, host, path, query, fragment = urlsplit(link)
         if scheme or host or not path:
             return link
-        target = site_path(reach(repository_path(self.page), path))
-        path = posixpath.relpath(target, posixpath.dirname(self.page) or ".")
+        target = site_path(reach(repository_path(page), path))
+        path = posixpath.relpath(target, posixpath.dirname(page) or ".")
         return urlunsplit((scheme, host, path, query, fragment))
 
 
@@ -84,7 +86,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         name = waiting.pop()
         if not name.startswith(DOCS):
             files.append(page_of(name, config))
-        found = set(linked(name)) - seen if name.endswith(".md") else ()
+        found = sorted(set(linked(name)) - seen) if name.endswith(".md") else []
         seen.update(found)
         waiting += [one for one in found if not one.startswith(DOCS)]
     return files
@@ -106,7 +108,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def address(link: str, page: File, files: Files) -> str:
     """Return where a link of a page leads in the site."""
-    scheme, host, path, query, fragment = urlsplit(LEAVING.lead(link))
+    scheme, host, path, query, fragment = urlsplit(LEAVING.lead(link, page.src_uri))
     if scheme or host or not path:
         return link
     target = posixpath.normpath(posixpath.join(posixpath.dirname(page.src_uri), unquote(path)))

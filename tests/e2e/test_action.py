@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import sysconfig
 import zipfile
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -58,6 +60,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ours = sysconfig.get_path("purelib")
     add_wheel(folder, "borrowed-99", {"borrowed.pth": ours})
     add_wheel(folder, "hatchling-99", {"hatchling.pth": ours})
+    add_wheel(folder, "extra-1", {"extra.py": "WHERE = __file__\n"})
     script = "[console_scripts]\nmodelci = modelci.__main__:main\n"
     info = f"modelci-{__version__}"
     published = {"modelci.pth": f"{PROJECT / 'src'}\n{ours}"}
@@ -77,6 +80,10 @@ def add_wheel(folder: Path, called: str, files: Mapping[str, str]) -> None:
         for path, text in every.items():
             wheel.writestr(path, text)
         wheel.writestr(f"{called}.dist-info/RECORD", "".join(f"{path},,\n" for path in every))
+
+
+def read_action() -> Any:
+    return yaml.safe_load(ACTION.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -146,6 +153,51 @@ def test_a_blocked_pull_request_is_told_of_and_its_next_run_installs_and_trains_
     assert second.result == "success", second.log
     assert second.restored == (environment, data)
     assert {stage["status"] for stage in checkout.document("run")["stages"]} == {"restored"}
+
+
+@pytest.mark.parametrize(
+    ("line", "keep"),
+    [
+        ("borrowed==99 --hash=sha256:00 # as in libs/pins.txt", "true"),
+        ("    # via -r base.txt", "true"),
+        ("-r base.txt", "false"),
+        ("-cpins.txt", "false"),
+        ("--constraint=pins.txt", "false"),
+        ("  --editable ./lib", "false"),
+        (".[train]", "false"),
+        ("libs/credit", "false"),
+        ("credit @ git+https://forge.example/credit@main", "false"),
+    ],
+)
+def test_an_environment_is_kept_only_where_one_file_says_all_that_is_in_it(
+    tmp_path: Path, line: str, keep: str
+) -> None:
+    (tmp_path / "named.txt").write_text(f"click\n{line}\n")
+    (step,) = (one for one in read_action()["runs"]["steps"] if one.get("id") == "plan")
+    output = tmp_path / "output"
+    told = {"GITHUB_OUTPUT": str(output), "GITHUB_ACTION_PATH": str(PROJECT)}
+    told |= {"RUNNER_TEMP": str(tmp_path), "ACTION_REQUIREMENTS": "named.txt"}
+    told |= {"ACTION_VERSION": "1.0", "ACTION_EXTRAS": "", "ACTION_CACHE": "true"}
+
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env={**os.environ, **told},
+        check=True,
+    )
+
+    assert f"keep={keep}" in output.read_text().splitlines()
+
+
+def test_an_environment_of_several_files_is_made_anew(site: World, act: Act) -> None:
+    checkout = site.push_runner()
+    (checkout.folder / "base.txt").write_text("extra==1\n")
+    (checkout.folder / "named.txt").write_text("-r base.txt\n")
+
+    done = act(checkout, requirements="named.txt", version=__version__, command="history roc_auc")
+
+    assert done.result == "success", done.log
+    assert (done.restored, done.kept) == ((), ())
 
 
 def test_a_merge_says_which_versions_it_registered(site: World, act: Act) -> None:
@@ -224,6 +276,11 @@ def test_what_is_set_up_serves_the_steps_that_follow(site: World, job: Begin) ->
         [
             {"id": "setup", "uses": "$/setup", "with": given},
             {"id": "own", "run": 'echo "at=$(command -v modelci)" >> "$GITHUB_OUTPUT"'},
+            {"run": "pip install --quiet --disable-pip-version-check extra"},
+            {
+                "id": "extra",
+                "run": "python -c 'import extra; print(\"at=\" + extra.WHERE)' >> $GITHUB_OUTPUT",
+            },
             {"id": "said", "run": 'echo "$VIRTUAL_ENV"; modelci --version'},
         ]
     )
@@ -233,6 +290,7 @@ def test_what_is_set_up_serves_the_steps_that_follow(site: World, job: Begin) ->
     environment = Path(begun.outputs["own"]["at"]).parents[1]
     assert environment.parent == Path(checkout.variables["RUNNER_TEMP"])
     assert begun.log.splitlines()[-2:] == [str(environment), f"modelci, version {__version__}"]
+    assert Path(begun.outputs["extra"]["at"]).is_relative_to(environment)
     local = checkout.folder / ".dvc" / "config.local"
     assert local.read_text() == "[core]\nautostage = true\n"
     assert local.stat().st_mode & 0o77 == 0
@@ -240,6 +298,6 @@ def test_what_is_set_up_serves_the_steps_that_follow(site: World, job: Begin) ->
 
 def test_the_page_about_the_action_names_all_that_goes_in_and_comes_out() -> None:
     page = (PROJECT / "docs" / "action.md").read_text(encoding="utf-8")
-    action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+    action = read_action()
     named = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
     assert sorted(named) == sorted([*action["inputs"], *action["outputs"]])

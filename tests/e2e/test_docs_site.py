@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.browsing import BROWSER, Opener
+from tools.site_hooks import LEAVING
 
 PROJECT = Path(__file__).parents[2]
 LOADS = {"src", "srcset", "data", "poster", "action"}
@@ -115,3 +116,11 @@ def test_it_is_searched_without_a_network(site: Site, visit: Opener) -> None:
     query.press_sequentially("canary")
     page.locator(".md-search-result__link").first.click()
     expect(page.locator("article")).to_contain_text("canary", timeout=30_000)
+
+
+def test_a_link_is_led_from_the_page_it_stands_on_whichever_was_read_last() -> None:
+    LEAVING.page = "elsewhere/deep/page.md"
+    assert LEAVING.lead("../CONTRIBUTING.md#a", "index.md") == "project/CONTRIBUTING.md#a"
+    assert LEAVING.lead("../gates.md", "explanation/tags.md") == "../gates.md"
+    assert LEAVING.lead("../../LICENSE", "how-to/s3.md") == "../project/LICENSE.md"
+    assert LEAVING.lead("https://h/x", "index.md") == "https://h/x"

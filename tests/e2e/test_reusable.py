@@ -43,7 +43,12 @@ def essence(job: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a job may and does, without how it installs and what it tells others."""
     kept = ("needs", "if", "permissions", "environment", "strategy", "concurrency")
     steps = [worked(step) for step in job.get("steps", []) if not installs(step)]
-    return {**{key: job[key] for key in kept if key in job}, "steps": steps}
+    found = {key: job[key] for key in kept if key in job}
+    if "concurrency" in found:
+        group = found["concurrency"]["group"].replace("modelci-merge-", "model-merge-")
+        group = group.replace("${{ inputs.artifact }}-", "")
+        found["concurrency"] = {**found["concurrency"], "group": group}
+    return {**found, "steps": steps}
 
 
 def installs(step: Mapping[str, Any]) -> bool:
@@ -66,6 +71,20 @@ def worked(step: Mapping[str, Any]) -> Mapping[str, Any]:
     return said
 
 
+@pytest.mark.parametrize(
+    "path",
+    [CALLED / "merge.yml", TEMPLATES / "workflows" / "model-merge.yml"],
+    ids=lambda it: it.name,
+)
+def test_a_deployment_that_waits_for_somebody_holds_up_no_later_merge(path: Path) -> None:
+    workflow = read(path)
+    assert "concurrency" not in workflow  # it would hold until the last job has ended
+    groups = {name: job.get("concurrency") for name, job in workflow["jobs"].items()}
+    assert groups.pop("deploy") is None
+    assert len({one["group"] for one in groups.values()}) == len(groups)
+    assert {one["cancel-in-progress"] for one in groups.values()} == {False}
+
+
 @pytest.mark.parametrize(("caller", "called"), PAIRS)
 def test_a_caller_grants_what_the_called_jobs_need_and_no_more(caller: str, called: str) -> None:
     needed: dict[str, str] = {}
@@ -82,20 +101,39 @@ def test_a_caller_grants_what_the_called_jobs_need_and_no_more(caller: str, call
         assert job["permissions"] == needed
 
 
-@pytest.mark.parametrize(
-    ("called", "name"),
-    [("comment.yml", "comment"), ("merge.yml", "promote"), ("monitor.yml", "act")],
-)
+# Each with the jobs beside it that run the project's code; what comment.yml tells of has run in
+# another workflow.
+WRITERS = {
+    ("comment.yml", "comment"): (),
+    ("merge.yml", "promote"): ("run",),
+    ("monitor.yml", "act"): ("watch",),
+}
+# A job that deploys loads the model, so that it takes the project's packages; its token can write
+# what the forge shows of deployments and nothing else. merge.yml only calls that of deploy.yml.
+DEPLOYERS = {("deploy.yml", "deploy"), ("merge.yml", "deploy")}
+
+
+def test_no_other_job_writes() -> None:
+    allowed = {
+        (called, name): {one for one, level in job["permissions"].items() if level == "write"}
+        for called in NAMES.values()
+        for name, job in read(CALLED / called)["jobs"].items()
+    }
+    assert {one for one, scopes in allowed.items() if scopes} == WRITERS.keys() | DEPLOYERS
+    assert [allowed[one] for one in DEPLOYERS] == [{"deployments"}, {"deployments"}]
+
+
+@pytest.mark.parametrize(("called", "name"), WRITERS)
 def test_a_job_that_writes_takes_nothing_that_code_of_the_project_could_leave(
     called: str, name: str
 ) -> None:
     jobs = read(CALLED / called)["jobs"]
-    assert "write" in jobs[name]["permissions"].values()
     assert jobs[name]["cache-mode"] == "none"
     (setup,) = [step for step in jobs[name]["steps"] if step.get("uses") == "$/setup"]
     assert (setup["with"]["cache"], setup["with"]["requirements"]) == ("false", "")
-    runners = {other: job.get("runs-on") for other, job in jobs.items()}
-    assert runners.pop(name) not in runners.values()
+    runners = {other: job["runs-on"] for other, job in jobs.items() if "runs-on" in job}
+    assert runners.keys() == {name, *WRITERS[called, name]}
+    assert list(runners.values()).count(runners[name]) == 1
 
 
 @pytest.mark.parametrize("caller", NAMES)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
     with (top / f"{name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_made.exists():
+            # Who came before may have failed half-way: each that comes says why by itself.
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
             is_made.touch()

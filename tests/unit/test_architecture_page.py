@@ -36,9 +36,9 @@ def module(parts: list[str]) -> Path | None:
 
 
 def is_there(name: str) -> bool:
-    """Whether `workflows/ci.run_ci`, or `domain.gates.Rule`, is a module or something in one."""
+    """Whether there is `workflows/ci.run_ci`, or `domain.gates.Rule`, or a file of that name."""
     parts = re.split("[/.]", name)
-    if module(parts) is not None:
+    if module(parts) is not None or (SOURCE / name).is_file():
         return True
     around = module(parts[:-1])
     return around is not None and parts[-1] in names_in(around)

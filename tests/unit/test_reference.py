@@ -13,7 +13,9 @@ import click
 import jsonschema
 import pytest
 
+from modelci.adapters import ci
 from modelci.cli import main
+from modelci.cli.interrupts import ENDING
 from modelci.config.keys import meanings
 from modelci.config.load import variables
 from modelci.config.model import Config
@@ -150,7 +152,7 @@ def exit_codes() -> Iterator[object]:
 def test_every_exit_code_is_on_the_page() -> None:
     codes = set(exit_codes())
     told = {int(code) for code in re.findall(r"^\| `(\d+)` \|", page("exit-codes"), re.MULTILINE)}
-    signals = {128 + one for one in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)}
+    signals = {128 + one for one in (signal.SIGINT, signal.SIGPIPE, *ENDING)}
     assert codes | signals | {0} == told
     assert len(codes) > 8
 
@@ -162,3 +164,23 @@ def test_every_variable_is_on_the_page() -> None:
         named.update(re.findall(r"MODELCI_[A-Z]+(?:_[A-Z]+)*", file.read_text(encoding="utf-8")))
     assert {name for name in named if f"`{name}`" not in text} == {"MODELCI_DEPLOY"}
     assert "`MODELCI_DEPLOY_…`" in text
+
+
+class Asked(dict[str, str]):
+    """An environment without a variable, which remembers who asked for which."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+def test_every_variable_that_decides_on_colours_is_on_the_page() -> None:
+    asked = Asked()
+    assert ci.wants_colour(asked, is_terminal=True)
+    assert not ci.wants_no_colour(asked)
+    assert len(asked.names) > 3
+    text = page("environment").partition("\n## Terminal\n")[2].partition("\n## ")[0]
+    assert {name for name in asked.names if f"| `{name}` |" not in text} == set()

@@ -21,7 +21,6 @@ MAX_BYTES = 1024 * 1024
 """A larger body is not read; GitHub's own limit is 25 MB, but it says nothing that we need."""
 
 _MOST_DIGITS = 20  # Python refuses to read numbers of thousands of digits
-_SECONDS = 10.0
 _MOST_CONNECTIONS = 32
 
 
@@ -55,12 +54,18 @@ def parse_address(text: str) -> tuple[str, int]:
 
 @contextmanager
 def listen(
-    address: str, *, secret: str | None, ring: Callable[[], None], notice_seconds: float = 0.5
+    address: str,
+    *,
+    secret: str | None,
+    ring: Callable[[], None],
+    notice_seconds: float = 0.5,
+    silence_seconds: float | None = 10.0,
 ) -> Iterator[int]:
     """Listen at ``HOST:PORT`` while it lasts, and call ``ring`` for each valid hook.
 
-    Yields the port. ``notice_seconds`` is how long it may take to end. Raises ConfigError without
-    a secret, or where nobody can listen there.
+    Yields the port. ``notice_seconds`` is how long it may take to end, ``silence_seconds`` how long
+    a client is waited for (None: for ever). Raises ConfigError without a secret, or where nobody
+    can listen there.
     """
     host, port = parse_address(address)
     if secret is None:
@@ -69,7 +74,7 @@ def listen(
             hint="Set MODELCI_WEBHOOK_SECRET to what the forge's webhook has as its secret.",
         )
     try:
-        server = _Server((host, port), secret=secret, ring=ring)
+        server = _Server((host, port), secret=secret, ring=ring, silence_seconds=silence_seconds)
     except OSError as error:
         raise ConfigError(
             f"Nobody can listen at {address}: {error.strerror}.", hint="Name another with --listen."
@@ -89,9 +94,17 @@ def listen(
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = _MOST_CONNECTIONS  # of five, a sixth that comes at once waits a second
 
-    def __init__(self, address: tuple[str, int], *, secret: str, ring: Callable[[], None]) -> None:
-        self.secret, self.ring = secret, ring
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        secret: str,
+        ring: Callable[[], None],
+        silence_seconds: float | None,
+    ) -> None:
+        self.secret, self.ring, self.silence_seconds = secret, ring, silence_seconds
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         super().__init__(address, _Handler)
@@ -116,8 +129,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = _SECONDS
     server_version, sys_version = "modelci", ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(self.server.silence_seconds)
 
     def do_POST(self) -> None:
         status = self._judge()

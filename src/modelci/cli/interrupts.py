@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _TAGS = "Tags are pushed all or none: `modelci registry history --remote` shows them; run it again."
 _LEFT = {
@@ -62,7 +62,7 @@ def ending_heard() -> Iterator[Ending]:
     if threading.current_thread() is not threading.main_thread():
         yield ending
         return
-    ours = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    ours = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, ending.hear)
     try:

@@ -8,6 +8,10 @@ from modelci.domain.changes import Scalar, TrackedFile, ValueKey
 from modelci.domain.metrics import MetricKey, MetricValue
 from modelci.domain.pipeline import PipelineStage
 
+# Words of notes, which others know them by.
+NOT_CACHED = "not in the local DVC cache"
+NOT_COMPARED = "and metrics that can be compared are names and numbers in JSON, YAML or TOML"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:

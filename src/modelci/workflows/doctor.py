@@ -18,7 +18,7 @@ from modelci.domain.metrics import diff_metrics
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.remotes import DataRemote
-from modelci.domain.snapshot import Snapshot
+from modelci.domain.snapshot import NOT_CACHED, Snapshot
 from modelci.domain.wording import counted, listed
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
@@ -231,7 +231,7 @@ def _of_note(note: str) -> Check:
 
 _NOTES = (
     (
-        "not in the local DVC cache",
+        NOT_CACHED,
         "metrics",
         "`dvc pull` brings what the DVC remote has; `modelci run` makes it.",
     ),

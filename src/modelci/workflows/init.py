@@ -33,7 +33,7 @@ _WORKFLOWS = (
 GITLAB_PIPELINE, GITLAB_INCLUDED = ".gitlab-ci.yml", ".gitlab/modelci.yml"
 _REQUIREMENTS = "requirements.txt"
 _OUR_COMMIT = re.compile(r"[\w.-]+/modelci@[0-9a-f]{40}", re.ASCII)
-_THEIRS = "OWNER/modelci", "0" * 40
+_NO_COMMIT = "0" * 40
 _BARE = re.compile(r"[\w./-]+", re.ASCII)
 _DVC_CONFIG = ".dvc/config"
 _DEFAULT_REMOTE = re.compile(r"^\s*remote\s*=", re.MULTILINE)
@@ -136,10 +136,13 @@ def _check_call(call: str, forge: ForgeKind) -> None:
 def _workflows(branch: str, requirements: str, call: str | None) -> Mapping[str, str]:
     """Return the workflows by path; Gitea and Forgejo read GitHub's folder too."""
     folder = "calling/workflows" if call else "workflows"
-    names = zip(_THEIRS, (call or "@").split("@"), strict=True)
     texts = {name: _template(f"{folder}/{name}") for name in _WORKFLOWS}
-    for theirs, ours in names if call else ():
-        texts = {name: text.replace(theirs, ours) for name, text in texts.items()}
+    if call:
+        owner, commit = call.split("@")
+        texts = {
+            name: text.replace("OWNER/modelci", owner).replace(_NO_COMMIT, commit)
+            for name, text in texts.items()
+        }
     return {
         f".github/workflows/{name}": text.replace(
             "branches: [main]", f"branches: [{quote(branch)}]"

@@ -12,16 +12,13 @@ from sys import float_info
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.metrics import Direction, MetricKey, MetricValue, known_direction, matches
-from modelci.domain.snapshot import Snapshot
+from modelci.domain.snapshot import NOT_CACHED, NOT_COMPARED, Snapshot
 from modelci.errors import ConfigError
 from modelci.formats import parse_yaml
 from modelci.ports import FileTree
 
 LEGACY = "artifacts.yaml"
 """Where GTO had artifacts declared before DVC did, in dvc.yaml."""
-
-INCOMPARABLE = "metrics that can be compared are"
-"""In the notes of a snapshot: of a metrics file that is none."""
 
 _MAX_GATES = 6
 _MAX_UNKNOWN = 8
@@ -81,9 +78,9 @@ def propose_artifacts(snapshot: Snapshot, legacy: Sequence[Artifact] = ()) -> tu
 
 def source_of_metrics(snapshot: Snapshot) -> str:
     """Say what gives metrics to a project in which none can be read, and what verb it takes."""
-    if any("not in the local DVC cache" in note for note in snapshot.notes):
+    if any(NOT_CACHED in note for note in snapshot.notes):
         return "`dvc pull` brings"
-    if any(INCOMPARABLE in note for note in snapshot.notes):
+    if any(NOT_COMPARED in note for note in snapshot.notes):
         return "a metrics file in JSON or YAML gives"
     return "`modelci run` makes" if snapshot.stages else "a stage with `metrics:` in dvc.yaml makes"
 

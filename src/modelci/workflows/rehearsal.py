@@ -13,7 +13,7 @@ from modelci.domain.checks import Check, Health
 from modelci.domain.evaluation import Evaluation, SliceBy
 from modelci.domain.gates import GateResult, Outcome
 from modelci.domain.metrics import diff_metrics
-from modelci.domain.snapshot import Snapshot
+from modelci.domain.snapshot import NOT_CACHED, Snapshot
 from modelci.errors import ModelCIError
 from modelci.ports import FileTree, Progress, Tables
 from modelci.workflows.evidence import find_evidence
@@ -108,7 +108,7 @@ def _slices(config: Config, known: _Known) -> Iterator[Check]:
 def _evidence(found: Findings) -> Iterator[Check]:
     lost = [one for one in found.evaluations if not one.comparable]
     for one in lost:
-        absent = "not in the local DVC cache" in (one.reason or "")
+        absent = NOT_CACHED in (one.reason or "")
         yield Check(
             name=_NAME,
             health=Health.WARNING if absent else Health.PROBLEM,
@@ -134,7 +134,7 @@ def _evidence(found: Findings) -> Iterator[Check]:
 
 
 def _gate(result: GateResult) -> Check:
-    absent = "not in the local DVC cache" in result.reason
+    absent = NOT_CACHED in result.reason
     return Check(
         name=f"{result.subject} gate",
         health=Health.PROBLEM if result.blocks and not absent else Health.WARNING,

@@ -233,7 +233,7 @@ def _read_base(
     except ConfigError as error:
         raise ConfigError(
             f"The base ({base.name}) cannot be compared with: {error}",
-            hint="Mend it there, or name another base: `modelci report BASE`.",
+            hint=f"{error.hint or 'Mend it there.'} Or name another base: `modelci report BASE`.",
         ) from error
 
 
@@ -294,8 +294,12 @@ def _untracked(after: Snapshot, tree: FileTree) -> tuple[str, ...]:
     if after.stages or after.tracked or after.metrics or after.params or after.artifacts:
         return ()
     if any(f"/{path}".endswith(("/dvc.yaml", ".dvc")) for path in tree.paths()):
-        why = "what there is of metrics cannot be read" if after.notes else "it names nothing to"
-        return (f"DVC tracks nothing here: {why} report on.",)
+        why = (
+            "what there is of metrics cannot be read"
+            if after.notes
+            else "it names nothing to report on"
+        )
+        return (f"DVC tracks nothing here: {why}.",)
     return ("DVC tracks nothing here: there is no dvc.yaml and no .dvc file to report on.",)
 
 

@@ -12,7 +12,7 @@ from modelci.domain.changes import DataKind, TrackedFile
 from modelci.domain.gates import Outcome, judge_all
 from modelci.domain.metrics import MetricKey, diff_metrics, metric_value
 from modelci.domain.pipeline import PipelineStage
-from modelci.domain.snapshot import Snapshot
+from modelci.domain.snapshot import NOT_COMPARED, Snapshot
 from modelci.workflows.proposal import (
     legacy_artifacts,
     propose_artifacts,
@@ -152,6 +152,8 @@ def test_where_metrics_come_from_depends_on_what_is_there() -> None:
     stages = (PipelineStage(name="train", cmd=("train",)),)
     notes = ("m.json is not in the local DVC cache: run `dvc fetch m.json`, or pass --pull",)
     assert source_of_metrics(Snapshot(stages=stages, notes=notes)) == "`dvc pull` brings"
+    table = Snapshot(stages=stages, notes=(f"m.csv is a table (CSV), {NOT_COMPARED}",))
+    assert source_of_metrics(table) == "a metrics file in JSON or YAML gives"
     assert source_of_metrics(Snapshot(stages=stages)) == "`modelci run` makes"
     assert "`metrics:` in dvc.yaml" in source_of_metrics(Snapshot())
 

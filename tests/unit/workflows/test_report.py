@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,29 @@ from modelci.domain.events import CIContext, EventKind
 from modelci.domain.gates import Outcome
 from modelci.domain.pipeline import ChangeKind, Run, StageRun, StageStatus
 from modelci.domain.report import Report
+from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, UsageError
+from modelci.ports import FileTree
 from modelci.workflows.report import make_report
 
 ROOT = Path("/repository")
 STRICT = b"gates:\n  - {metric: auc, max_drop: 0.01}\n"
 LOOSE = b"gates:\n  - {metric: auc, max_drop: 0.5}\n"
+
+
+@dataclass(kw_only=True)
+class Given(FakeSnapshots):
+    """Reads what it was given of the head, and of the base: a snapshot, or why there is none."""
+
+    head: Snapshot
+    base: Snapshot | ConfigError
+
+    def read(self, tree: FileTree, *, pull: bool = False) -> Snapshot:
+        del pull
+        one = self.base if tree.read(["at"]) == {"at": b"base"} else self.head
+        if isinstance(one, ConfigError):
+            raise one
+        return one
 
 
 def files(auc: float, config: bytes | None = STRICT, **more: bytes) -> dict[str, bytes]:
@@ -110,6 +128,35 @@ def test_a_head_whose_configuration_is_broken_is_an_error() -> None:
     git.fetch([head])
     with pytest.raises(ConfigError, match=r"modelci.yaml of the head:1: unknown key 'x'"):
         report_on(git, head=head)
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [("Correct dvc.yaml.", "Correct dvc.yaml. Or name"), (None, "Mend it there. Or name another")],
+)
+def test_a_base_that_cannot_be_read_says_what_to_do_about_it(hint: str | None, said: str) -> None:
+    reader = Given(head=Snapshot(), base=ConfigError("dvc.yaml is broken.", hint=hint))
+    git = change({"at": b"base"}, {"at": b"head"})
+    with pytest.raises(ConfigError, match=r"cannot be compared with: dvc.yaml is broken") as raised:
+        report_on(git, reader=reader)
+    assert said in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "notes", "why"),
+    [
+        ("dvc.yaml", (), "it names nothing to report on."),
+        ("sub/dvc.yaml", ("m is empty",), "what there is of metrics cannot be read."),
+        ("README.md", (), "there is no dvc.yaml and no .dvc file to report on."),
+    ],
+)
+def test_where_dvc_tracks_nothing_the_report_says_why(
+    path: str, notes: tuple[str, ...], why: str
+) -> None:
+    nothing = Snapshot(notes=notes)
+    git = change({"at": b"base"}, {path: b""})
+    report = report_on(git, reader=Given(head=nothing, base=nothing))
+    assert f"DVC tracks nothing here: {why}" in report.notes
 
 
 def test_without_a_base_nothing_is_compared_and_bounds_still_hold() -> None:

@@ -14,6 +14,7 @@ from modelci.adapters.dvc.paths import locate
 from modelci.adapters.dvc.revision import load_revision
 from modelci.adapters.dvc.snapshot import Notes, ProjectSettings, track
 from modelci.domain.changes import TrackedFile
+from modelci.domain.snapshot import NOT_CACHED
 from modelci.errors import ModelCIError
 from modelci.ports import FileTree, MissingDataError
 
@@ -182,7 +183,7 @@ class _Wanted:
         """Say that the cache lacks the file."""
         name = shlex.quote(self.owner.path)
         return MissingDataError(
-            f"{self.path} is not in the local DVC cache{', nor on the remote' * pulled}.",
+            f"{self.path} is {NOT_CACHED}{', nor on the remote' * pulled}.",
             hint=f"Push it from where it was made: `dvc push {name}`."
             if pulled
             else f"Run `dvc fetch {name}`, or pass --pull.",
@@ -206,7 +207,7 @@ def _fetch(fetch: Fetch, file: TrackedFile, path: str) -> None:
         raise
     except ModelCIError as error:
         raise MissingDataError(
-            f"{path} is not in the local DVC cache, and the DVC remote gave nothing: {error}",
+            f"{path} is {NOT_CACHED}, and the DVC remote gave nothing: {error}",
             hint=error.hint,
         ) from error
 

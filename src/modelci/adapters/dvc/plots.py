@@ -13,6 +13,7 @@ from modelci.adapters.dvc.plotdefs import DATA_ENDINGS, IMAGE_ENDINGS, Definitio
 from modelci.adapters.dvc.revision import load_revision
 from modelci.adapters.dvc.snapshot import Notes, ProjectSettings, track
 from modelci.domain.plots import Gallery, Picture, Plot, Row, Side, picture_kind
+from modelci.domain.snapshot import NOT_CACHED
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import FileTree
 
@@ -197,10 +198,7 @@ class _Revision:
         lacking = next(above, None)
         if lacking is None:
             return f"{path} does not exist: it is neither in Git nor tracked by DVC"
-        return (
-            f"{path} is not in the local DVC cache: "
-            f"run `dvc fetch {shlex.quote(lacking)}`, or pass --pull"
-        )
+        return f"{path} is {NOT_CACHED}: run `dvc fetch {shlex.quote(lacking)}`, or pass --pull"
 
 
 def _template_files(name: str, dvc_folder: str, folder: str) -> Iterator[str]:

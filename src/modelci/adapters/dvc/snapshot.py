@@ -18,7 +18,7 @@ from modelci.adapters.dvc.revision import Output, Revision, load_revision, own_f
 from modelci.adapters.dvc.stale import Staleness, read_filters
 from modelci.domain.artifacts import Artifact
 from modelci.domain.changes import DataKind, TrackedFile
-from modelci.domain.snapshot import Snapshot
+from modelci.domain.snapshot import NOT_CACHED, NOT_COMPARED, Snapshot
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import FileTree
 
@@ -224,9 +224,9 @@ class _Values:
 
     def take_metrics(self, paths: Iterable[str]) -> None:
         """Read metrics files; one that is broken leaves the others alone."""
-        for path, content in self._parsed(paths, of=_COMPARED):
+        for path, content in self._parsed(paths, of=NOT_COMPARED):
             if isinstance(content, str):  # YAML takes any text for one value without a name
-                self._notes.add(f"{path} is {_form(path)}, {_COMPARED}")
+                self._notes.add(f"{path} is {_form(path)}, {NOT_COMPARED}")
                 continue
             with self._bounded(path) as allowance:
                 found = read_metrics(path, content, allowance)
@@ -272,16 +272,12 @@ class _Values:
         )
         if lacking is None:
             return f"{path} does not exist: it is neither in Git nor tracked by DVC"
-        return (
-            f"{path} is not in the local DVC cache: "
-            f"run `dvc fetch {shlex.quote(lacking)}`, or pass --pull"
-        )
+        return f"{path} is {NOT_CACHED}: run `dvc fetch {shlex.quote(lacking)}`, or pass --pull"
 
     def _expand(self, paths: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for path in paths for file in self._contents.expand(path)))
 
 
-_COMPARED = "and metrics that can be compared are names and numbers in JSON, YAML or TOML"
 _TEXT = "text"
 
 

@@ -368,7 +368,11 @@ def _is_loopback(url: httpx.URL) -> bool:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Return the usual ones; to read them takes longer than many a request."""
+    """Return the usual ones; to read them takes longer than many a request.
+
+    One for all clients: where the environment has no say they do not differ. For other hosts httpx
+    reads anew what SSL_CERT_FILE names.
+    """
     return httpx.create_ssl_context(trust_env=False)
 
 

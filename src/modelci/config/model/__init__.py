@@ -1,4 +1,4 @@
-"""What ``modelci.yaml`` may say, as frozen values; the field docs reach the JSON Schema."""
+"""What ``modelci.yaml`` may say, as frozen values. ``config/keys.toml`` says what each means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
