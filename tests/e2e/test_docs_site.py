@@ -115,3 +115,18 @@ def test_it_is_searched_without_a_network(site: Site, visit: Opener) -> None:
     query.press_sequentially("canary")
     page.locator(".md-search-result__link").first.click()
     expect(page.locator("article")).to_contain_text("canary", timeout=30_000)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
+def test_the_copy_button_takes_commands_alone(site: Site, visit: Opener) -> None:
+    page = visit.file(site.root / "how-to" / "monorepo.html")
+    session = page.locator(".highlight", has_text="cat > fraud/dvc.yaml")
+    session.hover()
+    session.get_by_role("button", name="Copy to clipboard").click()
+    page.evaluate("document.body.prepend(document.createElement('textarea'))")
+    pasted = page.locator("body > textarea").first
+    pasted.press("Control+V")
+    lines = pasted.input_value().splitlines()
+    assert lines[:3] == ["mkdir fraud", "cat > fraud/dvc.yaml <<'EOF'", "stages:"]
+    assert lines[-1].startswith("modelci run fraud/dvc.yaml")
+    assert lines.count("EOF") == 2
