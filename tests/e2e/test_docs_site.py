@@ -105,6 +105,20 @@ def test_it_opens_from_a_folder_without_a_network(site: Site, visit: Opener, sch
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
+def test_a_wide_table_fits_a_desk_and_keeps_its_first_column_on_a_phone(
+    site: Site, visit: Opener
+) -> None:
+    page = visit.file(site.root / "comparison.html", viewport={"width": 1280, "height": 800})
+    frame = page.locator(".md-typeset__scrollwrap").first
+    assert frame.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert frame.evaluate("one => { one.scrollLeft = 200; return one.scrollLeft; }") == 200
+    cell = frame.locator("td").first.bounding_box()
+    assert cell is not None
+    assert cell["x"] >= 0
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
 def test_it_is_searched_without_a_network(site: Site, visit: Opener) -> None:
     page = visit.file(site.root / "reference" / "exit-codes.html")
     query = page.get_by_role("textbox", name="Search")
