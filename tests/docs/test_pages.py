@@ -9,6 +9,7 @@ from tests.docs.blocks import CHECKED, ROOT, SHELL, blocks_of, inline_code, page
 from tests.docs.scenes import SCENES
 from tests.docs.shell import Shell, typed
 from tests.e2e.world import World
+from tools import site_markdown
 
 TUTORIAL = ROOT / "docs/tutorial.md"  # is played from an empty folder, see test_tutorial
 PAGES = pages()
@@ -42,6 +43,14 @@ def test_commands_are_those_that_there_are(page: Path) -> None:
     wrong = [f"{name}: {why}" for name, script in scripts for why in calls.problems(script)]
     wrong += [why for code in inline_code(page) for why in calls.unknown(code)]
     assert wrong == []
+
+
+def test_the_site_copies_what_is_typed() -> None:
+    sessions = [one for page in PAGES for one in blocks_of(page) if one.language == "console"]
+    for block in sessions:
+        commands = [one.command for one in typed(block)]
+        assert site_markdown.typed(block.text) == "\n".join(commands), block.name
+    assert len(sessions) > 50
 
 
 @pytest.mark.parametrize("page", PLAYED, ids=named)

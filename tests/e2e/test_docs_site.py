@@ -106,6 +106,20 @@ def test_it_opens_from_a_folder_without_a_network(site: Site, visit: Opener, sch
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
+def test_a_wide_table_fits_a_desk_and_keeps_its_first_column_on_a_phone(
+    site: Site, visit: Opener
+) -> None:
+    page = visit.file(site.root / "comparison.html", viewport={"width": 1280, "height": 800})
+    frame = page.locator(".md-typeset__scrollwrap").first
+    assert frame.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert frame.evaluate("one => { one.scrollLeft = 200; return one.scrollLeft; }") == 200
+    cell = frame.locator("td").first.bounding_box()
+    assert cell is not None
+    assert cell["x"] >= 0
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
 def test_it_is_searched_without_a_network(site: Site, visit: Opener) -> None:
     page = visit.file(site.root / "reference" / "exit-codes.html")
     query = page.get_by_role("textbox", name="Search")
@@ -124,3 +138,18 @@ def test_a_link_is_led_from_the_page_it_stands_on_whichever_was_read_last() -> N
     assert LEAVING.lead("../gates.md", "explanation/tags.md") == "../gates.md"
     assert LEAVING.lead("../../LICENSE", "how-to/s3.md") == "../project/LICENSE.md"
     assert LEAVING.lead("https://h/x", "index.md") == "https://h/x"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium: see `make browser`")
+def test_the_copy_button_takes_commands_alone(site: Site, visit: Opener) -> None:
+    page = visit.file(site.root / "how-to" / "monorepo.html")
+    session = page.locator(".highlight", has_text="cat > fraud/dvc.yaml")
+    session.hover()
+    session.get_by_role("button", name="Copy to clipboard").click()
+    page.evaluate("document.body.prepend(document.createElement('textarea'))")
+    pasted = page.locator("body > textarea").first
+    pasted.press("Control+V")
+    lines = pasted.input_value().splitlines()
+    assert lines[:3] == ["mkdir fraud", "cat > fraud/dvc.yaml <<'EOF'", "stages:"]
+    assert lines[-1].startswith("modelci run fraud/dvc.yaml")
+    assert lines.count("EOF") == 2

@@ -1,5 +1,7 @@
 """The documentation's site shows Markdown as a forge does."""
 
+from html import escape
+
 from tools.site_markdown import render
 
 
@@ -39,3 +41,14 @@ def test_tables_and_comments_stay() -> None:
     shown = render("<!-- not run: why -->\n\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n", as_it_is)
     assert "<!-- not run: why -->" in shown
     assert shown.count("<td") == 2
+
+
+def test_the_button_of_a_session_copies_what_is_typed() -> None:
+    session = (
+        "```console\n$ ls 'a' \\\n>   b    # why\nout\n$ cat > c <<'EOF'\nd: \"e\"\n"
+        "EOF\n\n$ f\n…\n```\n\n```yaml\ng: 1\n```\n"
+    )
+    shown = render(session, as_it_is)
+    copied = "ls 'a' \\\n  b    # why\ncat > c <<'EOF'\nd: \"e\"\nEOF\nf"
+    assert f'data-copy="{escape(copied)}"' in shown
+    assert shown.count("data-copy") == 1
