@@ -187,13 +187,15 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from modelci.adapters.dvc.pipeline import DvcPipeline
+from modelci.cli.interrupts import ending_heard
 from modelci.domain.pipeline import RunOptions
 from tests.integration.dvcproject import Heard
 
 heard = Heard()
+pipeline = DvcPipeline(Path(sys.argv[1]), environment=dict(os.environ))
 try:
-    DvcPipeline(Path(sys.argv[1]), environment=dict(os.environ)).run(
-        [], RunOptions(keep_going=True, jobs=1), progress=heard)
+    with ending_heard():
+        pipeline.run([], RunOptions(keep_going=True, jobs=1), progress=heard)
 except KeyboardInterrupt:
     for run, done, total in heard.ended:
         print(run.name, run.status, repr(run.log_tail))
