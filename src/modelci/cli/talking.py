@@ -20,6 +20,8 @@ def _choose(ctx: click.Context, param: click.Parameter, given: bool) -> None:
     if not given or ctx.resilient_parsing:
         return
     talk: set[str | None] = ctx.meta.setdefault(_KEY, set())
+    if param.name in talk:  # given before: one listener is enough
+        return
     talk.add(param.name)
     if len(talk) > 1:
         raise click.UsageError("--quiet and --verbose exclude each other.", ctx=ctx)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -62,6 +63,14 @@ def test_what_fails_is_told_too_with_how_long_it_took(heard: list[str]) -> None:
         raise OSError("gone")
     (line,) = heard
     assert line.startswith("git push (OSError, 0.")
+
+
+def test_however_often_it_is_asked_for_each_line_is_said_once(tmp_path: Path) -> None:
+    def said(*words: str) -> list[str]:
+        lines = CliRunner().invoke(main, ["-C", str(tmp_path), *words]).stderr.splitlines()
+        return [line.rpartition(" (")[0] for line in lines if line.startswith("git ")]
+
+    assert said("-v", "config", "-v", "show", "-v") == said("config", "show", "-v") != []
 
 
 def test_nobody_is_told_after_the_command() -> None:
