@@ -41,6 +41,4 @@ def test_who_watches_sees_how_far_the_hash_of_a_large_file_is(name: str, tmp_pat
 def test_of_an_unknown_algorithm_there_is_sha256_alone(tmp_path: Path) -> None:
     file = tmp_path / "model.bin"
     file.write_bytes(_DATA)
-    assert hash_file(file, "blake3") == Hashes(
-        None, hashlib.sha256(_DATA).hexdigest(), len(_DATA)
-    )
+    assert hash_file(file, "blake3") == Hashes(None, hashlib.sha256(_DATA).hexdigest(), len(_DATA))
