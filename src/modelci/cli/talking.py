@@ -1,9 +1,11 @@
 """``--quiet`` and ``--verbose``: declared once, taken before a command's name and after it."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from modelci.adapters.ci import wants_colour
 from modelci.errors import ModelCIError
 from modelci.wiring import App
 
@@ -70,6 +72,11 @@ def note(text: str) -> None:
     """Say something on stderr that is neither a result nor an error: not to who wants quiet."""
     if "quiet" not in click.get_current_context().meta.get(_KEY, ()):
         click.echo(text, err=True)
+
+
+def takes_colour() -> bool:
+    """Whether stdout is a terminal that wants colours, or is said to be one."""
+    return wants_colour(is_terminal=sys.stdout.isatty())
 
 
 def say_error(error: ModelCIError) -> None:

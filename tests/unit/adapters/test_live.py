@@ -160,7 +160,7 @@ def test_what_lasts_has_a_row_with_how_far_it_is_and_when_it_ends(stage: Stage) 
         fetched(500_000)
         asked(12, 48)
         assert stage.lines() == [
-            "▸ Fetching 9:00 of 36:00 25 % of 2.0 MB",
+            "▸ Fetching 9:00 of 36:00 25 % of 2.00 MB",
             "▸ Watching 9:00 of 10:00 ",
             "▸ Asking   9:00 of 36:00 12 of 48",
         ]
