@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS = 60
+# A second first: who starts Git is to wait for it when it is told to stop, and on a busy machine
+# may otherwise still be within ``Popen``, where Python knows no child that it could end.
 _GIT = """\
 #!/bin/sh
 for word; do
-  if [ "$word" = "$BLOCK_GIT_AT" ]; then echo $$ > "$BEGUN"; exec sleep 600; fi
+  if [ "$word" = "$BLOCK_GIT_AT" ]; then sleep 1; echo $$ > "$BEGUN"; exec sleep 600; fi
 done
 exec %s "$@"
 """

@@ -26,8 +26,13 @@ def in_terminal(
     *arguments: str,
     columns: int = 100,
     interrupt_after: str | None = None,
+    free: tuple[str, Path] | None = None,
 ) -> tuple[int, str]:
-    """Run modelci with stderr on a terminal; return the exit code and what it showed."""
+    """Run modelci with stderr on a terminal; return the exit code and what it showed.
+
+    ``free`` is a text and a file: once the text is seen, the file is made, which something that is
+    slow waits for.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     before = termios.tcgetattr(theirs)
@@ -48,6 +53,8 @@ def in_terminal(
                 if not is_interrupted and str(interrupt_after).encode() in shown:
                     is_interrupted = True
                     process.send_signal(signal.SIGINT)
+                if free is not None and free[0].encode() in shown:
+                    free[1].touch()
             if is_over:
                 break
         process.kill()
@@ -63,14 +70,19 @@ def terminal(site: World) -> dict[str, str]:
     return site.laptop.environment(variables)
 
 
-SLOW = "printf 'epoch \\033[2J7\\n'\nsleep 1\n"
+SLOW = "printf 'epoch \\033[2J7\\n'\n"
+WAIT = "for _ in $(seq 2000); do test -e {} && break; sleep 0.1; done"
 
 
 @pytest.mark.parametrize("columns", [30, 100])
-def test_a_table_appears_and_goes(site: World, terminal: dict[str, str], columns: int) -> None:
-    laptop = site.laptop
-    laptop.put({"train.sh": SLOW + laptop.read("train.sh")})
-    code, shown = in_terminal(laptop.folder, terminal, "run", columns=columns)
+def test_a_table_appears_and_goes(
+    site: World, terminal: dict[str, str], columns: int, tmp_path: Path
+) -> None:
+    laptop, seen = site.laptop, tmp_path / "seen"
+    laptop.put({"train.sh": f"{SLOW}{WAIT.format(seen)}\n{laptop.read('train.sh')}"})
+    code, shown = in_terminal(
+        laptop.folder, terminal, "run", columns=columns, free=("epoch 7", seen)
+    )
     assert code == 0, shown
     assert "▸ train" in shown
     assert "epoch 7" in shown
@@ -95,12 +107,12 @@ def test_what_takes_long_without_a_stage_has_a_row(
     site: World, terminal: dict[str, str], tmp_path: Path
 ) -> None:
     git = shutil.which("git", path=terminal["PATH"])
-    slow = tmp_path / "bin" / "git"
+    slow, seen = tmp_path / "bin" / "git", tmp_path / "seen"
     slow.parent.mkdir()
-    slow.write_text(f'#!/bin/sh\ncase "$*" in *log*) sleep 1.6;; esac\nexec {git} "$@"\n')
+    slow.write_text(f'#!/bin/sh\ncase "$*" in *log*) {WAIT.format(seen)};; esac\nexec {git} "$@"\n')
     slow.chmod(0o755)
     variables = terminal | {"PATH": f"{slow.parent}:{terminal['PATH']}"}
-    code, shown = in_terminal(site.laptop.folder, variables, "history", "*")
+    code, shown = in_terminal(site.laptop.folder, variables, "history", "*", free=("git log", seen))
     assert code == 0, shown
     assert "▸ \x1b" in shown or "▸ Reading history" in shown
     assert "git log" in shown

@@ -180,7 +180,7 @@ def test_jobs_that_are_stopped_push_nothing_and_can_be_run_again(shop: Shop) -> 
     for words, number, at, left in (
         ([*watch, "--no-act"], signal.SIGINT, "push", "A window that was judged may be remembered"),
         ([*watch, "--no-write"], None, None, ""),
-        (["retrain"], signal.SIGTERM, None, "No branch was pushed; run it again."),
+        (["retrain"], signal.SIGTERM, None, "No branch was pushed, data may be in the DVC remote"),
         (["retrain"], None, None, ""),
         (["act"], signal.SIGTERM, "push", "What was pushed or proposed stays; run again"),
     ):

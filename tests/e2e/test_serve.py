@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -159,6 +161,32 @@ def test_a_hangup_lets_it_ask_the_registry_again(project: Project) -> None:
         while ask(client)["version"] != "v2.0.0" and time.monotonic() < deadline:
             time.sleep(0.1)
         assert ask(client)["predictions"] == [{"score": pytest.approx(score(ROW, 2))}]
+
+
+def test_quiet_it_says_nothing_but_errors(template: Project) -> None:
+    with (
+        TemporaryDirectory(dir="/tmp") as short,  # a socket's path must be
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "modelci", "-q", "serve", "../one"),
+                *("--onnx", "--workers", "2", "--uds", f"{short}/s"),
+            ],
+            cwd=template.root,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        deadline = time.monotonic() + 200
+        while not is_heard(f"{short}/s") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=100)[1] == ""
+        assert process.returncode == 0
+
+
+def is_heard(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
 
 
 def test_a_release_is_served_from_its_folder(template: Project) -> None:

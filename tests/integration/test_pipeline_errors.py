@@ -13,7 +13,7 @@ import pytest
 from dvc.repo import Repo
 from tests.integration.dvcproject import Heard, Project, git, locked, statuses
 
-from modelci.adapters.dvc.commands import ProcessGroups, clean_tail
+from modelci.adapters.dvc.commands import Halt, HaltedError, ProcessGroups, clean_tail
 from modelci.adapters.dvc.pipeline import DvcPipeline
 from modelci.adapters.dvc.running import log_path
 from modelci.domain.pipeline import RunOptions, StageStatus
@@ -187,13 +187,15 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from modelci.adapters.dvc.pipeline import DvcPipeline
+from modelci.cli.interrupts import ending_heard
 from modelci.domain.pipeline import RunOptions
 from tests.integration.dvcproject import Heard
 
 heard = Heard()
+pipeline = DvcPipeline(Path(sys.argv[1]), environment=dict(os.environ))
 try:
-    DvcPipeline(Path(sys.argv[1]), environment=dict(os.environ)).run(
-        [], RunOptions(keep_going=True, jobs=1), progress=heard)
+    with ending_heard():
+        pipeline.run([], RunOptions(keep_going=True, jobs=1), progress=heard)
 except KeyboardInterrupt:
     for run, done, total in heard.ended:
         print(run.name, run.status, repr(run.log_tail))
@@ -267,6 +269,24 @@ def test_a_command_that_ignores_signals_is_killed(tmp_path: Path) -> None:
     with groups, pytest.raises(KeyboardInterrupt):
         groups.run(["/bin/sh", "-c", command])
     assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+def test_told_twice_to_end_no_grace_is_given(tmp_path: Path) -> None:
+    """Were one given, the command would run for as long as the test may."""
+    said, halt = bytearray(), Halt()
+
+    def hear(data: bytes) -> None:
+        said.extend(data)
+        if said.count(b"\n") == 1 + halt.is_asked:
+            halt.ask()
+
+    command = "trap 'echo heard' INT; trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    groups = ProcessGroups(
+        hear, cwd=str(tmp_path), environment=dict(os.environ), graces=(600.0, 600.0), halt=halt
+    )
+    with groups, pytest.raises(HaltedError):
+        groups.run(["/bin/sh", "-c", command])
+    assert said == b"ready\nheard\n"
 
 
 def test_a_shell_that_does_not_exist_is_an_error(tmp_path: Path) -> None:

@@ -50,12 +50,19 @@ def ended(process: "subprocess.Popen[bytes]") -> "Iterator[None]":
         yield
     except BaseException:
         process.terminate()
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _await(process)
         raise
+
+
+def _await(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until it has ended; whoever is told to stop once more waits no longer."""
+    try:
+        process.wait(_GRACE)
+    except BaseException as error:
+        process.kill()
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
 def ask(folder: "str | PathLike[str]", *arguments: str, stdin: bytes | None = None) -> Answer:

@@ -51,9 +51,9 @@ class _Row:
         self.line = next((line for line in reversed(lines) if line.strip()), self.line)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class _Task:
-    """Something that is done, and how far it is."""
+    """Something that is done, and how far it is; two may look alike, and are not the same."""
 
     text: str
     started: float
@@ -67,7 +67,7 @@ class _Task:
         if total:
             self.total = total
 
-    def cells(self, now: float) -> tuple[str, float, float | None, str]:
+    def cells(self, now: float) -> _Cells:
         """Return its text, the seconds that it took and will take in all, and how far it is."""
         spent = now - self.started
         done = spent if self.unit == "s" else self.done
@@ -90,7 +90,7 @@ class LiveProgress(TextProgress):
         self,
         stream: TextIO,
         *,
-        last: Callable[[], Mapping[str, float]] = dict,
+        last: Callable[[], Mapping[str, float]] | None = None,
         now: Callable[[], float] = time.monotonic,
         patience: float = _PATIENCE,
     ) -> None:
@@ -178,7 +178,7 @@ class LiveProgress(TextProgress):
             self._wait_for(drawing)
 
     def close(self) -> None:
-        """Take the table away and leave the terminal as it was; nothing where there is none."""
+        """Take the table away, leave the terminal as it was, and say what is still to be said."""
         with self._mutex:
             drawing = self._end()
         self._wait_for(drawing)
@@ -202,24 +202,26 @@ class LiveProgress(TextProgress):
         return drawing
 
     def _wait_for(self, drawing: threading.Thread | None) -> None:
-        if drawing is None:
-            return
-        drawing.join()
-        for text, _ in self._take_lines():
+        if drawing is not None:
+            drawing.join()
+        with self._mutex:
+            lines = [] if self._drawing else self._take_lines()
+        for text, _ in lines:
             self._say(text)
 
     def _tell(self, text: str, style: str) -> None:
         lines = [(neutral(line), style) for line in text.splitlines() or [""]]
-        if self._drawing is None or self._is_broken:
+        with self._mutex:
+            is_shown = self._drawing is not None and not self._is_broken
+            if is_shown:
+                self._lines.extend(lines)
+        if not is_shown:
             for line, _ in lines:
                 self._say(line)
-            return
-        with self._mutex:
-            self._lines.extend(lines)
 
     def _take_lines(self) -> list[tuple[str, str]]:
-        with self._mutex:
-            lines, self._lines = self._lines, []
+        """Take what is to be said; whoever calls holds the mutex."""
+        lines, self._lines = self._lines, []
         return lines
 
     # -- the thread that draws -----------------------------------------------------------------
@@ -231,9 +233,11 @@ class LiveProgress(TextProgress):
         try:
             self._draw_until(is_over)
         except Exception:  # noqa: BLE001 - a picture is no reason to lose a run
-            self._is_broken = True
+            with self._mutex:
+                self._is_broken = True
+                lines = self._take_lines()
             with suppress(Exception):
-                for text, _ in self._take_lines():
+                for text, _ in lines:
                     self._say(text)
 
     def _draw_until(self, is_over: threading.Event) -> None:
@@ -258,9 +262,11 @@ class LiveProgress(TextProgress):
     def _refresh(self, console: "Console", live: "Live") -> None:
         from rich.text import Text  # noqa: PLC0415
 
-        if self._rows and self._ask_last is not dict:
-            self._last, self._ask_last = self._ask_last(), dict
-        if lines := self._take_lines():
+        if self._rows and self._ask_last is not None:
+            self._last, self._ask_last = self._ask_last(), None
+        with self._mutex:
+            lines = self._take_lines()
+        if lines:
             above = (Text(text, style, end="") for text, style in lines)
             console.print(Text("\n").join(above), soft_wrap=True)
         live.update(self.picture(console.width, console.height), refresh=True)
@@ -276,7 +282,7 @@ class LiveProgress(TextProgress):
                 (name, now - row.started, self._last.get(name), row.line)
                 for name, row in self._rows.items()
             ]
-            rows += [one.cells(now) for one in self._tasks if now - one.started >= _PATIENCE]
+            rows += [one.cells(now) for one in self._tasks if now - one.started >= self._patience]
             summary = self._summary(now) if self._rows else ""
         space = max(1, min(_MOST_ROWS, height - 4))
         hidden = len(rows) - space if len(rows) > space else 0

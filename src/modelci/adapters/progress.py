@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
+from modelci.adapters.trace import unheard
 from modelci.domain.pipeline import StageRun, StageStatus
 from modelci.ports import Advance
 
@@ -21,10 +22,6 @@ _MARKS = {
 }
 
 
-def _unheard(_done: float, _total: float | None = None, /) -> None:
-    """Nobody watches."""
-
-
 class SilentProgress:
     """Says nothing."""
 
@@ -35,7 +32,7 @@ class SilentProgress:
         unit: str = "",  # noqa: ARG002
     ) -> AbstractContextManager[Advance]:
         """Show nothing."""
-        return nullcontext(_unheard)
+        return nullcontext(unheard)
 
     def note(self, text: str) -> None:
         """Say nothing."""
@@ -71,7 +68,7 @@ class TextProgress:
         unit: str = "",  # noqa: ARG002
     ) -> AbstractContextManager[Advance]:
         """Show nothing: a log is read afterwards."""
-        return nullcontext(_unheard)
+        return nullcontext(unheard)
 
     def note(self, text: str) -> None:
         """Say one line."""

@@ -24,10 +24,14 @@ Watch = Callable[[str, float | None, str], AbstractContextManager["Advance"]]
 """Shows something while it lasts, as ``ports.Progress.busy`` does."""
 
 _LONGEST = 300
-_USER = re.compile(r"(?<=://)[^/@\s]*@")
+# A password may hold a slash or an @ itself; an @ in a path alone, as of a tag, names nobody.
+_USER = re.compile(r"(?<=://)(?=[^/\s]*@|[^/\s:]*:(?!\d*/))\S*@")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#][^\s]*")
-_SETTING = re.compile(r"(?i)\b([\w.-]*(?:extraheader|token|password|secret|key)[\w.-]*)=\S+")
-_HEADER = re.compile(r"(?i)\b(authorization|bearer|basic|private-token)[: ]+\S.*")
+_OPTION = re.compile(r"(?<!\S)((?:-p|--[\w-]*(?i:token|creds|password|secret))[ =])\S+")
+_HEADER = re.compile(
+    r"(?i)\b([\w.]*extraheader=|(?:authorization|bearer|basic|private-token|token)[: ]+)(?!…)\S.*"
+)
+_SETTING = re.compile(r"(?i)\b([\w.-]*(?:token|password|secret|key)[\w.-]*=)\S+")
 
 _heard_by: list[Hear] = []
 _watched_by: list[Watch] = []
@@ -54,10 +58,10 @@ def shown(
     text: str, total: float | None = None, unit: str = ""
 ) -> "AbstractContextManager[Advance]":
     """Show what is done inside to whoever watches: the last that came, for there is one screen."""
-    return _watched_by[-1](masked(text), total, unit) if _watched_by else nullcontext(_unheard)
+    return _watched_by[-1](masked(text), total, unit) if _watched_by else nullcontext(unheard)
 
 
-def _unheard(_done: float, _total: float | None = None, /) -> None:
+def unheard(_done: float, _total: float | None = None, /) -> None:
     """Nobody watches."""
 
 
@@ -66,7 +70,6 @@ def tell(words: Iterable[str], seconds: float | None = None, outcome: str = "") 
     if not _heard_by:
         return
     text = masked(" ".join(words))
-    text = f"{text[:_LONGEST]}…" if len(text) > _LONGEST else text
     ends = [outcome] if outcome else []
     ends += [] if seconds is None else [f"{seconds:.3f} s"]
     for listener in _heard_by:
@@ -77,11 +80,11 @@ def tell(words: Iterable[str], seconds: float | None = None, outcome: str = "") 
 def told(*words: str, total: float | None = None, unit: str = "") -> "Iterator[Advance]":
     """Tell of what is done inside, when it ends; of what fails, that it did. Meanwhile show it."""
     if not _heard_by and not _watched_by:
-        yield _unheard
+        yield unheard
         return
     began = time.monotonic()
     try:
-        with shown(" ".join(words)[:_LONGEST], total, unit) as advance:
+        with shown(" ".join(words), total, unit) as advance:
             yield advance
     except BaseException as error:
         tell(words, time.monotonic() - began, type(error).__name__)
@@ -90,7 +93,12 @@ def told(*words: str, total: float | None = None, unit: str = "") -> "Iterator[A
 
 
 def masked(text: str) -> str:
-    """Return a line without what may be secret in it: users, queries, settings and headers."""
-    text = _QUERY.sub(r"\1?…", _USER.sub("", text))
-    text = _HEADER.sub(r"\1 …", _SETTING.sub(r"\1=…", text))
-    return " ".join(text.split())
+    """Return a line of bounded length without what may be secret in it.
+
+    That are users and queries of addresses, and what options, headers and settings say. It is cut
+    last: a secret that is cut in two would not be known for one.
+    """
+    text = _QUERY.sub(r"\1?…", _USER.sub("", " ".join(text.split())))
+    for secret in (_OPTION, _HEADER, _SETTING):
+        text = secret.sub(r"\1…", text)
+    return f"{text[:_LONGEST]}…" if len(text) > _LONGEST else text

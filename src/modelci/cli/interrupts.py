@@ -9,7 +9,8 @@ from types import FrameType
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _TAGS = "Tags are pushed all or none: `modelci registry history --remote` shows them; run it again."
-_LEFT = {
+_STAYS = "What was written stays; run it again."
+LEFT = {
     "act": "What was pushed or proposed stays; run again, it does what is missing.",
     "check": "The check may still say that the run goes on: run it again.",
     "ci": "Stages that ended are recorded, tags are pushed all or none; run again, it goes on.",
@@ -17,22 +18,36 @@ _LEFT = {
     "deploy": "`modelci deployments` shows what runs; run again, it goes on where it was.",
     "deprecate": _TAGS,
     "deregister": _TAGS,
+    "golden": _STAYS,
+    "history": _STAYS,
     "init": "What was written stays, `git status` shows it; run again, it writes the rest.",
     "monitor": "A window that was judged may be remembered already; run again, it goes on.",
+    "profile": _STAYS,
     "promote": _TAGS,
     "release-hold": _TAGS,
-    "retrain": "No branch was pushed; run it again.",
+    "report": _STAYS,
+    "retrain": "No branch was pushed, data may be in the DVC remote; run it again.",
     "rollback": _TAGS,
     "run": "Stages that ended are in dvc.lock; `modelci run` goes on from there.",
+    "serve": _STAYS,
     "sign": "The version is signed or is not; run again, it does what is missing.",
+    "site": _STAYS,
     "unassign": _TAGS,
 }
+"""What a command leaves that writes, or tells others something."""
+
+HARMLESS = frozenset(
+    {"config", "deployments", "doctor", "gate", "plan", "registry", "scan", "verify"}
+)
+"""Commands that only read: a new one stands in either, and whatever stands in none may write."""
+
 _NOTHING = "Nothing was changed; run it again."
 
 
 def farewell(command: str | None) -> str:
     """Return the line that says what an interrupted command leaves, and how to go on."""
-    return f"Interrupted. {_LEFT.get(command or '', _NOTHING)}"
+    left = _NOTHING if command in HARMLESS else LEFT.get(command or "", _STAYS)
+    return f"Interrupted. {left}"
 
 
 class Ending:

@@ -1,14 +1,13 @@
 """Options and settings that several commands share."""
 
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
-from modelci.adapters.ci import wants_colour
+from modelci.cli.talking import takes_colour
 from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
 from modelci.wiring import App
 
@@ -96,7 +95,7 @@ class TerminalSize(TypedDict):
 def terminal_size() -> TerminalSize:
     """Return stdout's width in columns, and whether it is a terminal that wants colours."""
     width = shutil.get_terminal_size((100, 24)).columns
-    return TerminalSize(width=width, colour=wants_colour(is_terminal=sys.stdout.isatty()))
+    return TerminalSize(width=width, colour=takes_colour())
 
 
 def verdict_code(report: "Report") -> int:

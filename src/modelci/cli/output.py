@@ -1,6 +1,10 @@
 """Presents documents: text for a terminal, or the JSON document itself."""
 
+import errno
 import json
+import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +29,8 @@ from modelci.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+_IRREPLACEABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
 
 
 def print_document(document: "codec.Document", *, as_json: bool) -> None:
@@ -93,12 +99,21 @@ def publish_deployment(deployment: Deployment, *, document: Path | None) -> None
     )
 
 
-def write_file(path: Path, content: str | bytes, *, option: str) -> None:
-    """Write a file that the user named by ``option``, and make its folder."""
+def write_file(
+    path: Path,
+    content: str | bytes,
+    *,
+    option: str,
+    swap: "Callable[[Path, Path], object]" = os.replace,
+) -> None:
+    """Write a file that the user named by ``option``, and make its folder.
+
+    ``swap`` puts what is written whole in the file's place.
+    """
     data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
+        _replace(path, data, swap)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}.",
@@ -106,21 +121,29 @@ def write_file(path: Path, content: str | bytes, *, option: str) -> None:
         ) from error
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; what a link leads to, and a pipe or device as it is."""
+def _replace(path: Path, data: bytes, swap: "Callable[[Path, Path], object]") -> None:
+    """Write a file whole or not at all; what a link leads to, and a pipe or device as it is.
+
+    Where nothing can take its place, as in a folder that is not ours or of a file that is mounted,
+    it is written where it stands.
+    """
     place = path.resolve()
     if place.exists() and not place.is_file():
         place.write_bytes(data)
         return
-    part = place.with_name(f".{place.name}.part")
+    part = place.with_name(f".modelci-{secrets.token_hex(4)}.part")
     try:
         part.write_bytes(data)
         if place.exists():
             part.chmod(place.stat().st_mode)
-        part.replace(place)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        swap(part, place)
+    except OSError as error:
+        if error.errno not in _IRREPLACEABLE:
+            raise
+        place.write_bytes(data)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def to_text(document: "codec.Document") -> str:

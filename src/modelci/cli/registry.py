@@ -1,6 +1,5 @@
 """``modelci registry``."""
 
-import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from modelci.cli.talking import FLAGS, give_flags, note
+from modelci.cli.talking import FLAGS, give_flags, note, takes_colour
 from modelci.wiring import App
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def show(
     if query is None and not as_json and not plain:
         from modelci.render.registry import render_overview
 
-        text = render_overview(states, holder=settings.holder, colour=_wants_colour())
+        text = render_overview(states, holder=settings.holder, colour=takes_colour())
         click.echo(text, nl=False)
     else:
         from modelci.documents.registry import registry_document
@@ -306,11 +305,5 @@ def _present(document: "Document", kind: str, *, as_json: bool, plain: bool) -> 
     if plain:
         text = getattr(render, f"plain_{kind}")(document)
     else:
-        text = getattr(render, f"render_{kind}")(document, colour=_wants_colour())
+        text = getattr(render, f"render_{kind}")(document, colour=takes_colour())
     click.echo(text, nl=False)
-
-
-def _wants_colour() -> bool:
-    from modelci.adapters.ci import wants_colour
-
-    return wants_colour(is_terminal=sys.stdout.isatty())

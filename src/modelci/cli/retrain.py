@@ -36,11 +36,9 @@ def command(app: App, models: tuple[str, ...], folder: Path | None) -> None:
       modelci monitor --no-write; modelci retrain
       modelci retrain credit
     """  # noqa: D301
-    from modelci.adapters.dvc.commands import ending_signals_interrupt
     from modelci.workflows.acting import FOLDER, prepare_all
 
-    with ending_signals_interrupt():
-        done = prepare_all(folder or app.folder / FOLDER, app.watching.acting, models=models)
+    done = prepare_all(folder or app.folder / FOLDER, app.watching.acting, models=models)
     for one in done:
         if one.retraining is not None:
             click.echo(_describe(one.retraining))

@@ -127,7 +127,8 @@ def command(
         }
     )
     config = app.config_anywhere.serve
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    level = logging.ERROR if app.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s")
     launch(
         partial(_find, app, model, pull=pull),
         app.serving.settings,

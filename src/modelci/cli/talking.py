@@ -1,9 +1,11 @@
 """``--quiet`` and ``--verbose``: declared once, taken before a command's name and after it."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from modelci.adapters.ci import wants_colour
 from modelci.errors import ModelCIError
 from modelci.wiring import App
 
@@ -20,6 +22,8 @@ def _choose(ctx: click.Context, param: click.Parameter, given: bool) -> None:
     if not given or ctx.resilient_parsing:
         return
     talk: set[str | None] = ctx.meta.setdefault(_KEY, set())
+    if param.name in talk:  # given before: one listener is enough
+        return
     talk.add(param.name)
     if len(talk) > 1:
         raise click.UsageError("--quiet and --verbose exclude each other.", ctx=ctx)
@@ -68,6 +72,11 @@ def note(text: str) -> None:
     """Say something on stderr that is neither a result nor an error: not to who wants quiet."""
     if "quiet" not in click.get_current_context().meta.get(_KEY, ()):
         click.echo(text, err=True)
+
+
+def takes_colour() -> bool:
+    """Whether stdout is a terminal that wants colours, or is said to be one."""
+    return wants_colour(is_terminal=sys.stdout.isatty())
 
 
 def say_error(error: ModelCIError) -> None:

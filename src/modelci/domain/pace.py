@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from statistics import median
 
+from modelci.domain.wording import size
+
 
 def seconds_left(
     *,
@@ -47,11 +49,11 @@ def whole_seconds(spent: float, done: float, total: float | None) -> float | Non
 
 
 def amount(done: float, total: float | None, unit: str) -> str:
-    """Return ``45 % of 1.2 GB``, ``12 of 340 files`` or ``3.4 MB``; nothing of seconds."""
+    """Return ``45 % of 1.20 GB``, ``12 of 340 files`` or ``3.40 MB``; nothing of seconds."""
     if unit == "s" or (not done and not total) or (unit != "bytes" and total == 1):
         return ""
     if unit == "bytes":
-        return f"{_share(done, total)} of {_bytes(total)}" if total else _bytes(done)
+        return f"{_share(done, total)} of {size(total)}" if total else size(done)
     if total is None:
         return f"{done:,.0f} {unit}".rstrip()
     return f"{done:,.0f} of {total:,.0f} {unit}".rstrip()
@@ -59,11 +61,3 @@ def amount(done: float, total: float | None, unit: str) -> str:
 
 def _share(done: float, total: float) -> str:
     return f"{min(1.0, done / total):.0%}".replace("%", " %")
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -8,6 +8,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def size(count: float) -> str:
+    """Return a size in bytes with a decimal unit: ``999 B``, ``1.20 GB``, ``45.1 MB``."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            scaled = count / factor
+            return f"{scaled:,.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
+    return f"{count:,.0f} B"
+
+
 def meant(name: str, known: Iterable[str]) -> str:
     """Return ``Did you mean 'credit'? `` where a name that is known is near, else nothing."""
     from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes waits for it

@@ -16,13 +16,13 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from modelci.domain.plots import Picture, Plot, Side, picture_kind
 from modelci.domain.report import Report
@@ -37,23 +37,35 @@ _WORKER = Path(__file__).with_name("draw_worker.py")
 _MAX_REPLY = 16 * 1024 * 1024
 
 
+class _Job(NamedTuple):
+    """What the worker is asked for, and how many seconds it may take."""
+
+    asked: Mapping[str, Any]
+    seconds: float
+
+
 def to_svg(spec: Spec, *, seconds: float = SECONDS) -> bytes:
     """Return the drawing; ConfigError where vl-convert is missing, or cannot draw it in time."""
     return _one({"kind": "svg", "spec": spec}, seconds)
 
 
 def draw(
-    report: Report, *, only: Collection[str] | None = None, seconds: float = SECONDS
+    report: Report,
+    *,
+    only: Collection[str] | None = None,
+    seconds: Callable[[str], float] = lambda _: SECONDS,
 ) -> Mapping[str, bytes]:
     """Return the report's pictures by file name, as ``vega.captions`` names them.
+
+    ``seconds`` says how long the plot of a file name may take.
 
     Plots are drawn as SVG; images are what their first bytes say, or are left out. So is a plot
     that cannot be drawn. Raises ConfigError where vl-convert is missing and there are plots.
     """
     wanted = [entry for entry in listing(report) if only is None or entry[0] in only]
     plots = [(name, source) for name, _, source in wanted if isinstance(source, Plot)]
-    jobs = [{"kind": "svg", "spec": vega_lite(plot)} for _, plot in plots]
-    drawn = dict(zip((name for name, _ in plots), _draw_all(jobs, seconds), strict=True))
+    jobs = [_Job({"kind": "svg", "spec": vega_lite(plot)}, seconds(name)) for name, plot in plots]
+    drawn = dict(zip((name for name, _ in plots), _draw_all(jobs), strict=True))
     found: dict[str, bytes] = {}
     for name, _, source in wanted:
         data = drawn[name] if isinstance(source, Plot) else _honest(*source)
@@ -94,13 +106,13 @@ def _honest(picture: Picture, side: Side) -> bytes | None:
 
 
 def _one(job: Mapping[str, Any], seconds: float) -> bytes:
-    (found,) = _draw_all([job], seconds)
+    (found,) = _draw_all([_Job(job, seconds)])
     if isinstance(found, str):
         raise ConfigError(f"A plot cannot be drawn: {found}.")
     return found
 
 
-def _draw_all(jobs: Sequence[Mapping[str, Any]], seconds: float) -> list[bytes | str]:
+def _draw_all(jobs: Sequence[_Job]) -> list[bytes | str]:
     """Return a drawing, or why there is none, for each job; who kills the process loses only it."""
     if jobs and find_spec("vl_convert") is None:
         raise ConfigError(
@@ -110,7 +122,7 @@ def _draw_all(jobs: Sequence[Mapping[str, Any]], seconds: float) -> list[bytes |
     found: list[bytes | str] = []
     while len(found) < len(jobs):
         with _Process() as process:
-            found.extend(process.answers(jobs[len(found) :], seconds))
+            found.extend(process.answers(jobs[len(found) :]))
     return found
 
 
@@ -138,10 +150,10 @@ class _Process:
         self._process.kill()
         self._process.communicate()
 
-    def answers(self, jobs: Sequence[Mapping[str, Any]], seconds: float) -> Iterator[bytes | str]:
+    def answers(self, jobs: Sequence[_Job]) -> Iterator[bytes | str]:
         """Yield an answer per job, up to and including the first that is not to be had."""
-        for job in jobs:
-            line = self._ask(json.dumps(job).encode() + b"\n", seconds)
+        for asked, seconds in jobs:
+            line = self._ask(json.dumps(asked).encode() + b"\n", seconds)
             if line is None:
                 yield f"it took more than {seconds:g} seconds, or more than there is"
                 return

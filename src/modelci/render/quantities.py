@@ -7,6 +7,7 @@ shows their difference, and written out in full where rounding would still hide 
 import math
 from datetime import UTC, datetime
 
+from modelci.domain import wording
 from modelci.domain.gates import Threshold
 from modelci.domain.metrics import MetricDelta, MetricKey, MetricValue
 
@@ -138,13 +139,7 @@ def limit(threshold: Threshold) -> str:
 
 def size(count: int | None) -> str:
     """Return a size in bytes with a decimal unit."""
-    if count is None:
-        return ABSENT
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= factor:
-            scaled = count / factor
-            return f"{scaled:,.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
-    return f"{count:,} B"
+    return ABSENT if count is None else wording.size(count)
 
 
 def size_pair(base: int | None, head: int | None) -> tuple[str, str]:

@@ -15,12 +15,16 @@ _MAX_LINE = 1 << 22
 
 
 class Start(msgspec.Struct, tag=True, frozen=True):
-    """To a new worker: what it is to be. It answers Done when its model is loaded."""
+    """To a new worker: what it is to be. It answers Done when its model is loaded.
+
+    ``level`` is of its log: it says no more than we do.
+    """
 
     source: Source
     settings: Settings
     slot: int
     slots: int
+    level: int
 
 
 class Listen(msgspec.Struct, tag=True, frozen=True):

@@ -185,7 +185,11 @@ class Supervisor:
         assert self._source is not None  # noqa: S101 - `run` has set it
         worker = Worker(process, await Link.over(ours), self._source)
         start = control.Start(
-            source=self._source, settings=self._settings, slot=slot, slots=self._count + 1
+            source=self._source,
+            settings=self._settings,
+            slot=slot,
+            slots=self._count + 1,
+            level=logging.root.level,
         )
         worker.send(start)
         return worker

@@ -77,7 +77,7 @@ def work(*, control_fd: int, requests_fd: int, metrics_fd: int, admin_fd: int | 
     """Be one of several processes, as the supervisor at the other end of ``control_fd`` says."""
     sock = socket.socket(fileno=control_fd)
     start = control.read_first(sock)
-    logging.basicConfig(level=logging.INFO, format=f"worker {start.slot}: %(message)s")
+    logging.basicConfig(level=start.level, format=f"worker {start.slot}: %(message)s")
     pin_threads(start.settings.threads)
     try:
         with _uncollected():

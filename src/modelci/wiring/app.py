@@ -426,12 +426,12 @@ class App:
 
     def close(self) -> None:
         """Leave the terminal as it was, however the command ended."""
+        if self._unwatch is not None:  # first: nothing begins a new table
+            self._unwatch()
+            self._unwatch = None
         progress = self.__dict__.get("progress")  # made, if anyone has talked
         if progress is not None and hasattr(progress, "close"):
             progress.close()
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
 
     @cached_property
     def folder(self) -> "Path":

@@ -209,16 +209,11 @@ class Deploying:
         allowed: str | None = None,
         dry_run: bool = False,
     ) -> "Deployment":
-        """Bring what is wanted to a target, and remember what came of it.
-
-        A signal that ends us interrupts it, so that a trial ends.
-        """
-        from modelci.adapters.dvc.commands import ending_signals_interrupt
+        """Bring what is wanted to a target, and remember what came of it."""
         from modelci.workflows.deploy import deploy
 
         job = self.deployment(wanted, name, strategy=strategy, allowed=allowed)
-        with ending_signals_interrupt():
-            done = deploy(job, dry_run=dry_run)
+        done = deploy(job, dry_run=dry_run)
         self.deployed.append(done)
         return done
 

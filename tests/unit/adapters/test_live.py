@@ -18,7 +18,7 @@ class Stage:
         self.time = 0.0
         self.stream = io.StringIO()
         self.progress = LiveProgress(
-            self.stream, last=lambda: last, now=lambda: self.time, patience=600.0
+            self.stream, last=lambda: last, now=lambda: self.time, patience=500.0
         )
         self.progress._last = last  # as the drawing thread would, in its own time
 
@@ -151,17 +151,18 @@ def test_a_terminal_that_fails_does_not_stop_the_run() -> None:
 def test_what_lasts_has_a_row_with_how_far_it_is_and_when_it_ends(stage: Stage) -> None:
     with (
         stage.progress.busy("Fetching\x1b[2J", 2_000_000, "bytes") as fetched,
-        stage.progress.busy("Watching", 60.0, "s"),
+        stage.progress.busy("Watching", 600.0, "s"),
         stage.progress.busy("Asking") as asked,
     ):
-        assert stage.lines() == [""]  # most of what is done takes no second
-        stage.time = 5.0
+        stage.time = 499.0
+        assert stage.lines() == [""]  # most of what is done takes less
+        stage.time = 540.0
         fetched(500_000)
         asked(12, 48)
         assert stage.lines() == [
-            "▸ Fetching 0:05 of 0:20  25 % of 2.0 MB",
-            "▸ Watching 0:05 of 1:00  ",
-            "▸ Asking   0:05 of 0:20  12 of 48",
+            "▸ Fetching 9:00 of 36:00 25 % of 2.00 MB",
+            "▸ Watching 9:00 of 10:00 ",
+            "▸ Asking   9:00 of 36:00 12 of 48",
         ]
     assert stage.progress._drawing is None
     assert stage.stream.getvalue() == ""
@@ -175,19 +176,82 @@ def test_what_is_short_draws_nothing_and_holds_nothing_back(stage: Stage) -> Non
 
 
 def test_a_stage_and_what_it_fetches_stand_in_one_table(stage: Stage) -> None:
-    stage.progress.stage_started("train", (), 0, 1)
     with stage.progress.busy("Fetching", 10, "files") as fetched:
+        stage.time = 500.0
+        stage.progress.stage_started("train", (), 0, 1)
         fetched(5)
-        stage.time = 2.0
+        stage.time = 502.0
         assert [" ".join(line.split()) for line in stage.lines()] == [
             "▸ train 0:02 of 1:05",
-            "▸ Fetching 0:02 of 0:04 5 of 10 files",
-            "0:02 · about 1:03 left · 0 done · 1 running",
+            "▸ Fetching 8:22 of 16:44 5 of 10 files",
+            "8:22 · about 1:03 left · 0 done · 1 running",
         ]
         stage.progress.stage_ended(ended("train"), 1, 1)
         assert stage.progress._drawing is not None
     assert stage.progress._drawing is None
     assert "[1/1] train ✔ ran" in stage.stream.getvalue()
+
+
+class Late:
+    """A lock that another thread has first, which takes the table away meanwhile."""
+
+    def __init__(self, progress: LiveProgress) -> None:
+        self._progress = progress
+        self._mutex = progress._mutex
+
+    def __enter__(self) -> None:
+        self._progress._mutex = self._mutex
+        self._progress.close()
+        self._mutex.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._mutex.release()
+
+
+def test_a_line_is_said_though_the_table_goes_at_that_moment(stage: Stage) -> None:
+    stage.progress.stage_started("train", (), 0, 1)
+    stage.progress._mutex = Late(stage.progress)  # type: ignore[assignment]
+    stage.progress.note("hello")
+    assert "hello\n" in stage.stream.getvalue()
+
+
+class Stuck(io.StringIO):
+    """A terminal that takes lines, but no table until it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.freed = threading.Event()
+
+    def write(self, text: str) -> int:
+        if "\x1b" in text:
+            self.freed.wait()
+        return super().write(text)
+
+
+def test_what_another_thread_has_yet_to_say_is_said_at_the_end() -> None:
+    stream = Stuck()
+    progress = LiveProgress(stream)
+    progress.stage_started("train", (), 0, 1)
+    last = threading.Thread(target=progress.stage_ended, args=(ended("train"), 1, 1))
+    last.start()
+    while progress._drawing is not None:  # then it waits for the table to go
+        threading.Event().wait(0.001)
+    progress.close()
+    assert stream.getvalue() == "[1/1] train ✔ ran\n"
+    stream.freed.set()
+    last.join()
+    assert stream.getvalue().count("✔ ran") == 1
+
+
+def test_two_that_look_alike_are_not_the_same(stage: Stage) -> None:
+    first, second = stage.progress.busy("Fetching"), stage.progress.busy("Fetching")
+    with first as fetched:
+        with second:
+            pass
+        fetched(5, 10)
+        stage.time = 540.0
+        assert stage.lines() == ["▸ Fetching 9:00 of 18:00 5 of 10"]
+    assert stage.progress._drawing is None
 
 
 def test_an_error_inside_takes_the_row_away(stage: Stage) -> None:

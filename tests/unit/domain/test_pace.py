@@ -68,10 +68,10 @@ def test_what_is_done_tells_how_long_it_takes_in_all() -> None:
     ("done", "total", "unit", "text"),
     [
         (0, None, "", ""),
-        (0, 1_500_000, "bytes", "0 % of 1.5 MB"),
-        (540_000_000, 1_200_000_000, "bytes", "45 % of 1.2 GB"),
+        (0, 1_500_000, "bytes", "0 % of 1.50 MB"),
+        (540_000_000, 1_200_000_000, "bytes", "45 % of 1.20 GB"),
         (999, None, "bytes", "999 B"),
-        (3.4e12, None, "bytes", "3.4 TB"),
+        (3.4e12, None, "bytes", "3.40 TB"),
         (12, 3400, "files", "12 of 3,400 files"),
         (12_000, None, "rows", "12,000 rows"),
         (0, 1, "files", ""),

@@ -7,14 +7,12 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 TAIL_LINES = 40
@@ -34,7 +32,6 @@ _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
 _GRACES = (5.0, 2.0)
 _LEFTOVER_GRACE = 0.5
 _GENTLE = (signal.SIGINT, signal.SIGTERM)
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: titles, links
     r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -305,28 +302,3 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
     except (ProcessLookupError, PermissionError):  # macOS: of zombies only
         return False
     return True
-
-
-@contextmanager
-def ending_signals_interrupt() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP for Ctrl-C: commands in sessions of their own would outlive us.
-
-    Only the main thread can ask for it; elsewhere this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {
-        number: signal.signal(number, _interrupt)
-        for number in _ENDING_SIGNALS
-        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from modelci.adapters import trace
 
@@ -36,26 +35,34 @@ def hash_file(path: Path, name: str) -> Hashes:
         data = path.read_bytes()
         return Hashes(hash_bytes(data, name), hashlib.sha256(data).hexdigest(), len(data))
     told = trace.told("hash", path.name, total=size, unit="bytes")
-    with told, ThreadPoolExecutor(1) as pool:  # hashlib lets go of Python's lock
-        sha256 = pool.submit(_digest, path, hashlib.sha256)
-        return Hashes(_hash_large(path, name), sha256.result(), size)
+    with told as advance, ThreadPoolExecutor(1) as pool:  # hashlib lets go of Python's lock
+        found = pool.submit(_hash_large, path, name)
+        sha256 = hashlib.sha256()
+        for done, block in _blocks(path):
+            sha256.update(block)
+            advance(done)
+        return Hashes(found.result(), sha256.hexdigest(), size)
 
 
 def _hash_large(path: Path, name: str) -> str | None:
+    digest = hashlib.md5(usedforsecurity=False)
     if name == MD5:
-        return _digest(path, lambda: hashlib.md5(usedforsecurity=False))
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, lambda: digest).hexdigest()
     if name != LEGACY:
         return None
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(_unix_lines(chunk))
+    for _, block in _blocks(path):
+        digest.update(_unix_lines(block))
     return digest.hexdigest()
 
 
-def _digest(path: Path, make: Callable[[], Any]) -> str:
+def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield a file's blocks, each with how many bytes have been read by then."""
+    done = 0
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, make).hexdigest()
+        while block := stream.read(_CHUNK):
+            done += len(block)
+            yield done, block
 
 
 def hash_bytes(data: bytes, name: str) -> str | None:

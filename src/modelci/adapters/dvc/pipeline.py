@@ -22,7 +22,7 @@ from dvc_data.hashfile.tree import Tree
 from modelci.adapters import trace
 from modelci.adapters.clones import LocalSource
 from modelci.adapters.dvc import errors, faults, machine, records, seams
-from modelci.adapters.dvc.commands import Halt, ending_signals_interrupt
+from modelci.adapters.dvc.commands import Halt
 from modelci.adapters.dvc.elsewhere import Elsewhere, OtherJobs
 from modelci.adapters.dvc.engine import Engine, SharedProgress
 from modelci.adapters.dvc.executors import LocalExecutor, Place
@@ -113,7 +113,6 @@ class DvcPipeline:
         shared = SharedProgress(progress)
         with (
             self._open(lambda text: _warn(shared, text)) as (repo, _),
-            ending_signals_interrupt(),
             self._place(repo, options, shared, executor) as place,
         ):
             return _reproduce(repo, lambda: self._run(repo, targets, options, shared, place))
