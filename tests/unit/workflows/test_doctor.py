@@ -464,6 +464,16 @@ def test_predictions_that_cannot_be_read_are_one_problem(world: World) -> None:
     assert "id" in check.detail
 
 
+def test_what_lacks_a_column_says_which_key_names_it_all_at_once(world: World) -> None:
+    rows = b"id,actual,predicted\n" + b"".join(b"%d,%d.5,%d\n" % (n, n, n) for n in range(300))
+    (check,) = evaluated(world, **{"p.csv": rows})
+    assert check.fix == (
+        "Under `evaluation:` in modelci.yaml say `target: actual`, if that is it; "
+        "say `score: predicted`, if that is it; "
+        "`actual` holds 300 different numbers: is it `task: regression`?"
+    )
+
+
 def test_predictions_that_are_behind_other_metrics_are_a_warning(world: World) -> None:
     (check,) = evaluated(world, **{"metrics.json": metrics(auc=0.7)})
     assert check.health is WARNING
