@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     metavar="OWNER/modelci@COMMIT",
     help="Write workflows of a few lines that call the ones of that commit (GitHub alone).",
 )
+@click.option(
+    "--install",
+    metavar="REQUIREMENT",
+    help="What the workflows install modelci by, such as 'modelci @ git+https://HOST/OWNER/"
+    "modelci@COMMIT' (default: this version from a package index).",
+)
 @click.pass_obj
-def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
+def command(
+    app: App, force: bool, forge: str | None, call: str | None, install: str | None
+) -> None:
     """Write modelci.yaml and workflows into this DVC repository.
 
     The gates are proposed from the metrics that are there, at today's values; for a modelci.yaml
@@ -34,9 +42,12 @@ def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
     Beside a .gitlab-ci.yml that is there ours becomes
     .gitlab/modelci.yml, to be included.
 
+    With --install, workflows that stand as they were written without it are written anew.
+
     \b
     Examples:
       modelci init && git diff
+      modelci init --install 'modelci @ https://host.example/modelci-0.1.0-py3-none-any.whl'
       modelci doctor
     """  # noqa: D301
     from modelci.config.load import FILE
@@ -49,6 +60,7 @@ def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
         force=force,
         forge=_forge(app, forge),
         call=call,
+        install=install,
     )
     for path in done.written:
         click.echo(f"Wrote {path}")
@@ -69,7 +81,7 @@ def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
     if done.artifacts:
         note("Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:")
         click.echo("\n".join(done.artifacts))
-    if call is None and any(path != FILE for path in done.written):
+    if call is None and install is None and any(path != FILE for path in done.written):
         note(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}")
     note("Next: look them over, commit them, and run `modelci doctor`.")
 

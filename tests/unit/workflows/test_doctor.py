@@ -536,6 +536,17 @@ def test_jobs_that_install_what_is_not_there_are_named(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    "line", [b"# [ -f requirements.txt ]\n", b"#\n    requirements: requirements.txt\n"]
+)
+def test_requirements_that_no_job_finds_are_one_warning(world: World, line: bytes) -> None:
+    files = {f".github/workflows/{name}.yml": WORKFLOW + line for name in ("pr", "a", "b")}
+    world.commit(**{**files, "requirements.txt": None})
+    (told,) = [one for one in world.examine().checks if "requirements.txt" in one.detail]
+    assert (told.name, told.health) == ("requirements.txt", WARNING)
+    assert all(path in told.detail for path in files)
+
+
+@pytest.mark.parametrize(
     ("origin", "store", "warned"),
     [
         ("https://github.com/o/r.git", "../store", True),
