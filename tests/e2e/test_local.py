@@ -116,10 +116,10 @@ def test_all_formats_at_once(site: World) -> None:
     ("file", "begin"),
     [
         ("o.html", "<!doctype html>"),
-        ("o.md", "## "),
+        ("o.md", "<!-- modelci"),
         ("o.json", "{"),
         ("o.xml", "<?xml"),
-        ("o.txt", "modelci report"),
+        ("o.txt", "i No base"),
     ],
 )
 def test_the_ending_of_a_file_says_its_format(site: World, file: str, begin: str) -> None:

@@ -281,7 +281,7 @@ def test_an_interrupt_ends_all_groups_and_a_second_one_at_once(project: Project)
     out, err = process.communicate(timeout=100)
     assert time.monotonic() - before < 6
     assert (process.returncode, err) == (130, "")
-    assert [line.split()[1] for line in out.splitlines()] == ["failed"] * 3
+    assert [line.split()[1] for line in out.splitlines()] == ["interrupted"] * 3
     for file in files:
         state = Path(f"/proc/{file.read_text().strip()}/stat")
         assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"

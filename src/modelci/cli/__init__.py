@@ -144,8 +144,10 @@ class LazyGroup(click.Group):
             # Whoever read us has enough (`| head`): no error, and above all no failed gate.
             _forget_stdout()
             ctx.exit(_BROKEN_PIPE)
-        except KeyboardInterrupt:
-            click.echo(farewell(ctx.invoked_subcommand), err=True)
+        except KeyboardInterrupt as interrupt:
+            # Whoever was interrupted may know what it took away, and how that comes back.
+            ways = map(str, interrupt.args)
+            click.echo("\n".join([farewell(ctx.invoked_subcommand), *ways]), err=True)
             ctx.exit(ending.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever is left is our bug
             if isinstance(error, OSError) and error.errno in _MACHINE_SAYS_NO:
