@@ -51,14 +51,16 @@ def command(
       modelci doctor
     """  # noqa: D301
     from modelci.config.load import FILE
+    from modelci.config.model import ForgeKind
     from modelci.workflows.init import GITLAB_INCLUDED, UNPUBLISHED, initialise
 
+    kind = _forge(app, forge)
     done = initialise(
         git=app.git,
         reader=app.snapshots,
         default_branch=None,
         force=force,
-        forge=_forge(app, forge),
+        forge=kind or ForgeKind.GITHUB,
         call=call,
         install=install,
     )
@@ -68,6 +70,11 @@ def command(
         note(f"Kept {path}: it is there already (--force overwrites)")
     if GITLAB_INCLUDED in (*done.written, *done.kept):
         note(f"Say in .gitlab-ci.yml: include: {{local: {GITLAB_INCLUDED}}}")
+    if kind is None and call is None and any(path != FILE for path in done.written):
+        note(
+            "The workflows are GitHub's, as no Git remote tells the forge: `--forge gitlab` or "
+            "`--forge gitea` writes the others'."
+        )
     if done.assumed:
         note(
             f"The default branch is taken for {done.assumed}, which nothing here tells: mend "
@@ -101,7 +108,8 @@ def _tell_why_ungated(source: str, unread: Sequence[str]) -> None:
 _MOST_NOTES = 5
 
 
-def _forge(app: App, named: str | None) -> "ForgeKind":
+def _forge(app: App, named: str | None) -> "ForgeKind | None":
+    """Return whose workflows are wanted; None where nothing tells (most are at GitHub)."""
     from modelci.config.model import ForgeConfig, ForgeKind
     from modelci.errors import ConfigError
     from modelci.workflows.forge import choose_forge
@@ -110,5 +118,5 @@ def _forge(app: App, named: str | None) -> "ForgeKind":
         return ForgeKind(named)
     try:
         return ForgeKind(choose_forge(ForgeConfig(), app.context, app.git.remote_url()).kind)
-    except ConfigError:  # nothing tells: most are there
-        return ForgeKind.GITHUB
+    except ConfigError:
+        return None

@@ -310,3 +310,19 @@ def test_what_is_called_is_installed_by_its_own_commit(tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     with pytest.raises(UsageError, match="exclude each other"):
         initialise_at(tmp_path, call=f"somebody/modelci@{COMMIT}", install=FROM_GIT)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (18608.3, "max: 18800  # 18,608 today"),
+        (4005.4, "max: 4050  # 4,005 today"),
+        (0.1234567, "max: 0.125  # 0.1235 today"),
+        (1e300, "max: 1.01e+300  # 1e+300 today"),
+    ],
+)
+def test_todays_value_is_written_as_a_report_writes_it(value: float, line: str) -> None:
+    key = MetricKey(path="metrics.json", name="rmse")
+    text = propose_config(Snapshot(metrics={key: value}), has_remote=False)
+    assert f"    {line}\n" in text
+    assert load(text.encode()).config.all_gates()
