@@ -83,10 +83,7 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     told = [line for line in out.splitlines() if line[0] == "!"]
     assert [line.partition(":")[0] for line in told] == [
         "! installation",
-        "! .github/workflows/model-deploy.yml",
-        "! .github/workflows/model-merge.yml",
-        "! .github/workflows/model-monitor.yml",
-        "! .github/workflows/model-pr.yml",
+        "! requirements.txt",
     ]
     assert {line[0] for line in out.splitlines()} == {"✓", "!", " "}
     report = json.loads(site.laptop.modelci("doctor", "--json").out)

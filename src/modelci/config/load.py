@@ -49,7 +49,7 @@ def _parse(text: bytes, source: str) -> Any:
             raise
         hint = (
             "Indent it by blanks: YAML takes no tabs."
-            if "'\\t'" in str(error)
+            if "start any token" in str(error) and re.search(rb"(?m)^ *\t", text)
             else "Mend that line or the one above: a block's keys begin in one column, a blank "
             "follows each colon, brackets are closed, text with `: ` or ` #` is in quotes."
         )
