@@ -112,6 +112,24 @@ def test_all_formats_at_once(site: World) -> None:
     assert page.rawdata == ""
 
 
+@pytest.mark.parametrize(
+    ("file", "begin"),
+    [
+        ("o.html", "<!doctype html>"),
+        ("o.md", "<!-- modelci"),
+        ("o.json", "{"),
+        ("o.xml", "<?xml"),
+        ("o.txt", "i No base"),
+    ],
+)
+def test_the_ending_of_a_file_says_its_format(site: World, file: str, begin: str) -> None:
+    site.laptop.modelci("report", "--out", file)
+    written = site.laptop.read(file)
+    assert written.lstrip().startswith(begin), written[:80]
+    site.laptop.modelci("report", "--format", "json", "--out", file)
+    assert site.laptop.read(file).startswith("{")
+
+
 def test_several_formats_need_a_folder(site: World) -> None:
     done = site.laptop.modelci("report", "--format", "md", "--format", "html", code=2)
     assert "Several formats need --out DIR." in done.err

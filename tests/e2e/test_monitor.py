@@ -254,7 +254,7 @@ def test_what_is_written_is_of_the_newest_window_however_many_were_judged(
     assert "window 2026-01" in shown
     assert f"window {last}" in shown
     page = tmp_path / "page.html"
-    job.modelci(*common, "--format", "html", "--out", str(page), code=1)
+    job.modelci(*common, "--out", str(page), code=1)
     assert page.read_text().count("<!doctype") == 1
     out = tmp_path / "out"
     out.mkdir()

@@ -31,7 +31,9 @@ def test_interrupted_in_a_stage_it_leaves_nothing_running(site: World, number: i
 
     assert process.returncode == 128 + number
     left = "Stages that ended are in dvc.lock; `modelci run` goes on from there."
-    assert err.endswith(f"Interrupted. {left}\n")
+    *_, last, way_back = err.splitlines()
+    assert last == f"Interrupted. {left}"
+    assert way_back.endswith("get it back by `dvc checkout train`.")
     assert not is_running(int(child))
     laptop.put({"train.sh": TRAIN})
     again = laptop.command("run")

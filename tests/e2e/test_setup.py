@@ -56,7 +56,8 @@ def test_init_run_again_keeps_what_is_there_until_forced(fresh: Checkout) -> Non
 def test_init_names_the_branch_that_pull_requests_go_to(fresh: Checkout) -> None:
     fresh.git("remote", "remove", "origin")
     fresh.git("branch", "--move", "main", "master")
-    fresh.modelci("init")
+    said = fresh.modelci("init").err
+    assert "no Git remote tells the forge: `--forge gitlab`" in said
     for path in (WRITTEN[1], WRITTEN[3]):
         assert "branches: [master]" in fresh.read(path)
 
@@ -82,10 +83,7 @@ def test_a_healthy_project_has_nothing_to_mend(site: World) -> None:
     told = [line for line in out.splitlines() if line[0] == "!"]
     assert [line.partition(":")[0] for line in told] == [
         "! installation",
-        "! .github/workflows/model-deploy.yml",
-        "! .github/workflows/model-merge.yml",
-        "! .github/workflows/model-monitor.yml",
-        "! .github/workflows/model-pr.yml",
+        "! requirements.txt",
     ]
     assert {line[0] for line in out.splitlines()} == {"✓", "!", " "}
     report = json.loads(site.laptop.modelci("doctor", "--json").out)
@@ -197,6 +195,7 @@ def test_init_says_what_has_to_be_installed_by_hand(fresh: Checkout) -> None:
     assert "finds nothing before modelci is published" in said
     assert "git+https://HOST/OWNER/modelci@COMMIT" in said
     assert "default branch" not in said
+    assert "--forge" not in fresh.modelci("init", "--force", "--forge", "github").err
 
 
 def test_doctor_looks_at_git_first(site: World) -> None:

@@ -1,6 +1,8 @@
 """Ctrl-C and SIGTERM: whatever a command was at, it leaves a clean state and says how to go on."""
 
+import re
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +137,8 @@ def test_told_to_stop_it_leaves_a_clean_state_and_can_be_run_again(
         block_git_at=case.git,
     )
     assert ended.code == 128 + number, ended
-    assert ended.err.splitlines()[-1] == f"Interrupted. {case.left}"
+    *_, last = [line for line in ended.err.splitlines() if not line.startswith("DVC had removed ")]
+    assert last == f"Interrupted. {case.left}"
     assert "Traceback" not in ended.err
     assert ended.out == ""
     assert_left_in_order(place, laptop.folder)
@@ -144,3 +147,50 @@ def test_told_to_stop_it_leaves_a_clean_state_and_can_be_run_again(
 
     laptop.modelci(*case.words.split())
     assert case.done(site)
+
+
+def test_what_dvc_removed_before_an_interrupted_stage_is_told_with_the_way_back(
+    site: World, tmp_path: Path
+) -> None:
+    laptop = site.laptop
+    write = "echo model > both.bin; echo {} > both.json\n"
+    outs = "[both.bin, both.json: {cache: false}]"
+    stages = f"stages:\n  both: {{cmd: sh both.sh, deps: [both.sh], outs: {outs}}}\n"
+    laptop.put({"dvc.yaml": stages, "both.sh": write})
+    laptop.modelci("run")
+    laptop.commit()
+    laptop.put({"both.sh": BLOCK + write})
+
+    base, place = laptop.environment({}), Place(folder=tmp_path / "stopped")
+    ended = stopped(["run"], place, signal.SIGINT, folder=laptop.folder, base=base)
+
+    assert "[1/1] both – interrupted in" in ended.err
+    assert ended.err.splitlines()[-1] == (
+        "DVC had removed both.bin, both.json before both ran; get it back by "
+        "`dvc checkout both` and `git checkout -- both.json`."
+    )
+    assert not (laptop.folder / "both.bin").exists()
+    for command in re.findall("`(.*?)`", ended.err.splitlines()[-1]):
+        subprocess.run(command.split(), cwd=laptop.folder, env=base, check=True, timeout=120)
+    assert (laptop.read("both.bin"), laptop.read("both.json")) == ("model\n", "{}\n")
+
+
+def test_a_log_that_was_just_read_is_not_repeated(site: World) -> None:
+    laptop = site.laptop
+    laptop.put({"evaluate.sh": "echo no such column >&2; exit 3\n"})
+    one_log = subprocess.run(
+        ["modelci", "run"],
+        cwd=laptop.folder,
+        env=laptop.environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert one_log.returncode == 5
+    assert one_log.stdout.count("no such column") == 1
+    assert "Hint: The log is above." in one_log.stdout
+    elsewhere = laptop.modelci("run", code=5)
+    assert "no such column" in elsewhere.out
+    assert "run.json" in elsewhere.err

@@ -84,6 +84,8 @@ def test_an_unknown_target(project: Project) -> None:
     assert error.hint == "Did you mean train?"
     assert error_of(project, "zzz").hint == "The stages are prepare, train."
     assert isinstance(error_of(project, "sub/dvc.yaml:x"), UsageError)
+    project.put("ml/dvc.yaml", "stages: {fit: {cmd: x}}")
+    assert error_of(project, "fit").hint == "Did you mean ml/dvc.yaml:fit?"
     assert isinstance(error_of(project, "sub/none.dvc"), UsageError)
 
 

@@ -279,7 +279,7 @@ def test_interrupted_twice_it_leaves_no_group_that_ignores_it(project: Project) 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (130, "")
-    assert [line.split()[1] for line in out.splitlines()] == ["failed"] * 3
+    assert [line.split()[1] for line in out.splitlines()] == ["interrupted"] * 3
     for file in files:
         state = Path(f"/proc/{file.read_text().strip()}/stat")
         assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"

@@ -123,7 +123,8 @@ def test_dvcs_resolver_sees_a_rollback_too(project: Project) -> None:
 
 def test_a_dry_run_says_what_it_would_do_and_tags_nothing(project: Project) -> None:
     before = project.remote_tags()
-    said = project.modelci("rollback", "m", "--stage", "prod", "--dry-run", *WHY)
+    said = project.modelci("rollback", "m#prod", "--dry-run", *WHY)
+    assert said == project.modelci("rollback", "m", "--stage", "prod", "--dry-run", *WHY)
     assert "Roll prod of m back to v1.1.0 from v1.2.0." in said
     assert "m#prod#4 to create on origin" in said
     assert "prod: v1.2.0 → v1.1.0" in said

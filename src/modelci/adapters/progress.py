@@ -19,6 +19,7 @@ _MARKS = {
     StageStatus.UNCHANGED: "· unchanged",
     StageStatus.FAILED: "✘ failed",
     StageStatus.NOT_RUN: "– not run",
+    StageStatus.INTERRUPTED: "– interrupted",
 }
 
 
@@ -54,9 +55,11 @@ class TextProgress:
     """Plain lines for a terminal or a log.
 
     A stage's own output goes through as it comes; while several run, as whole lines with its name.
+    ``passed_on`` holds the stages whose output is in the log by now.
     """
 
     def __init__(self, stream: TextIO) -> None:
+        self.passed_on: set[str] = set()
         self._stream = stream
         self._begun: dict[str, str] = {}
         self._is_within_line = False
@@ -85,6 +88,7 @@ class TextProgress:
 
     def stage_output(self, name: str, text: str) -> None:
         """Pass the output on."""
+        self.passed_on.add(name)
         begun = self._begun.get(name, "")
         if len(self._begun) > 1 or begun:
             *lines, self._begun[name] = (begun + text).split("\n")
@@ -140,6 +144,7 @@ class ActionsProgress(TextProgress):
 
     def stage_output(self, name: str, text: str) -> None:
         """Show it in the stage's group, or keep it until the stage ends."""
+        self.passed_on.add(name)
         if self._heard is None and len(self._titles) == 1 and name not in self._kept:
             self._open(name)
         if self._heard == name:

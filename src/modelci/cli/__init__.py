@@ -19,38 +19,56 @@ from modelci.wiring import App
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_COMMANDS = {
-    "act": "Do what watched windows ask for: a retraining pull request, an issue.",
-    "check": "Show the verdict as a check beside the commit.",
-    "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
-    "comment": "Post the report on its pull request.",
-    "config": "Show the configuration, or its JSON Schema.",
-    "deploy": "Bring what holds a stage to where it runs, and switch to it.",
-    "deployments": "Show what runs where, since when and by whom.",
-    "deprecate": "Mark a model as no longer in use.",
-    "deregister": "Withdraw a version of a model.",
-    "doctor": "Check this project's set-up and name what would fix it.",
-    "gate": "Exit with the report's verdict: 0 passed, 1 blocked, 8 unclear.",
-    "golden": "Record requests and answers that a served model is held to.",
-    "history": "Show how a metric went, over commits or versions.",
-    "init": "Write modelci.yaml and workflows into this DVC repository.",
-    "monitor": "Hold what a deployed model sees and says now against its training.",
-    "plan": "Say what a run would do, without running anything.",
-    "profile": "Record what a deployed model's data is compared with.",
-    "promote": "Tag the versions and stages that a judged commit brings.",
-    "registry": "List models, their versions and what holds each stage.",
-    "release-hold": "Let promotions assign a stage again that a rollback holds.",
-    "report": "Show how the model changed, and judge it by the gates.",
-    "retrain": "Prepare the retraining branches that watched windows ask for.",
-    "rollback": "Assign an older version to a stage again, and hold it there.",
-    "run": "Run the pipeline: only what is out of date, and say why.",
-    "scan": "Say what loading a model's file would bring in.",
-    "serve": "Answer requests with a model, over HTTP.",
-    "sign": "Sign a version's bytes.",
-    "site": "Make the registry a static site of plain files.",
-    "unassign": "Take a stage from the version that holds it.",
-    "verify": "Check that a version's bytes and origin are what was said of them.",
+_GROUPS = {
+    "Begin": {
+        "init": "Write modelci.yaml and workflows into this DVC repository.",
+        "doctor": "Check this project's set-up and name what would fix it.",
+        "config": "Show the configuration, or its JSON Schema.",
+    },
+    "Look at a change": {
+        "run": "Run the pipeline: only what is out of date, and say why.",
+        "plan": "Say what a run would do, without running anything.",
+        "report": "Show how the model changed, and judge it by the gates.",
+        "gate": "Exit with the report's verdict: 0 passed, 1 blocked, 8 unclear.",
+        "history": "Show how a metric went, over commits or versions.",
+    },
+    "Promote": {
+        "promote": "Tag the versions and stages that a judged commit brings.",
+        "sign": "Sign a version's bytes.",
+        "registry": "List models, their versions and what holds each stage.",
+        "verify": "Check that a version's bytes and origin are what was said of them.",
+        "scan": "Say what loading a model's file would bring in.",
+        "rollback": "Assign an older version to a stage again, and hold it there.",
+        "release-hold": "Let promotions assign a stage again that a rollback holds.",
+        "unassign": "Take a stage from the version that holds it.",
+        "deregister": "Withdraw a version of a model.",
+        "deprecate": "Mark a model as no longer in use.",
+    },
+    "Deploy": {
+        "golden": "Record requests and answers that a served model is held to.",
+        "deploy": "Bring what holds a stage to where it runs, and switch to it.",
+        "deployments": "Show what runs where, since when and by whom.",
+        "serve": "Answer requests with a model, over HTTP.",
+    },
+    "Watch": {
+        "profile": "Record what a deployed model's data is compared with.",
+        "monitor": "Hold what a deployed model sees and says now against its training.",
+        "act": "Do what watched windows ask for: a retraining pull request, an issue.",
+        "retrain": "Prepare the retraining branches that watched windows ask for.",
+    },
+    "In CI and on the forge": {
+        "ci": "Do what the CI event calls for: report on a pull request, promote a merge.",
+        "comment": "Post the report on its pull request.",
+        "check": "Show the verdict as a check beside the commit.",
+        "site": "Make the registry a static site of plain files.",
+    },
 }
+"""Every command with a line of help, under the heading that `modelci --help` gives it."""
+
+_COMMANDS = {name: line for group in _GROUPS.values() for name, line in group.items()}
+
+_OPTIONS = {"help": "--help", "version": "--version"}
+"""Options that other tools have as commands."""
 
 _MACHINE_SAYS_NO = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 _BROKEN_PIPE = 128 + 13  # as a shell has it of a process that SIGPIPE ended
@@ -74,10 +92,13 @@ class LazyGroup(click.Group):
         return suggest_choices(give_flags(command))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing any."""
+        """List the commands by what they are for, without importing any."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(_COMMANDS.items()))
+        widest = max(map(len, _COMMANDS))
+        for heading, group in _GROUPS.items():
+            with formatter.section(heading):
+                # All groups line up: click would have each as wide as its own names.
+                formatter.write_dl([(f"{name:{widest}}", line) for name, line in group.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Complete a command's name without importing any: a shell waits for it."""
@@ -91,6 +112,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for one that does not exist."""
+        if args[0] in _OPTIONS:
+            named = args[0] == "help" and len(args) > 1 and args[1] in _COMMANDS
+            call = f"modelci {args[1]} --help" if named else f"modelci {_OPTIONS[args[0]]}"
+            ctx.fail(f"No such command {args[0]!r}. Did you mean `{call}`?")
         if args[0] not in _COMMANDS:
             from difflib import get_close_matches
 
@@ -119,8 +144,10 @@ class LazyGroup(click.Group):
             # Whoever read us has enough (`| head`): no error, and above all no failed gate.
             _forget_stdout()
             ctx.exit(_BROKEN_PIPE)
-        except KeyboardInterrupt:
-            click.echo(farewell(ctx.invoked_subcommand), err=True)
+        except KeyboardInterrupt as interrupt:
+            # Whoever was interrupted may know what it took away, and how that comes back.
+            ways = map(str, interrupt.args)
+            click.echo("\n".join([farewell(ctx.invoked_subcommand), *ways]), err=True)
             ctx.exit(ending.exit_code)
         except Exception as error:  # noqa: BLE001 - whatever is left is our bug
             if isinstance(error, OSError) and error.errno in _MACHINE_SAYS_NO:
@@ -170,7 +197,8 @@ def _report_bug(error: Exception) -> None:
 def main(ctx: click.Context, folder: str) -> None:
     """Git-centric CI/CD for models.
 
-    A pull request is run, reported on and gated; a merge is promoted by Git tags.
+    A pull request is run, reported on and gated; a merge is promoted by Git tags; what holds a
+    stage is deployed, and watched on what it sees then.
 
     \b
     Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 configuration, 4 forge or remote,

@@ -55,6 +55,21 @@ def parse_target(text: str, action: "Action", *, like: str) -> "TagName":
     return found
 
 
+def parse_stage(name: str, stage: str | None) -> tuple[str, str]:
+    """Read NAME#STAGE, or NAME and the stage of --stage: an artifact and its stage."""
+    from modelci.domain.tags import Action
+
+    if "#" not in name:
+        if stage is None:
+            raise click.UsageError(f"Which stage? Write '{name}#STAGE', or --stage STAGE.")
+        return name, stage
+    found = parse_target(name, Action.ASSIGN, like="credit#prod")
+    assert found.stage is not None  # noqa: S101 - as its action says
+    if stage not in {None, found.stage}:
+        raise click.UsageError(f"{name!r} and --stage {stage} name two stages: give one.")
+    return found.artifact, found.stage
+
+
 def carry_out(
     app: App,
     action: str,

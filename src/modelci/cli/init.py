@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     metavar="OWNER/modelci@COMMIT",
     help="Write workflows of a few lines that call the ones of that commit (GitHub alone).",
 )
+@click.option(
+    "--install",
+    metavar="REQUIREMENT",
+    help="What the workflows install modelci by, such as 'modelci @ git+https://HOST/OWNER/"
+    "modelci@COMMIT' (default: this version from a package index).",
+)
 @click.pass_obj
-def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
+def command(
+    app: App, force: bool, forge: str | None, call: str | None, install: str | None
+) -> None:
     """Write modelci.yaml and workflows into this DVC repository.
 
     The gates are proposed from the metrics that are there, at today's values; for a modelci.yaml
@@ -34,21 +42,27 @@ def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
     Beside a .gitlab-ci.yml that is there ours becomes
     .gitlab/modelci.yml, to be included.
 
+    With --install, workflows that stand as they were written without it are written anew.
+
     \b
     Examples:
       modelci init && git diff
+      modelci init --install 'modelci @ https://host.example/modelci-0.1.0-py3-none-any.whl'
       modelci doctor
     """  # noqa: D301
     from modelci.config.load import FILE
+    from modelci.config.model import ForgeKind
     from modelci.workflows.init import GITLAB_INCLUDED, UNPUBLISHED, initialise
 
+    kind = _forge(app, forge)
     done = initialise(
         git=app.git,
         reader=app.snapshots,
         default_branch=None,
         force=force,
-        forge=_forge(app, forge),
+        forge=kind or ForgeKind.GITHUB,
         call=call,
+        install=install,
     )
     for path in done.written:
         click.echo(f"Wrote {path}")
@@ -56,6 +70,11 @@ def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
         note(f"Kept {path}: it is there already (--force overwrites)")
     if GITLAB_INCLUDED in (*done.written, *done.kept):
         note(f"Say in .gitlab-ci.yml: include: {{local: {GITLAB_INCLUDED}}}")
+    if kind is None and call is None and any(path != FILE for path in done.written):
+        note(
+            "The workflows are GitHub's, as no Git remote tells the forge: `--forge gitlab` or "
+            "`--forge gitea` writes the others'."
+        )
     if done.assumed:
         note(
             f"The default branch is taken for {done.assumed}, which nothing here tells: mend "
@@ -69,7 +88,7 @@ def command(app: App, force: bool, forge: str | None, call: str | None) -> None:
     if done.artifacts:
         note("Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:")
         click.echo("\n".join(done.artifacts))
-    if call is None and any(path != FILE for path in done.written):
+    if call is None and install is None and any(path != FILE for path in done.written):
         note(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}")
     note("Next: look them over, commit them, and run `modelci doctor`.")
 
@@ -89,7 +108,8 @@ def _tell_why_ungated(source: str, unread: Sequence[str]) -> None:
 _MOST_NOTES = 5
 
 
-def _forge(app: App, named: str | None) -> "ForgeKind":
+def _forge(app: App, named: str | None) -> "ForgeKind | None":
+    """Return whose workflows are wanted; None where nothing tells (most are at GitHub)."""
     from modelci.config.model import ForgeConfig, ForgeKind
     from modelci.errors import ConfigError
     from modelci.workflows.forge import choose_forge
@@ -98,5 +118,5 @@ def _forge(app: App, named: str | None) -> "ForgeKind":
         return ForgeKind(named)
     try:
         return ForgeKind(choose_forge(ForgeConfig(), app.context, app.git.remote_url()).kind)
-    except ConfigError:  # nothing tells: most are there
-        return ForgeKind.GITHUB
+    except ConfigError:
+        return None

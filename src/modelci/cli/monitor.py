@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import refuse_both, terminal_size
+from modelci.cli.options import format_of, refuse_both, terminal_size
 from modelci.cli.talking import note, raise_all
 from modelci.errors import BLOCKED_EXIT_CODE, UNCLEAR_EXIT_CODE
 from modelci.wiring import App
@@ -24,6 +24,8 @@ _FILES = {
     "openmetrics": "metrics.txt",
 }
 
+_ENDINGS = {".md": "md", ".html": "html", ".htm": "html", ".json": "json"}
+
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL|MODEL#STAGE]…")
@@ -38,7 +40,8 @@ _FILES = {
     "formats",
     type=click.Choice(list(_FILES)),
     multiple=True,
-    help="How to show it (default: terminal); several at once with --out.",
+    help="How to show it (default: what the ending of --out says, .md, .html or .json, else "
+    "terminal); several at once with --out.",
 )
 @click.option(
     "--out",
@@ -103,6 +106,7 @@ def command(
     refuse_both({"--plain": plain, "--json": plain and as_json})
     refuse_both({"--plain": plain, "--format": bool(formats)})
     formats = (*formats, "json") if as_json else formats
+    formats = formats or (() if plain else format_of(out, _ENDINGS))
     if len(set(formats)) > 1 and out is None:
         raise click.UsageError("Several formats need --out DIR.")
     chosen = choose_monitors(app.configuration.config, models)

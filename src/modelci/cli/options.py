@@ -65,6 +65,15 @@ def trust_options(command: F) -> F:
     return named(pickles(command))
 
 
+def format_of(out: Path | None, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the format that a file's ending asks for, of those ``known`` by their endings.
+
+    None where it asks for none of them, or where ``out`` is a folder.
+    """
+    name = known.get(out.suffix.lower()) if out is not None and not out.is_dir() else None
+    return () if name is None else (name,)
+
+
 def refuse_both(given: Mapping[str, bool]) -> None:
     """Refuse options that exclude each other."""
     names = [name for name, is_given in given.items() if is_given]

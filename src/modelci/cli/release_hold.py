@@ -2,19 +2,19 @@
 
 import click
 
-from modelci.cli.changes import carry_out, change_options
+from modelci.cli.changes import carry_out, change_options, parse_stage
 from modelci.wiring import App
 
 
 @click.command("release-hold")
-@click.argument("name")
-@click.option("--stage", required=True, help="The stage that a rollback holds.")
+@click.argument("name", metavar="NAME#STAGE")
+@click.option("--stage", help="The stage that a rollback holds, where NAME stands alone.")
 @change_options
 @click.pass_obj
 def command(
     app: App,
     name: str,
-    stage: str,
+    stage: str | None,
     reason: str,
     by: str | None,
     sign: bool | None,
@@ -27,8 +27,9 @@ def command(
 
     \b
     Examples:
-      modelci release-hold credit --stage prod --reason "fixed by #415"
+      modelci release-hold credit#prod --reason "fixed by #415"
     """  # noqa: D301
+    name, stage = parse_stage(name, stage)
     carry_out(
         app,
         "release-hold",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelci.cli.options import format_of
 from modelci.cli.talking import note
 from modelci.wiring import App
 
@@ -22,6 +23,8 @@ _FILES = {
     "openmetrics": "metrics.txt",
 }
 
+_ENDINGS = {".md": "md", ".html": "html", ".htm": "html", ".json": "json", ".xml": "junit"}
+
 
 @click.command()
 @click.argument("base", required=False)
@@ -31,7 +34,8 @@ _FILES = {
     "formats",
     type=click.Choice(list(_FILES)),
     multiple=True,
-    help="How to show it (default: terminal); several at once with --out.",
+    help="How to show it (default: what the ending of --out says, .md, .html, .json or .xml, else "
+    "terminal); several at once with --out.",
 )
 @click.option(
     "--out",
@@ -87,6 +91,7 @@ def command(
       modelci report v1.2.0 main --format md
       modelci report credit@latest
       modelci report credit#prod..credit@v2 --remote --format junit
+      modelci report --out report.html
       modelci report --format html --format md --out build/
       modelci report --comment --pr 17
     """  # noqa: D301
@@ -98,7 +103,7 @@ def command(
 
     if rescore and head is not None:
         raise click.UsageError("--rescore runs a command in the work tree: it takes no HEAD.")
-    formats = (*formats, "json") if as_json else formats
+    formats = ((*formats, "json") if as_json else formats) or format_of(out, _ENDINGS)
     if len(set(formats)) > 1 and out is None:
         raise click.UsageError("Several formats need --out DIR.")
     post = _poster(app, number) if comment else None

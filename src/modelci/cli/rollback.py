@@ -2,13 +2,13 @@
 
 import click
 
-from modelci.cli.changes import carry_out, change_options, parse_version
+from modelci.cli.changes import carry_out, change_options, parse_stage, parse_version
 from modelci.wiring import App
 
 
 @click.command()
-@click.argument("name")
-@click.option("--stage", required=True, help="The stage to roll back.")
+@click.argument("name", metavar="NAME#STAGE")
+@click.option("--stage", help="The stage to roll back, where NAME stands alone.")
 @click.option(
     "--to",
     metavar="VERSION",
@@ -25,7 +25,7 @@ from modelci.wiring import App
 def command(
     app: App,
     name: str,
-    stage: str,
+    stage: str | None,
     to: str | None,
     allow: str | None,
     reason: str,
@@ -43,9 +43,10 @@ def command(
 
     \b
     Examples:
-      modelci rollback credit --stage prod --reason "recall fell in the north"
+      modelci rollback credit#prod --reason "recall fell in the north"
       modelci rollback credit --stage prod --to v1.2.2 --reason "#412" --dry-run
     """  # noqa: D301
+    name, stage = parse_stage(name, stage)
     carry_out(
         app,
         "rollback",

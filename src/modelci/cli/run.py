@@ -1,12 +1,14 @@
 """``modelci run``."""
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from modelci.cli.options import setting
+from modelci.cli.options import setting, terminal_size
 from modelci.errors import PipelineError
 from modelci.wiring import App
 
@@ -138,10 +140,10 @@ def command(
     if shard is not None:
         options = replace(options, last_seconds=last_seconds(last_run) if last_run else {})
         document, run = _run_shard(app, shard, wave, targets, options)
-        _finish(run, document, as_json=as_json, timeline=timeline)
+        _finish(app, run, document, as_json=as_json, timeline=timeline)
         return
     if collect:
-        _finish(_collect(app, targets, options), document, as_json=as_json, timeline=timeline)
+        _finish(app, _collect(app, targets, options), document, as_json=as_json, timeline=timeline)
         return
     if dry_run:
         print_document(app.pipeline.plan(targets, options), as_json=as_json)
@@ -157,7 +159,7 @@ def command(
             options=options,
             executor=elsewhere,
         )
-    _finish(run, document, as_json=as_json, timeline=timeline)
+    _finish(app, run, document, as_json=as_json, timeline=timeline)
 
 
 def _run_shard(
@@ -217,16 +219,43 @@ def _write_timeline(run: "Run", path: Path) -> None:
     path.write_text(render(run), encoding="utf-8")
 
 
-def _finish(run: "Run", document: Path, *, as_json: bool, timeline: Path | None) -> None:
+def _finish(app: App, run: "Run", document: Path, *, as_json: bool, timeline: Path | None) -> None:
     from modelci.cli.output import print_document
     from modelci.documents import codec
+    from modelci.render.terminal import render_run
 
     codec.write(run, document)
     if timeline is not None:
         _write_timeline(run, timeline)
-    print_document(run, as_json=as_json)
+    above = _logs_above(app, run)
+    if above and not as_json:
+        click.echo(render_run(run, **terminal_size(), shown=above), nl=False)
+    else:
+        print_document(run, as_json=as_json)
     if run.failed:
         names = ", ".join(stage.name for stage in run.failed)
-        raise PipelineError(f"Failed: {names}.", hint=f"The log's end is in {document}.")
+        is_above = above.issuperset(stage.name for stage in run.failed)
+        where = "The log is above" if is_above else f"The log's end is in {document}"
+        raise PipelineError(f"Failed: {names}.", hint=f"{where}.")
     if run.error:
         raise PipelineError(run.error)
+
+
+def _logs_above(app: App, run: "Run") -> frozenset[str]:
+    """Return the failed stages whose logs whoever reads stdout has just read on stderr.
+
+    Both are one where they lead to the same place, and in CI, whose log has both. What failed
+    without its command failing is told by the log's end alone.
+    """
+    from modelci.adapters.progress import TextProgress
+
+    if not isinstance(app.progress, TextProgress) or not (app.context.provider or _is_one_log()):
+        return frozenset()
+    return frozenset(one.name for one in run.failed if one.exit_code) & app.progress.passed_on
+
+
+def _is_one_log() -> bool:
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # no file at all
+        return False

@@ -40,6 +40,22 @@ class Loaded:
     origins: Mapping[str, str]
 
 
+def _parse(text: bytes, source: str) -> Any:
+    """Read the file; where it is no YAML, say what that most often comes from."""
+    try:
+        return parse_yaml(text, source)
+    except ConfigError as error:
+        if error.hint is not None:
+            raise
+        hint = (
+            "Indent it by blanks: YAML takes no tabs."
+            if "start any token" in str(error) and re.search(rb"(?m)^ *\t", text)
+            else "Mend that line or the one above: a block's keys begin in one column, a blank "
+            "follows each colon, brackets are closed, text with `: ` or ` #` is in quotes."
+        )
+        raise ConfigError(str(error), hint=hint) from error
+
+
 def load(
     text: bytes | None,
     *,
@@ -48,7 +64,7 @@ def load(
     flags: Mapping[str, object] | None = None,
 ) -> Loaded:
     """Merge the file's text with ``MODELCI_*`` variables and flags (by dotted key; None: unset)."""
-    data = (parse_yaml(text, source) if text else None) or {}
+    data = (_parse(text, source) if text else None) or {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source} must hold keys and values, not a {type(data).__name__}.")
     for section in ("evaluation", "monitor"):

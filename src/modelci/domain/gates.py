@@ -534,5 +534,5 @@ def _show(value: float, limit: float) -> tuple[str, str]:
 def _digits(number: float, digits: int) -> str:
     sign, size = "−" if number < 0 else "", abs(number)
     if size < 1e4:
-        return f"{sign}{size:.{digits}g}"
+        return f"{sign}{size:,.{digits if size < 1e3 else max(digits, 4)}g}"
     return f"{sign}{size:,.{max(0, digits - 4)}f}".removesuffix(".0")

@@ -73,6 +73,7 @@ class StageStatus(StrEnum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     NOT_RUN = "not_run"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -349,6 +349,7 @@ _STATUS_MOODS = {
     StageStatus.UNCHANGED: Mood.NEUTRAL,
     StageStatus.FAILED: Mood.BAD,
     StageStatus.NOT_RUN: Mood.WARNING,
+    StageStatus.INTERRUPTED: Mood.WARNING,
 }
 
 

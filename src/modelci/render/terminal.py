@@ -1,6 +1,6 @@
 """Reports, plans, runs and promotions as text for a terminal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Group, RenderableType
@@ -110,8 +110,13 @@ def render_plan(plan: Plan, *, width: int = 100, colour: bool = False) -> str:
     return draw(parts, width=width, colour=colour)
 
 
-def render_run(run: Run, *, width: int = 100, colour: bool = False) -> str:
-    """Return what a run did, stage by stage, with the ends of failed stages' logs."""
+def render_run(
+    run: Run, *, width: int = 100, colour: bool = False, shown: Collection[str] = ()
+) -> str:
+    """Return what a run did, stage by stage, with the ends of failed stages' logs.
+
+    Of the stages ``shown`` the reader has just seen the log: it is not repeated.
+    """
     tone = Tone.GOOD if run.is_ok else Tone.BROKEN
     sign, style = TONES[tone]
     word = "Pipeline ran" if run.is_ok else "Pipeline failed" if run.failed else "Run failed"
@@ -122,7 +127,7 @@ def render_run(run: Run, *, width: int = 100, colour: bool = False) -> str:
         parts.append(plain_text(run.error))
     if run.stages:
         parts.append(_stages(run))
-    parts.extend(_logs(run.failed))
+    parts.extend(_logs([stage for stage in run.failed if stage.name not in shown]))
     if run.pushed is not None:
         parts.append(Text(f"{counted(run.pushed, 'object')} pushed to the DVC remote."))
     return draw(parts, width=width, colour=colour)

@@ -341,18 +341,18 @@ def _check_tags(world: _World) -> Iterator[Check]:
     here = sum(tag.flaw is None for tag in tags)
     remote = world.git.remote()
     if remote is None:
-        yield ok("tags", f"{here} registry tags")
+        yield ok("tags", counted(here, "registry tag"))
     else:
         tags = world.git.tags(remote=remote, messages=False)
         there = sum(tag.flaw is None for tag in tags)
         if there > here:
             yield warning(
                 "tags",
-                f"{there} registry tags at {remote}, {here} in this clone",
+                f"{counted(there, 'registry tag')} at {remote}, {here:,} in this clone",
                 "`git fetch --tags` (promotions read the remote's anyway).",
             )
         else:
-            yield ok("tags", f"{here} registry tags, {there} at {remote}")
+            yield ok("tags", f"{counted(here, 'registry tag')}, {there:,} at {remote}")
     yield from _check_odd_tags(world, tags, remote, ours)
 
 

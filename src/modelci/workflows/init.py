@@ -12,6 +12,7 @@ from modelci.config.model import ForgeKind
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, UsageError
 from modelci.ports import Git, SnapshotReader
+from modelci.workflows.installing import install_by
 from modelci.workflows.proposal import (
     elsewhere,
     legacy_artifacts,
@@ -70,8 +71,9 @@ class Remark:
 UNPUBLISHED = Remark(
     detail=f"`pip install modelci=={__version__}` finds nothing before modelci is published to a "
     "package index",
-    instead="Until then install your own copy in these jobs: `pip install "
-    "'modelci @ git+https://HOST/OWNER/modelci@COMMIT'`, or a wheel by its path or address.",
+    instead="Until then say where from: `modelci init --install "
+    "'modelci @ git+https://HOST/OWNER/modelci@COMMIT'` (or a wheel's address) writes it into "
+    "them. `--call OWNER/modelci@COMMIT` needs none of this: what it calls installs itself.",
 )
 """What the workflows that ``init`` writes need; drop it with the first release."""
 
@@ -84,15 +86,17 @@ def initialise(
     force: bool,
     forge: ForgeKind = ForgeKind.GITHUB,
     call: str | None = None,
+    install: str | None = None,
 ) -> Written:
     """Write what is missing (with ``force`` anew); nothing is asked, nothing else is touched.
 
     With ``call`` (``OWNER/modelci@COMMIT``) the workflows call the reusable ones of that commit.
     Else they are whole, and the ``forge``'s; a ``.gitlab-ci.yml`` that is there is left, with ours
-    beside it to be included.
+    beside it to be included. ``install`` is the requirement that they install modelci by; files
+    that stand as they are written without it are then no one's work, and are written anew.
     """
     if call is not None:
-        _check_call(call, forge)
+        _check_call(call, forge, install)
     if not (git.root / ".dvc").is_dir():
         raise _no_project(git)
     found = git.default_branch(default_branch)
@@ -107,7 +111,10 @@ def initialise(
         texts |= _gitlab_pipeline(git.root, _requirements(tree.paths()))
     else:
         texts |= _workflows(branch, _requirements(tree.paths()), call)
-    done = _with_gates(_write(git.root, texts, force=force), snapshot, git.root)
+    before = texts
+    if install is not None:
+        texts = {path: install_by(text, install) for path, text in before.items()}
+    done = _with_gates(_write(git.root, texts, force=force, before=before), snapshot, git.root)
     done = replace(done, artifacts=propose_artifacts(snapshot, legacy_artifacts(tree)))
     names_it = forge is not ForgeKind.GITLAB and any(path != FILE for path in done.written)
     return replace(done, assumed=branch) if found is None and names_it else done
@@ -119,7 +126,12 @@ def _no_project(git: Git) -> ConfigError:
     return ConfigError(f"{git.root} is no DVC repository{inside}.", hint=way_to_one_project(below))
 
 
-def _check_call(call: str, forge: ForgeKind) -> None:
+def _check_call(call: str, forge: ForgeKind, install: str | None) -> None:
+    if install is not None:
+        raise UsageError(
+            "--call and --install exclude each other.",
+            hint="What is called installs modelci of its own commit: leave --install out.",
+        )
     if forge is not ForgeKind.GITHUB:
         raise UsageError(
             f"Workflows of {forge} call none of another host.",
@@ -187,8 +199,16 @@ def _with_gates(done: Written, snapshot: Snapshot, root: Path) -> Written:
     return replace(done, source=source_of_metrics(snapshot), unread=snapshot.notes)
 
 
-def _write(root: Path, texts: Mapping[str, str], *, force: bool) -> Written:
-    kept = [path for path in texts if (root / path).exists() and not force]
+def _write(
+    root: Path, texts: Mapping[str, str], *, force: bool, before: Mapping[str, str]
+) -> Written:
+    def is_kept(path: str) -> bool:
+        place, text = root / path, before[path]
+        if force or not place.exists():
+            return False
+        return text == texts[path] or place.read_bytes() != text.encode()
+
+    kept = [path for path in texts if is_kept(path)]
     for path, text in texts.items():
         if path not in kept:
             (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ _MAX_ARTIFACTS = 3
 _DIGITS = 3
 _SLACK = Decimal("0.01")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_HUGE = 1e15
 _CALLED = re.compile(r"(?<![a-z])models?(?![a-z])", re.IGNORECASE)
 _OF_TRAINING = re.compile(r"train(ing)?[._]", re.IGNORECASE)
 _WORDS = frozenset("true false yes no on off y n null".split())
@@ -168,7 +169,7 @@ def _gate(key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> Sequence[
     return [
         f"  - metric: {quote(key.name)}  # {better} is better",
         '    max_drop: "1%"',
-        f"    {_bound(today, better)}  # {today:.4g} today",
+        f"    {_bound(today, better)}  # {_written(today)} today",
     ]
 
 
@@ -182,7 +183,15 @@ def _bound(today: float, better: Direction) -> str:
     # By its units: a Decimal's own quantize refuses numbers of many digits.
     bound = float((worst / unit).to_integral_value(rounding) * unit)
     bound = max(-float_info.max, min(bound, float_info.max))
-    return f"{'min' if better is Direction.HIGHER else 'max'}: {bound!r}"
+    whole = bound.is_integer() and abs(bound) < _HUGE
+    return (
+        f"{'min' if better is Direction.HIGHER else 'max'}: {int(bound) if whole else repr(bound)}"
+    )
+
+
+def _written(value: float) -> str:
+    """Return a value with four digits, and all of them before the point: ``18,608``."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < _HUGE else f"{value:,.4g}"
 
 
 def _undirected(snapshot: Snapshot) -> Sequence[str]:

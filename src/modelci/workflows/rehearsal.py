@@ -3,9 +3,10 @@
 It loads pandas: ``modelci doctor`` comes here only where the configuration asks for evidence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from modelci.analysis.columns import advise
 from modelci.analysis.measures import measure_of, measures_for
 from modelci.analysis.slices import find_slices
 from modelci.config.model import Config, SlicesConfig
@@ -44,7 +45,7 @@ def rehearse(
         pull=False,
         progress=progress,
     )
-    checks += _evidence(found)
+    checks += _evidence(found, known, config.evaluation)
     yield from checks or [_fine(config, found)]
 
 
@@ -66,6 +67,16 @@ class _Known:
         except ValueError as error:
             return str(error)
         return None
+
+    def advice(self, evaluation: Evaluation) -> str:
+        """Return how to mend an evaluation's keys, as far as the file's columns say."""
+        try:
+            told = advise(self._tables.read(self._tree, evaluation.predictions).frame, evaluation)
+        except ModelCIError:
+            told = None
+        if told is None:
+            return "Mend `evaluation:` in modelci.yaml, or what writes that file."
+        return f"Under `evaluation:` in modelci.yaml {told}"
 
 
 def _names(evaluation: Evaluation) -> Iterator[Check]:
@@ -105,19 +116,21 @@ def _slices(config: Config, known: _Known) -> Iterator[Check]:
                 )
 
 
-def _evidence(found: Findings) -> Iterator[Check]:
-    lost = [one for one in found.evaluations if not one.comparable]
-    for one in lost:
+def _evidence(found: Findings, known: _Known, evaluations: Sequence[Evaluation]) -> Iterator[Check]:
+    lost = [
+        (one, evaluation)
+        for one, evaluation in zip(found.evaluations, evaluations, strict=True)
+        if not one.comparable
+    ]
+    for one, evaluation in lost:
         absent = NOT_CACHED in (one.reason or "")
         yield Check(
             name=_NAME,
             health=Health.WARNING if absent else Health.PROBLEM,
             detail=f"{one.predictions}: {one.reason}",
-            fix="`dvc pull`, to have it tried here."
-            if absent
-            else "Mend `evaluation:` in modelci.yaml, or what writes that file.",
+            fix="`dvc pull`, to have it tried here." if absent else known.advice(evaluation),
         )
-    reasons = [one.reason for one in lost if one.reason]
+    reasons = [one.reason for one, _ in lost if one.reason]
     for note in found.notes:
         if not any(reason in note for reason in reasons):
             yield Check(

@@ -154,14 +154,20 @@ def _check_installs(
         yield warning(
             "installation", f"{listed(pinned)}: {UNPUBLISHED.detail}", UNPUBLISHED.instead
         )
-    for path, text in ours.items() if has_stages else ():
-        if "-f requirements.txt" in text and "requirements.txt" not in paths:
-            yield warning(
-                path,
-                "it installs the project's own packages from requirements.txt, which is not there",
-                "Write requirements.txt, or install what the stages import in that job's way.",
-            )
+    lacking = [path for path, text in ours.items() if _OF_THE_PROJECT.search(text)]
+    if has_stages and lacking and "requirements.txt" not in paths:
+        yield warning(
+            "requirements.txt",
+            f"{listed(lacking)}: the packages that stages import are installed from "
+            "requirements.txt, which is not there",
+            "Write requirements.txt, or install what the stages import in those jobs' way.",
+        )
 
+
+_OF_THE_PROJECT = re.compile(
+    r"-f requirements\.txt|^\s*requirements: requirements\.txt", re.MULTILINE
+)
+"""As whole files have it, and those that call ours."""
 
 _FROM_INDEX = re.compile(
     r"""pip install ['"]?modelci(?:\[[\w,]+\])?(?:==[\w.]+)?['"]?\s*$""", re.MULTILINE

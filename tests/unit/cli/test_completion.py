@@ -57,6 +57,9 @@ def test_the_script_registers_itself_for_the_command(shell: str) -> None:
     [
         ("rnu", "run"),
         ("run --executer dask", "--executor"),
+        ("version", "`modelci --version`"),
+        ("help", "`modelci --help`"),
+        ("help run", "`modelci run --help`"),
         ("registry histroy credit", "history"),
         ("registry show --jsno", "--json"),
     ],

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from tests.unit.cli.tree import TREE, title
 
-from modelci.cli import main
+from modelci.cli import _GROUPS, main
 from modelci.cli.options import setting
 from modelci.config.load import leaves
 from modelci.config.model import Config
@@ -109,6 +110,28 @@ def test_the_variables_that_help_names_are_the_ones_that_are_read(
     assert (
         set(re.findall(r"\[env var: \w+\]", " ".join(command.get_help(context).split()))) <= known
     )
+
+
+def test_every_command_stands_under_one_heading_with_its_line() -> None:
+    told = CliRunner().invoke(main, ["--help"], prog_name="modelci", terminal_width=200).stdout
+    listed = [name for group in _GROUPS.values() for name in group]
+    assert sorted(listed) == main.list_commands(click.Context(main))
+    places = [told.index(f"\n{heading}:\n") for heading in _GROUPS]
+    assert places == sorted(places)
+    for name in listed:
+        assert len(re.findall(rf"^  {name} +[A-Z]", told, re.MULTILINE)) == 1, name
+
+
+@pytest.mark.parametrize("action", ["rollback", "release-hold"])
+def test_a_stage_is_named_in_one_place(action: str) -> None:
+    def refused(*words: str) -> str:
+        done = CliRunner().invoke(main, [action, *words, "--reason", "x"], prog_name="modelci")
+        assert done.exit_code == 2
+        return " ".join(done.stderr.split())
+
+    assert "Write 'credit#STAGE', or --stage STAGE" in refused("credit")
+    assert "name two stages" in refused("credit#prod", "--stage", "dev")
+    assert "not of the form credit#prod" in refused("credit#")
 
 
 def test_an_example_that_does_not_parse_is_found() -> None:

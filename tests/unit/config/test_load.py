@@ -331,3 +331,13 @@ def test_the_arguments_of_a_cluster_are_the_clusters_business() -> None:
     executor = load(text).config.executor
     assert executor.arguments == {"anything": {"at": ["all"]}}
     assert executor.kind is ExecutorKind.DASK
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [(b"gates: [\n a: b: c\n", "a blank follows each colon"), (b"a:\n\tb: 1\n", "no tabs")],
+)
+def test_what_is_no_yaml_has_a_hint(text: bytes, hint: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        load(text)
+    assert hint in (caught.value.hint or "")

@@ -240,3 +240,8 @@ def test_a_negative_number_has_the_same_minus_as_in_every_column() -> None:
     loss = judge(gate(Rule.MIN, -800_000.0), delta(-700_000.0, -803_906.0))
     assert loss.reason == "−803,906 must be ≥ −800,000"
     assert judge(gate(Rule.MIN, 0.1), delta(0.2, -1e-05)).reason == "−1e-05 must be ≥ 0.1"
+
+
+def test_thousands_have_a_comma_as_in_every_column() -> None:
+    loss = judge(gate(Rule.MAX_DROP, 500.0), delta(18_608.0, 22_613.0, LOWER))
+    assert loss.reason == "worse by 4,005, allowed drop 500"

@@ -464,6 +464,16 @@ def test_predictions_that_cannot_be_read_are_one_problem(world: World) -> None:
     assert "id" in check.detail
 
 
+def test_what_lacks_a_column_says_which_key_names_it_all_at_once(world: World) -> None:
+    rows = b"id,actual,predicted\n" + b"".join(b"%d,%d.5,%d\n" % (n, n, n) for n in range(300))
+    (check,) = evaluated(world, **{"p.csv": rows})
+    assert check.fix == (
+        "Under `evaluation:` in modelci.yaml say `target: actual`, if that is it; "
+        "say `score: predicted`, if that is it; "
+        "`actual` holds 300 different numbers: is it `task: regression`?"
+    )
+
+
 def test_predictions_that_are_behind_other_metrics_are_a_warning(world: World) -> None:
     (check,) = evaluated(world, **{"metrics.json": metrics(auc=0.7)})
     assert check.health is WARNING
@@ -523,6 +533,17 @@ def test_jobs_that_install_what_is_not_there_are_named(world: World) -> None:
     own = text.replace(b"'modelci[gitlab]==0.1.0'", b"'modelci @ git+https://h/o/modelci@abc'")
     world.commit(**{".github/workflows/pr.yml": own, "requirements.txt": b"numpy\n"})
     assert {one.health for one in world.examine().checks} == {OK}
+
+
+@pytest.mark.parametrize(
+    "line", [b"# [ -f requirements.txt ]\n", b"#\n    requirements: requirements.txt\n"]
+)
+def test_requirements_that_no_job_finds_are_one_warning(world: World, line: bytes) -> None:
+    files = {f".github/workflows/{name}.yml": WORKFLOW + line for name in ("pr", "a", "b")}
+    world.commit(**{**files, "requirements.txt": None})
+    (told,) = [one for one in world.examine().checks if "requirements.txt" in one.detail]
+    assert (told.name, told.health) == ("requirements.txt", WARNING)
+    assert all(path in told.detail for path in files)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def initialise_at(
     auc: float | None = 0.8,
     forge: ForgeKind = ForgeKind.GITHUB,
     call: str | None = None,
+    install: str | None = None,
 ) -> Written:
     remote = FakeRemote()
     measured = metrics() if auc is None else metrics(roc_auc=auc)
@@ -55,6 +57,7 @@ def initialise_at(
         force=force,
         forge=forge,
         call=call,
+        install=install,
     )
 
 
@@ -238,3 +241,88 @@ def test_what_cannot_be_called_is_refused_and_writes_nothing(
         initialise_at(tmp_path, call=call, forge=forge)
     assert caught.value.hint
     assert [one.name for one in tmp_path.iterdir()] == [".dvc"]
+
+
+FROM_GIT = f"modelci @ git+https://git.example.org/ml/modelci@{COMMIT}"
+
+
+@pytest.mark.parametrize("forge", [ForgeKind.GITHUB, ForgeKind.GITLAB])
+def test_the_workflows_install_modelci_as_one_says_with_each_jobs_extra(
+    tmp_path: Path, forge: ForgeKind
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    plain = initialise_at(tmp_path, forge=forge)
+    texts = [(tmp_path / path).read_text(encoding="utf-8") for path in plain.written]
+    lines = sum(text.count("pip install") - text.count("-r requirements") for text in texts)
+
+    done = initialise_at(tmp_path, forge=forge, install=FROM_GIT)
+
+    assert done == Written(written=plain.written[1:], kept=("modelci.yaml",))
+    written = [(tmp_path / path).read_text(encoding="utf-8") for path in done.written]
+    source = FROM_GIT.removeprefix("modelci")
+    found = re.findall(rf"pip install 'modelci(?:\[\w+\])?{re.escape(source)}'", "".join(written))
+    assert len(found) == lines
+    assert f"pip install 'modelci[monitor]{source}'" in found
+    for text in written:
+        yaml.safe_load(text)
+
+
+def test_a_workflow_that_somebody_changed_is_kept_whatever_is_installed(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    initialise_at(tmp_path)
+    own = tmp_path / PATHS[1]
+    own.write_text(own.read_text(encoding="utf-8") + "# ours\n", encoding="utf-8")
+    done = initialise_at(tmp_path, install="modelci[s3] == 9.9.9")
+    assert done.kept == PATHS[:2]
+    assert "'modelci[monitor,s3]==9.9.9'" in (tmp_path / PATHS[5]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("install", "why"),
+    [
+        ("", "is no requirement"),
+        ("git+https://h/o/modelci@abc", "is no requirement"),
+        ("modelki==1.0", "does not name modelci"),
+        ("modelci", "pins no version"),
+        ("modelci>=1", "pins no version"),
+        ("modelci==1.*", "pins no version"),
+        ("modelci==1.0; python_version > '3'", "has a condition"),
+        ("modelci @ git+https://h/o/modelci", "names no commit"),
+        ("modelci @ git+https://h/o/modelci@main", "names no commit"),
+        (f"modelci @ git+https://token@h/o/modelci@{COMMIT}", "credentials"),
+        (f"modelci @ git+https://me:token@h/o/modelci@{COMMIT}", "credentials"),
+        ("modelci @ https://h/m.whl'$(id)", "cannot hold"),
+        ("modelci @ https://h/${{github.token}}/m.whl", "cannot hold"),
+    ],
+)
+def test_what_cannot_be_installed_tomorrow_as_today_is_refused(
+    tmp_path: Path, install: str, why: str
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(UsageError, match=why) as caught:
+        initialise_at(tmp_path, install=install)
+    assert caught.value.hint
+    assert "token@" not in str(caught.value)
+    assert not (tmp_path / "modelci.yaml").exists()
+
+
+def test_what_is_called_is_installed_by_its_own_commit(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(UsageError, match="exclude each other"):
+        initialise_at(tmp_path, call=f"somebody/modelci@{COMMIT}", install=FROM_GIT)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (18608.3, "max: 18800  # 18,608 today"),
+        (4005.4, "max: 4050  # 4,005 today"),
+        (0.1234567, "max: 0.125  # 0.1235 today"),
+        (1e300, "max: 1.01e+300  # 1e+300 today"),
+    ],
+)
+def test_todays_value_is_written_as_a_report_writes_it(value: float, line: str) -> None:
+    key = MetricKey(path="metrics.json", name="rmse")
+    text = propose_config(Snapshot(metrics={key: value}), has_remote=False)
+    assert f"    {line}\n" in text
+    assert load(text.encode()).config.all_gates()

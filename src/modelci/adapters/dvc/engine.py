@@ -5,7 +5,7 @@ run. The main thread does none of the work, so that Ctrl-C never cuts a file in 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from queue import SimpleQueue
 from typing import Any
@@ -14,7 +14,7 @@ from modelci.adapters.dvc import errors, seams
 from modelci.adapters.dvc.commands import HaltedError
 from modelci.adapters.dvc.ignoring import GitView
 from modelci.adapters.dvc.quickprint import QuickPrint
-from modelci.adapters.dvc.running import StageRunner, Surroundings
+from modelci.adapters.dvc.running import StageRunner, Surroundings, way_back
 from modelci.domain.pipeline import StageRun, StageStatus
 from modelci.domain.schedule import Needs, Schedule, Task, expected_seconds
 from modelci.ports import Advance, Progress
@@ -110,7 +110,7 @@ class Engine:
         if self._crash is not None:
             raise self._crash
         if self._around.halt.is_asked:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(*self._ways_back(git))
         return tuple(self._runs[place] for place in range(len(self._stages)))
 
     def _tasks(self, upstreams: Sequence[Sequence[Any]], needs: Sequence[Needs]) -> list[Task]:
@@ -130,6 +130,13 @@ class Engine:
     def _needs_here(self, stage: Any, needs: Needs) -> Needs:
         place = self._around.place
         return needs if place is None else place.needs_here(stage, needs)
+
+    def _ways_back(self, git: GitView) -> Iterator[str]:
+        """Yield how to get back what DVC took away before stages that were then interrupted."""
+        for stage in self._stages:
+            lost = self._runners[stage].lost
+            if lost:
+                yield way_back(stage, lost, is_in_git=git.is_tracked)
 
     # -- threads -------------------------------------------------------------------------------
 
@@ -210,7 +217,7 @@ class Engine:
 
     def _end(self, place: int, run: StageRun) -> None:
         self._runs[place] = run
-        if run.status is StageStatus.FAILED:
+        if run.status in {StageStatus.FAILED, StageStatus.INTERRUPTED}:
             self._block_after(self._stages[place])
         self._around.progress.stage_ended(run, len(self._runs), len(self._stages))
         self._schedule.end(place)

@@ -65,7 +65,9 @@ def is_fatal(error: Exception) -> bool:
 
 def no_such_target(target: str, names: Sequence[str]) -> UsageError:
     """Return the error for a target that is no stage, with the names that come near."""
-    near = get_close_matches(target, names, n=3)
+    # `fit` from the top means ml/dvc.yaml:fit, as DVC calls it; its letters are not near.
+    below = [name for name in names if name.endswith(f":{target}")]
+    near = below[:3] or get_close_matches(target, names, n=3)
     listed = near or list(names[:10])
     more = "" if near or len(names) <= len(listed) else ", …"
     return UsageError(

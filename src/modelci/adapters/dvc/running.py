@@ -1,6 +1,8 @@
 """Brings one stage up to date, by DVC's own ``Stage.reproduce``."""
 
 import hashlib
+import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,6 +66,7 @@ class _Attempt:
     has_run: bool = False
     tail: str = ""
     usage: Usage = field(default_factory=Usage)
+    there: tuple[Any, ...] = ()
 
 
 class StageRunner:
@@ -79,6 +82,8 @@ class StageRunner:
     ) -> None:
         self.stage = stage
         self.failure: Exception | None = None
+        self.lost: tuple[Any, ...] = ()
+        """The outputs that were there before the stage was interrupted, and no longer are."""
         self._upstream = list(upstream)
         self._needs = needs
         self._around = around
@@ -106,7 +111,8 @@ class StageRunner:
         try:
             run = self._reproduce()
         except HaltedError as error:
-            return self._failed(error, "interrupted")
+            self.lost = tuple(out for out in self._attempt.there if not _is_there(out))
+            return self._failed(error, "interrupted", StageStatus.INTERRUPTED)
         except TimedOutError as error:
             return self._failed(error, f"timed out after {spell_seconds(self._needs.timeout or 0)}")
         except Exception as error:  # noqa: BLE001 - as DVC: whatever it is, this stage failed
@@ -121,6 +127,7 @@ class StageRunner:
             else reasons_to_run(stage, self._upstream) or ("changed",)
         )
         before = _hashes(stage)
+        attempt.there = tuple(out for out in stage.outs if _is_there(out))
         if self._reproduce_retrying():
             self._around.lock_files.dump(stage)
         status = self._status(before)
@@ -188,13 +195,15 @@ class StageRunner:
             why = faults.describe(error)
             self._around.progress.warn(f"{self.stage.addressing} could not be pushed: {why}.")
 
-    def _failed(self, error: Exception, reason: str) -> StageRun:
+    def _failed(
+        self, error: Exception, reason: str, status: StageStatus = StageStatus.FAILED
+    ) -> StageRun:
         self.failure = error
         tail = clean_tail("\n".join(filter(None, (self._attempt.tail, reason))))
         return self._measured(
             StageRun(
                 name=self.stage.addressing,
-                status=StageStatus.FAILED,
+                status=status,
                 reasons=self._attempt.reasons,
                 exit_code=self._attempt.exit_code or None,
                 log_tail=tail,
@@ -309,6 +318,25 @@ def log_path(folder: Path, name: str) -> Path:
     if len(safe) > _LONGEST_NAME:
         safe = f"{safe[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return folder / f"{safe}.log"
+
+
+def way_back(stage: Any, lost: Sequence[Any], *, is_in_git: Callable[[str], bool]) -> str:
+    """Return how to get back outputs that DVC removed before it ran a stage that was interrupted.
+
+    ``is_in_git`` says of a path whether Git's index has it. What neither keeps was of no commit.
+    """
+    in_git = [path_of(out) for out in lost if is_in_git(out.fs_path)]
+    is_cached = any(out.use_cache and out.hash_info for out in lost)
+    ways = [f"`dvc checkout {shlex.quote(stage.addressing)}`"] if is_cached else []
+    ways += [f"`git checkout -- {shlex.join(in_git)}`"] if in_git else []
+    gone = ", ".join(path_of(out) for out in lost)
+    told = f"DVC had removed {gone} before {stage.addressing} ran"
+    return f"{told}; get it back by {' and '.join(ways)}." if ways else f"{told}."
+
+
+def _is_there(out: Any) -> bool:
+    """Whether an output is in the work tree; of those elsewhere nothing is asked."""
+    return bool(out.is_in_repo) and os.path.lexists(out.fs_path)
 
 
 def _hashes(stage: Any) -> dict[str, object]:
