@@ -1,6 +1,6 @@
 """Whether a report is of what is here: its verdict must not speak for other files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 
 from modelci.config.load import FILE
@@ -27,20 +27,20 @@ def fingerprint(snapshot: Snapshot, tree: FileTree) -> str:
     Files that no stage, metric or setting names do not count: a report may be written among them.
     """
     parts = (
-        _sorted(snapshot.metrics),
-        _sorted(snapshot.texts),
-        _sorted(snapshot.params),
-        _sorted(snapshot.tracked),
-        _sorted(snapshot.locks),
-        _sorted(snapshot.stale),
+        _sorted(snapshot.metrics.items()),
+        _sorted(snapshot.texts.items()),
+        _sorted(snapshot.params.items()),
+        _sorted(snapshot.tracked.items()),
+        _sorted(snapshot.locks.items()),
+        _sorted(snapshot.stale.items()),
         sorted(map(repr, snapshot.artifacts)),
         tree.read([FILE]).get(FILE),
     )
     return sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _sorted(values: Mapping[object, object] | Mapping[str, object]) -> list[tuple[str, str]]:
-    return sorted((repr(key), repr(value)) for key, value in values.items())
+def _sorted(values: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
+    return sorted((repr(key), repr(value)) for key, value in values)
 
 
 def _old(head: Revision, why: str) -> ConfigError:

@@ -294,7 +294,12 @@ def _scan(
     from modelci.workflows.safety import judge_models  # noqa: PLC0415 - few reports need it
 
     return judge_models(
-        gathered.sides.after, gathered.sides.head, gathered.judging, scanner, pull=pull
+        gathered.sides.after,
+        gathered.sides.head,
+        gathered.judging,
+        scanner,
+        pull=pull,
+        proposed=gathered.proposed,
     )
 
 
