@@ -5,6 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.scanner import FakeScanner
 from tests.fakes.snapshots import FakeSnapshots, metrics
 
 from modelci import __version__
@@ -43,6 +44,8 @@ def initialise_at(
     auc: float | None = 0.8,
     forge: ForgeKind = ForgeKind.GITHUB,
     call: str | None = None,
+    scanner: FakeScanner | None = None,
+    artifacts: tuple[Artifact, ...] = (),
 ) -> Written:
     remote = FakeRemote()
     measured = metrics() if auc is None else metrics(roc_auc=auc)
@@ -50,11 +53,12 @@ def initialise_at(
     git = FakeGit(root, remote, branch=branch, depth=1)
     return initialise(
         git=git,
-        reader=FakeSnapshots(),
+        reader=FakeSnapshots(artifacts=artifacts) if artifacts else FakeSnapshots(),
         default_branch=branch,
         force=force,
         forge=forge,
         call=call,
+        scanner=(lambda: scanner) if scanner else None,
     )
 
 
@@ -238,3 +242,29 @@ def test_what_cannot_be_called_is_refused_and_writes_nothing(
         initialise_at(tmp_path, call=call, forge=forge)
     assert caught.value.hint
     assert [one.name for one in tmp_path.iterdir()] == [".dvc"]
+
+
+def models(*paths: str) -> tuple[Artifact, ...]:
+    return tuple(Artifact(name=Path(one).stem, path=one, type="model") for one in paths)
+
+
+@pytest.mark.parametrize("scanner", [None, FakeScanner(missing=True)])
+def test_a_model_that_is_a_pickle_by_its_name_is_said_to_be_blocked(
+    tmp_path: Path, scanner: FakeScanner | None
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    found = models("a.pkl", "b.skops", "c.joblib")
+    assert initialise_at(tmp_path, artifacts=found, scanner=scanner).pickles == ("a", "c")
+    assert "# safety: {allow_pickle: [a, c]}\n" in (tmp_path / "modelci.yaml").read_text()
+
+
+def test_bytes_that_are_here_say_what_is_a_pickle_and_settings_what_is_allowed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    found = models("a.model", "b.model")
+    assert initialise_at(tmp_path, artifacts=found, scanner=FakeScanner()).pickles == ("a", "b")
+    (tmp_path / "modelci.yaml").write_text("safety: {allow_pickle: [a]}\n")
+    assert initialise_at(tmp_path, artifacts=found, scanner=FakeScanner()).pickles == ("b",)
+    (tmp_path / "modelci.yaml").write_text("safety: [")
+    assert initialise_at(tmp_path, artifacts=found, scanner=FakeScanner()).pickles == ("a", "b")
