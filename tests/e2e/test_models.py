@@ -56,6 +56,15 @@ def test_a_pull_request_cannot_bring_an_unsafe_model(laptop: Checkout) -> None:
     assert not (laptop.folder / "owned").exists()
 
 
+def test_a_gate_refuses_the_report_on_a_model_in_git_that_is_another_now(
+    laptop: Checkout,
+) -> None:
+    laptop.modelci("report")
+    laptop.modelci("gate")
+    laptop.put({"rules.bin": EVIL})
+    assert "are others now" in laptop.modelci("gate", code=3).err
+
+
 def test_a_model_that_is_not_here_is_named(laptop: Checkout) -> None:
     (laptop.folder / "model.txt").unlink()
     cache = laptop.folder / ".dvc" / "cache"

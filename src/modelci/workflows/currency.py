@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from hashlib import sha256
 
-from modelci.config.load import FILE
+from modelci.config.load import FILE, load
+from modelci.config.model import Config
 from modelci.domain.report import Report, Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError
@@ -34,9 +35,22 @@ def fingerprint(snapshot: Snapshot, tree: FileTree) -> str:
         _sorted(snapshot.locks.items()),
         _sorted(snapshot.stale.items()),
         sorted(map(repr, snapshot.artifacts)),
-        tree.read([FILE]).get(FILE),
+        [(path, tree.blob_id(path)) for path in _judged(snapshot, tree)],
     )
     return sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _judged(snapshot: Snapshot, tree: FileTree) -> list[str]:
+    """Return the files in Git that are judged, or say how: of others dvc.lock has the hash."""
+    paths = {FILE, *(one.path for one in snapshot.artifacts)}
+    try:
+        config = load(tree.read([FILE]).get(FILE)).config
+    except ConfigError:  # a report is made by the base's, or refused
+        config = Config()
+    paths.update(one.predictions for one in config.evaluation)
+    paths.update(path for one in config.data for path in (one.path, *one.disjoint_from))
+    in_dvc = {path for path, one in snapshot.tracked.items() if not one.in_git}
+    return sorted((paths & set(tree.paths())) - in_dvc)
 
 
 def _sorted(values: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
