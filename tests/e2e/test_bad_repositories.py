@@ -230,7 +230,7 @@ def test_artifacts_that_nobody_declares_are_not_promoted(site: World) -> None:
     settings = laptop.read("modelci.yaml")
     laptop.commit({"modelci.yaml": settings.replace("assign:", "artifacts: [credti]\n  assign:")})
     laptop.modelci("report")
-    assert says(laptop.modelci("promote", code=3), "'credti'", hint="Declared: credit.")
+    assert says(laptop.modelci("promote", code=3), "'credti'", hint="Did you mean 'credit'?")
     laptop.commit({"modelci.yaml": settings, "dvc.yaml": PIPELINE.partition("artifacts:")[0]})
     laptop.modelci("report")
     assert says(laptop.modelci("promote", code=6), "is not on main", hint="Merge and push")

@@ -4,7 +4,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from tests.e2e.world import BETTER, BROKEN, WORSE, World
+from tests.e2e.world import BETTER, BROKEN, WORSE, World, hint_of
 
 
 def test_plan_and_run_say_why(site: World) -> None:
@@ -141,3 +141,41 @@ def test_every_command_prints_its_document(site: World, command: str) -> None:
     document = json.loads(site.laptop.modelci(command, "--json").out)
     schema = {"promote": "promotion"}.get(command, command)
     assert document["schema"] == f"modelci.{schema}/1"
+
+
+@pytest.mark.parametrize("dirty", [True, False])
+def test_a_gate_refuses_the_report_of_a_model_before_this_one(site: World, dirty: bool) -> None:
+    laptop = site.laptop
+    if dirty:
+        laptop.put(BETTER)
+        laptop.modelci("run")
+    laptop.modelci("report")
+    laptop.modelci("gate")
+    laptop.put(WORSE)
+    laptop.modelci("-q", "run")
+
+    done = laptop.modelci("gate", code=3)
+
+    assert not done.out
+    assert "are others now" in done.err
+    assert "Run `modelci report`" in hint_of(done)
+    laptop.modelci("gate", "--report", ".modelci/report.json")
+    laptop.modelci("report")
+    laptop.modelci("gate", code=1)
+    laptop.commit()
+    assert "checked out is" in laptop.modelci("gate", code=3).err
+
+
+def test_a_gate_takes_the_report_of_what_is_here_wherever_it_is_written_to(site: World) -> None:
+    laptop = site.laptop
+    laptop.put({**BETTER, "modelci.yaml": "gates: [{metric: roc_auc, min: 0.1}]\n"})
+    laptop.modelci("run")
+    laptop.commit()
+    laptop.modelci("report", "--format", "html", "--out", "build/page.html")
+    laptop.put({"README.md": "An edit that no number depends on.\n"})
+    laptop.modelci("gate")
+    laptop.modelci("report", "main", "HEAD")
+    laptop.modelci("gate")
+
+    laptop.put({"modelci.yaml": "gates: [{metric: roc_auc, min: 0.99}]\n"})
+    laptop.modelci("gate", code=3)

@@ -56,6 +56,15 @@ def test_a_pull_request_cannot_bring_an_unsafe_model(laptop: Checkout) -> None:
     assert not (laptop.folder / "owned").exists()
 
 
+def test_a_gate_refuses_the_report_on_a_model_in_git_that_is_another_now(
+    laptop: Checkout,
+) -> None:
+    laptop.modelci("report")
+    laptop.modelci("gate")
+    laptop.put({"rules.bin": EVIL})
+    assert "are others now" in laptop.modelci("gate", code=3).err
+
+
 def test_a_model_that_is_not_here_is_named(laptop: Checkout) -> None:
     (laptop.folder / "model.txt").unlink()
     cache = laptop.folder / ".dvc" / "cache"
@@ -85,7 +94,8 @@ def test_scan_works_outside_of_any_project(site: World, tmp_path: Path) -> None:
     alone = Checkout(tmp_path, {})
     done = alone.modelci("scan", "m.pkl", code=1)
     assert "forbidden-global: os.system" in done.out
-    alone.modelci("scan", "no.pkl", code=2)
+    assert "There is no file 'no.pkl'" in alone.modelci("scan", "no.pkl", code=2).err
+    assert "No file is named" in alone.modelci("scan", code=2).err
     (tmp_path / "empty").mkdir()
     assert "holds no file" in alone.modelci("scan", "empty", code=3).err
     assert list((tmp_path / "empty").iterdir()) == []
@@ -99,6 +109,20 @@ def test_scan_knows_the_projects_settings(laptop: Checkout) -> None:
     laptop.modelci("scan", "rules.bin")
     joblib.dump(model(data), laptop.folder / "other.bin")
     laptop.modelci("scan", "other.bin", code=1)
+
+
+def test_scan_takes_an_artifacts_name_and_by_itself_all_models(laptop: Checkout) -> None:
+    assert "1 file: safe to load" in laptop.modelci("scan", "rules").out
+    laptop.put({"rules.bin": EVIL})
+    document = json.loads(laptop.modelci("scan", "--json", code=1).out)
+    assert [one["path"] for one in document["files"]] == ["model.txt", "rules.bin"]
+    laptop.modelci("scan", "credit")
+
+    done = laptop.modelci("scan", "rulse", code=2)
+    assert "'rulse' is neither a file nor an artifact" in done.err
+    assert "Did you mean 'rules'?" in done.err
+    laptop.put({"dvc.yaml": PIPELINE.partition("artifacts:")[0]})
+    assert "declares an artifact of type: model" in laptop.modelci("scan", code=2).err
 
 
 def test_golden_requests_are_recorded_the_same_each_time(laptop: Checkout, tmp_path: Path) -> None:

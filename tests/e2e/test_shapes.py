@@ -64,12 +64,12 @@ def test_several_pipelines_with_metrics_of_every_form_on_master(tmp_path: Path) 
     assert merge[True]["push"]["branches"] == ["master"]
     proposed = done.out.partition("artifacts:")
     declared = yaml.safe_load(proposed[1] + proposed[2])["artifacts"]
-    assert declared["model"] == {"path": "a/model.txt", "type": "model"}
+    assert declared["model"] == {"path": "a/model.txt"}
     assert declared["b-model-txt"]["path"] == "b/model.txt"
     out = made.modelci("doctor").out
     assert "✓ default branch: master" in out
     assert "✓ gates: 4 gates, all hold for what is here" in out
-    assert 'model: {path: "a/model.txt", type: "model"}' in out
+    assert 'model: {path: "a/model.txt"}' in out
     made.put({"dvc.yaml": proposed[1] + proposed[2]})
     assert "✓ artifacts: model, b-model-txt" in made.modelci("doctor").out
 

@@ -17,9 +17,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """Check this project's set-up and name what would fix it.
 
     Git, DVC, the DVC remote, dvc.lock, modelci.yaml and its gates, artifacts, tags, the targets of
-    deployments as this machine sees them, and the workflows' permissions; and it tries the
-    evaluation, slices, data checks and templates of modelci.yaml on the files that are here. Exits
-    with 3 where something stands in the way.
+    deployments as this machine sees them, and the workflows' permissions; it scans the models that
+    are here as a report does, and tries the evaluation, slices, data checks and templates of
+    modelci.yaml on the files that are here. Exits with 3 where something stands in the way.
 
     \b
     Examples:
@@ -42,6 +42,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         templates=lambda config: _render(app, config),
         remotes=app.data_remotes,
         around=lambda: app.deploying.surroundings,
+        scanner=lambda: app.model_scanner,
     )
     print_document(examination, as_json=as_json)
     ctx.exit(0 if examination.is_ok else ConfigError.exit_code)

@@ -63,6 +63,7 @@ def command(
         forge=kind or ForgeKind.GITHUB,
         call=call,
         install=install,
+        scanner=lambda: app.model_scanner,
     )
     for path in done.written:
         click.echo(f"Wrote {path}")
@@ -88,6 +89,16 @@ def command(
     if done.artifacts:
         note("Nothing can be promoted: no artifact is declared. The dvc.yaml at the top could say:")
         click.echo("\n".join(done.artifacts))
+    if done.untyped:
+        note(
+            f"No type: model for {', '.join(done.untyped)}: every report would block it, as the "
+            "scan does not know the format. skops and ONNX it knows."
+        )
+    for name in done.pickles:
+        note(
+            f"The model {name} is a pickle, which every report blocks. Save it with skops, or have "
+            f"{FILE} allow it: safety: {{allow_pickle: [{name}]}}"
+        )
     if call is None and install is None and any(path != FILE for path in done.written):
         note(f"Note: {UNPUBLISHED.detail}. {UNPUBLISHED.instead}")
     note("Next: look them over, commit them, and run `modelci doctor`.")

@@ -73,6 +73,7 @@ class Report:
     ``head_sha`` is the commit that a pull request shows; ``head.sha`` the one that was compared
     (they differ where a forge tests a merge of the two). ``from_fork`` says that nobody here
     vouches for the figures. ``on_merge`` is what a merge would promote, as far as can be said.
+    ``state`` is a digest of the head's numbers and files that it was made from.
     """
 
     base: Revision | None
@@ -102,6 +103,7 @@ class Report:
     run_url: str | None = None
     from_fork: bool = False
     on_merge: tuple[str, ...] = ()
+    state: str | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from modelci.config.load import FILE, Loaded
 from modelci.config.model import Config, ForgeConfig, PromoteConfig
@@ -13,17 +14,18 @@ from modelci.domain.artifacts import Artifact
 from modelci.domain.checks import Check, Examination, ok, problem, warning
 from modelci.domain.doubts import deciding_commits, doubt_clocks
 from modelci.domain.events import CIContext
-from modelci.domain.gates import Outcome, judge_all
-from modelci.domain.metrics import diff_metrics
+from modelci.domain.gates import GateResult, Outcome, judge_all
+from modelci.domain.metrics import Direction, diff_metrics
 from modelci.domain.pipeline import RunOptions
 from modelci.domain.registry import Doubt, Rule, TagRecord, fold_registry
 from modelci.domain.remotes import DataRemote
 from modelci.domain.snapshot import NOT_CACHED, Snapshot
 from modelci.domain.wording import counted, listed
 from modelci.errors import ConfigError, ModelCIError
-from modelci.ports import Git, Pipeline, Progress, SnapshotReader, Tables
+from modelci.ports import Git, ModelScanner, Pipeline, Progress, SnapshotReader, Tables
 from modelci.workflows.deploy_checks import Surroundings, check_deploy
 from modelci.workflows.forge import choose_forge
+from modelci.workflows.model_checks import check_models, check_names
 from modelci.workflows.promote import chosen_artifacts
 from modelci.workflows.proposal import (
     elsewhere,
@@ -48,6 +50,7 @@ class _World:
     templates: Callable[[Config], None] | None
     remotes: Callable[[], Sequence[DataRemote]]
     around: Callable[[], Surroundings]
+    scanner: Callable[[], ModelScanner] | None
 
 
 def examine(
@@ -62,12 +65,14 @@ def examine(
     templates: Callable[[Config], None] | None = None,
     remotes: Callable[[], Sequence[DataRemote]] = tuple,
     around: Callable[[], Surroundings] = Surroundings,
+    scanner: Callable[[], ModelScanner] | None = None,
 ) -> Examination:
     """Check everything; a check that cannot be made is a problem with its own fix.
 
     With ``tables`` and ``progress`` what the configuration evaluates is tried on the work tree's
     files. ``templates`` renders something with the project's own ones, or raises ConfigError.
-    ``remotes`` are DVC's, and ``around`` tells what of targets can be seen from here.
+    ``remotes`` are DVC's, and ``around`` tells what of targets can be seen from here. With a
+    ``scanner`` the declared models are scanned, as a report scans them.
     """
     try:
         found = git()
@@ -84,6 +89,7 @@ def examine(
         templates=templates,
         remotes=remotes,
         around=around,
+        scanner=scanner,
     )
     broken: tuple[Check, ...] = ()
     try:
@@ -279,16 +285,54 @@ def _check_gates(config: Config, snapshot: Snapshot) -> Iterator[Check]:
     deltas = diff_metrics(snapshot.metrics, snapshot.metrics, config.metrics)
     results = judge_all(gates, deltas)
     troubled = [one for one in results if one.outcome is not Outcome.PASSED]
-    for one in troubled:
-        make = problem if one.blocks else warning
-        yield make("gates", f"{one.gate}: {one.reason}", "Mend the gate in modelci.yaml.")
+    yield from (_of_gate(one, snapshot) for one in troubled)
     if not troubled:
         yield ok("gates", f"{counted(len(gates), 'gate')}, all hold for what is here")
+
+
+def _of_gate(result: GateResult, snapshot: Snapshot) -> Check:
+    """Return what is wrong with a gate, or with the model that it judges."""
+    detail, delta = f"{result.gate}: {result.reason}", result.delta
+    is_known = delta is not None and (
+        not result.gate.rule.is_relative_to_base or delta.direction is not Direction.UNKNOWN
+    )
+    if is_known and result.outcome in {Outcome.FAILED, Outcome.WARNED}:
+        told = "blocked" if result.blocks else "warned"
+        return warning(
+            "gates",
+            f"{detail}: the model that is here does not hold it",
+            f"A pull request would be {told}, as it should where the model is not good enough "
+            "yet. Loosen the gate in modelci.yaml only if that is meant.",
+        )
+    make = problem if result.blocks else warning
+    return make("gates", detail, f"{_meant(result.gate.metric, snapshot)}Mend it in modelci.yaml.")
+
+
+def _meant(metric: str, snapshot: Snapshot) -> str:
+    """Say which metric may be meant by a gate's; "" where it is one, or like none."""
+    names = {key.name for key in snapshot.metrics}
+    # A gate that names the last part alone means every metric that ends so.
+    near = get_close_matches(metric, sorted(names | {one.rpartition(".")[2] for one in names}), n=1)
+    return f"Did you mean {near[0]!r}? " if near and near[0] != metric else ""
+
+
+def _check_models(world: _World) -> Iterator[Check]:
+    config, tree = world.configuration().config, world.git.work_tree()
+    snapshot = world.reader().read(tree)
+    yield from check_names(snapshot, config)
+    if world.scanner is not None:
+        yield from check_models(snapshot, tree, config, world.scanner)
 
 
 def _check_evaluation(world: _World) -> Iterator[Check]:
     config = world.configuration().config
     asked = config.evaluation or config.data
+    if not config.evaluation and any(one.rule.is_relative_to_base for one in config.all_gates()):
+        yield ok(
+            "evaluation",
+            "none: gates compare two numbers, and cannot tell a change from chance; "
+            "`evaluation:` in modelci.yaml names the predictions to judge by",
+        )
     if world.tables is None or world.progress is None or not asked:
         return
     from modelci.workflows.rehearsal import rehearse  # noqa: PLC0415 - it loads pandas
@@ -425,6 +469,7 @@ _GROUPS = (
     _Group("dvc", _check_dvc),
     _Group("dvc remotes", _check_trust),
     _Group("pipeline", _check_pipeline),
+    _Group("models", _check_models),
     _Group("evaluation", _check_evaluation),
     _Group("monitor", _check_monitors),
     _Group("report.templates", _check_templates),

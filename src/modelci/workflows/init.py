@@ -1,7 +1,7 @@
 """``modelci init``: a first ``modelci.yaml`` and workflows for a DVC repository as it stands."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -9,12 +9,16 @@ from pathlib import Path
 from modelci import __version__
 from modelci.config.load import FILE, load
 from modelci.config.model import ForgeKind
+from modelci.domain.artifacts import Artifact
+from modelci.domain.modelfiles import Danger, Trust
 from modelci.domain.snapshot import Snapshot
 from modelci.errors import ConfigError, UsageError
-from modelci.ports import Git, SnapshotReader
+from modelci.ports import FileTree, Git, MissingDataError, ModelScanner, SnapshotReader
 from modelci.workflows.installing import install_by
 from modelci.workflows.proposal import (
     elsewhere,
+    find_artifacts,
+    is_pickle_by_name,
     legacy_artifacts,
     propose_artifacts,
     propose_config,
@@ -48,7 +52,9 @@ class Written:
     ``gates`` are lines that a ``modelci.yaml`` which has no gates could have by the metrics that
     are here; ``source`` says what gives metrics, where it has none and there are none to propose
     any by: ``unread`` says of those that there are why they cannot be read. ``artifacts`` are
-    lines that dvc.yaml could have, which declares none.
+    lines that dvc.yaml could have, which declares none; ``untyped`` those of them that are not
+    proposed as models, since no scan knows their format. ``pickles`` are models that every report
+    blocks as long as the configuration does not allow it.
     """
 
     written: tuple[str, ...]
@@ -58,6 +64,8 @@ class Written:
     source: str | None = None
     unread: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+    untyped: tuple[str, ...] = ()
+    pickles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +95,15 @@ def initialise(
     forge: ForgeKind = ForgeKind.GITHUB,
     call: str | None = None,
     install: str | None = None,
+    scanner: Callable[[], ModelScanner] | None = None,
 ) -> Written:
     """Write what is missing (with ``force`` anew); nothing is asked, nothing else is touched.
 
     With ``call`` (``OWNER/modelci@COMMIT``) the workflows call the reusable ones of that commit.
     Else they are whole, and the ``forge``'s; a ``.gitlab-ci.yml`` that is there is left, with ours
     beside it to be included. ``install`` is the requirement that they install modelci by; files
-    that stand as they are written without it are then no one's work, and are written anew.
+    that stand as they are written without it are then no one's work, and are written anew. With a
+    ``scanner`` models that are here are pickles by their bytes, and not by their names.
     """
     if call is not None:
         _check_call(call, forge, install)
@@ -106,7 +116,10 @@ def initialise(
     settings = tree.read([_DVC_CONFIG]).get(_DVC_CONFIG, b"").decode(errors="replace")
     has_remote = _DEFAULT_REMOTE.search(settings) is not None
     snapshot = reader.read(tree)
-    texts = {FILE: propose_config(snapshot, has_remote=has_remote)}
+    legacy = legacy_artifacts(tree)
+    artifacts, declared = find_artifacts(snapshot, legacy), bool(snapshot.artifacts)
+    pickles = _pickles(artifacts, tree, scanner)
+    texts = {FILE: propose_config(snapshot, has_remote=has_remote, pickles=pickles)}
     if forge is ForgeKind.GITLAB:
         texts |= _gitlab_pipeline(git.root, _requirements(tree.paths()))
     else:
@@ -115,7 +128,12 @@ def initialise(
     if install is not None:
         texts = {path: install_by(text, install) for path, text in before.items()}
     done = _with_gates(_write(git.root, texts, force=force, before=before), snapshot, git.root)
-    done = replace(done, artifacts=propose_artifacts(snapshot, legacy_artifacts(tree)))
+    done = replace(
+        done,
+        artifacts=propose_artifacts(snapshot, legacy),
+        untyped=tuple(one.path for one in artifacts if one.type is None and not declared),
+        pickles=_not_allowed(pickles, git.root),
+    )
     names_it = forge is not ForgeKind.GITLAB and any(path != FILE for path in done.written)
     return replace(done, assumed=branch) if found is None and names_it else done
 
@@ -197,6 +215,37 @@ def _with_gates(done: Written, snapshot: Snapshot, root: Path) -> Written:
     if gates:
         return replace(done, gates=gates)
     return replace(done, source=source_of_metrics(snapshot), unread=snapshot.notes)
+
+
+def _pickles(
+    artifacts: Iterable[Artifact], tree: FileTree, scanner: Callable[[], ModelScanner] | None
+) -> tuple[str, ...]:
+    """Return the names of the models that are pickles: by their bytes, else by their names."""
+    return tuple(
+        one.name
+        for one in artifacts
+        if (one.type or "").lower() == "model" and _is_pickle(one.path, tree, scanner)
+    )
+
+
+def _is_pickle(path: str, tree: FileTree, scanner: Callable[[], ModelScanner] | None) -> bool:
+    if scanner is not None:
+        try:
+            found = scanner().scan(tree, path, trust=Trust(), flavour=None, pull=False)
+        except MissingDataError:  # it was never made, or is elsewhere
+            return is_pickle_by_name(path)
+        dangers = {finding.danger for one in found for finding in one.findings}
+        return Danger.PICKLE_NOT_ALLOWED in dangers
+    return is_pickle_by_name(path)
+
+
+def _not_allowed(pickles: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    """Return those that the configuration written, or kept, does not allow."""
+    try:
+        safety = load((root / FILE).read_bytes()).config.safety
+    except ConfigError:  # `modelci doctor` says what is wrong with it
+        return pickles
+    return tuple(one for one in pickles if safety.scan and one not in safety.allow_pickle)
 
 
 def _write(

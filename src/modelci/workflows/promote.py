@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from modelci.config.model import PromoteConfig, RegistryConfig
 from modelci.domain.allowance import Liftable, Objection, settle
-from modelci.domain.artifacts import Artifact
+from modelci.domain.artifacts import Artifact, did_you_mean
 from modelci.domain.changes import TrackedFile
 from modelci.domain.holds import find_holds, trailers
 from modelci.domain.metrics import MetricDelta
@@ -523,7 +523,7 @@ def chosen_artifacts(snapshot: Snapshot, settings: PromoteConfig) -> tuple[Artif
         if name not in known:
             raise ConfigError(
                 f"promote.artifacts names {name!r}, which no dvc.yaml declares.",
-                hint=f"Declared: {', '.join(known) or 'none'}. Add it under `artifacts:`.",
+                hint=f"{did_you_mean(name, known)} Else add it under `artifacts:`.",
             )
         if not is_artifact_name(name):
             raise ConfigError(

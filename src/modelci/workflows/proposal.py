@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -20,6 +21,8 @@ from modelci.ports import FileTree
 LEGACY = "artifacts.yaml"
 """Where GTO had artifacts declared before DVC did, in dvc.yaml."""
 
+_PICKLES = frozenset({".joblib", ".pickle", ".pkl"})
+_SCANNED = _PICKLES | {".json", ".npy", ".npz", ".onnx", ".skops"}
 _MAX_GATES = 6
 _MAX_UNKNOWN = 8
 _MAX_ARTIFACTS = 3
@@ -32,17 +35,19 @@ _OF_TRAINING = re.compile(r"train(ing)?[._]", re.IGNORECASE)
 _WORDS = frozenset("true false yes no on off y n null".split())
 
 
-def propose_config(snapshot: Snapshot, *, has_remote: bool) -> str:
+def propose_config(snapshot: Snapshot, *, has_remote: bool, pickles: Sequence[str] = ()) -> str:
     """Return a commented ``modelci.yaml`` with gates on the metrics whose direction is known.
 
-    Metrics of unknown direction are named in a comment. Runs use the DVC remote where there is
-    one: a model that no remote holds cannot be deployed.
+    Metrics of unknown direction are named in a comment, and so are ``pickles``, the artifacts that
+    a report would block as such. Runs use the DVC remote where there is one: a model that no remote
+    holds cannot be deployed.
     """
     template = files("modelci") / "templates" / "init" / "modelci.yaml"
     artifacts = escape(", ".join(one.name for one in snapshot.artifacts))
     filled = {
         "@REMOTE@": str(has_remote).lower(),
         "@GATES@": "\n".join(propose_gates(snapshot)) or "gates: []",
+        "@SAFETY@\n": _allowance(pickles),
         "@METRICS@": "\n".join(_undirected(snapshot)),
         "@ARTIFACTS@": artifacts or "none yet: add `artifacts:` to dvc.yaml",
     }
@@ -67,14 +72,48 @@ def propose_artifacts(snapshot: Snapshot, legacy: Sequence[Artifact] = ()) -> tu
     """
     if snapshot.artifacts:
         return ()
-    outputs = _outputs(snapshot)
-    kept = [one for one in legacy if one.path in outputs]
-    found = kept or list(_candidates(outputs.values()))
+    found = find_artifacts(snapshot, legacy)
     lines = [
-        f"  {quote(one.name)}: {{path: {_text(one.path)}, type: {_text(one.type or 'model')}}}"
+        f"  {quote(one.name)}: {{path: {_text(one.path)}"
+        + (f", type: {_text(one.type)}}}" if one.type else "}")
         for one in found
     ]
     return ("artifacts:", *lines) if lines else ()
+
+
+def find_artifacts(snapshot: Snapshot, legacy: Sequence[Artifact] = ()) -> tuple[Artifact, ...]:
+    """Return the artifacts that are declared, else those that could be.
+
+    Of those that could be one is a model by type only where its format is one that is scanned: of
+    another every report would say that it is not safe to load.
+    """
+    if snapshot.artifacts:
+        return snapshot.artifacts
+    outputs = _outputs(snapshot)
+    kept = tuple(one for one in legacy if one.path in outputs)
+    found = kept or tuple(_candidates(outputs.values()))
+    return tuple(replace(one, type=one.type or _type_of(one.path)) for one in found)
+
+
+def is_pickle_by_name(path: str) -> bool:
+    """Whether a file's name says that it is a pickle."""
+    return PurePosixPath(path).suffix.lower() in _PICKLES
+
+
+def _type_of(path: str) -> str | None:
+    return "model" if PurePosixPath(path).suffix.lower() in _SCANNED else None
+
+
+def _allowance(pickles: Sequence[str]) -> str:
+    """Return the lines that say how pickles are allowed; "" where there are none."""
+    if not pickles:
+        return ""
+    names = ", ".join(map(quote, pickles))
+    return (
+        "# A pickle is a program: a report blocks a model that is one. Save it with skops, or have "
+        "it read\n# through an allow-list of what scikit-learn's models hold:\n"
+        f"# safety: {{allow_pickle: [{names}]}}\n\n"
+    )
 
 
 def source_of_metrics(snapshot: Snapshot) -> str:
@@ -223,7 +262,7 @@ def _candidates(tracked: Iterable[TrackedFile]) -> Iterator[Artifact]:
         name = _name(path.stem)
         name = name if name not in taken else _name(path.as_posix())
         taken.add(name)
-        yield Artifact(name=name, path=one.path, type="model")
+        yield Artifact(name=name, path=one.path)
 
 
 def _name(text: str) -> str:

@@ -29,6 +29,7 @@ from modelci.ports import (
     Tables,
 )
 from modelci.workflows.budgets import judge_budgets, measure_sizes
+from modelci.workflows.currency import fingerprint
 from modelci.workflows.findings import Findings, Sides
 from modelci.workflows.history import gather_history
 from modelci.workflows.revisions import Names, choose_base, name_head, promoted_artifacts
@@ -103,6 +104,7 @@ def make_report(
         run=run,
         run_url=context.run_url,
     )
+    report = replace(report, state=_state(gathered, reader, pulled=pull))
     if plots is not None and config.report.plots:
         report = _with_plots(
             report, plots().read(gathered.sides.base, gathered.sides.head, pull=pull)
@@ -113,6 +115,12 @@ def make_report(
     changed = (delta.key for delta in report.metrics if delta.is_changed)
     history = gather_history(git, reader, config, (*gated, *changed), until=report.base.sha)
     return replace(report, history=history)
+
+
+def _state(gathered: Gathered, reader: SnapshotReader, *, pulled: bool) -> str:
+    """Return the head's fingerprint, as one who pulls nothing finds it again."""
+    tree = gathered.sides.head
+    return fingerprint(reader.read(tree) if pulled else gathered.sides.after, tree)
 
 
 def _with_plots(report: Report, gallery: Gallery) -> Report:
@@ -286,7 +294,12 @@ def _scan(
     from modelci.workflows.safety import judge_models  # noqa: PLC0415 - few reports need it
 
     return judge_models(
-        gathered.sides.after, gathered.sides.head, gathered.judging, scanner, pull=pull
+        gathered.sides.after,
+        gathered.sides.head,
+        gathered.judging,
+        scanner,
+        pull=pull,
+        proposed=gathered.proposed,
     )
 
 

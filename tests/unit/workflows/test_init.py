@@ -6,6 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.git import FakeGit, FakeRemote
+from tests.fakes.scanner import FakeScanner
 from tests.fakes.snapshots import FakeSnapshots, metrics
 
 from modelci import __version__
@@ -45,6 +46,8 @@ def initialise_at(
     forge: ForgeKind = ForgeKind.GITHUB,
     call: str | None = None,
     install: str | None = None,
+    scanner: FakeScanner | None = None,
+    artifacts: tuple[Artifact, ...] = (),
 ) -> Written:
     remote = FakeRemote()
     measured = metrics() if auc is None else metrics(roc_auc=auc)
@@ -52,12 +55,13 @@ def initialise_at(
     git = FakeGit(root, remote, branch=branch, depth=1)
     return initialise(
         git=git,
-        reader=FakeSnapshots(),
+        reader=FakeSnapshots(artifacts=artifacts) if artifacts else FakeSnapshots(),
         default_branch=branch,
         force=force,
         forge=forge,
         call=call,
         install=install,
+        scanner=(lambda: scanner) if scanner else None,
     )
 
 
@@ -326,3 +330,29 @@ def test_todays_value_is_written_as_a_report_writes_it(value: float, line: str) 
     text = propose_config(Snapshot(metrics={key: value}), has_remote=False)
     assert f"    {line}\n" in text
     assert load(text.encode()).config.all_gates()
+
+
+def models(*paths: str) -> tuple[Artifact, ...]:
+    return tuple(Artifact(name=Path(one).stem, path=one, type="model") for one in paths)
+
+
+@pytest.mark.parametrize("scanner", [None, FakeScanner(missing=True)])
+def test_a_model_that_is_a_pickle_by_its_name_is_said_to_be_blocked(
+    tmp_path: Path, scanner: FakeScanner | None
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    found = models("a.pkl", "b.skops", "c.joblib")
+    assert initialise_at(tmp_path, artifacts=found, scanner=scanner).pickles == ("a", "c")
+    assert "# safety: {allow_pickle: [a, c]}\n" in (tmp_path / "modelci.yaml").read_text()
+
+
+def test_bytes_that_are_here_say_what_is_a_pickle_and_settings_what_is_allowed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    found = models("a.model", "b.model")
+    assert initialise_at(tmp_path, artifacts=found, scanner=FakeScanner()).pickles == ("a", "b")
+    (tmp_path / "modelci.yaml").write_text("safety: {allow_pickle: [a]}\n")
+    assert initialise_at(tmp_path, artifacts=found, scanner=FakeScanner()).pickles == ("b",)
+    (tmp_path / "modelci.yaml").write_text("safety: [")
+    assert initialise_at(tmp_path, artifacts=found, scanner=FakeScanner()).pickles == ("a", "b")

@@ -110,15 +110,51 @@ def test_tracked_files_that_look_like_models_are_proposed(
     snapshot: Snapshot, named: dict[str, str]
 ) -> None:
     proposed = yaml.safe_load("\n".join(propose_artifacts(snapshot)) or "artifacts: {}")
-    expected = {name: {"path": path, "type": "model"} for name, path in named.items()}
-    assert proposed == {"artifacts": expected}
+    found = {name: one["path"] for name, one in proposed["artifacts"].items()}
+    assert found == named
+
+
+@pytest.mark.parametrize(
+    ("path", "type_"),
+    [
+        ("model.skops", "model"),
+        ("model.onnx", "model"),
+        ("model.PKL", "model"),
+        ("model.joblib", "model"),
+        ("model.bin", None),
+        ("model.pt", None),
+        ("models", None),
+    ],
+)
+def test_what_the_scan_does_not_know_is_not_proposed_as_a_model(
+    path: str, type_: str | None
+) -> None:
+    ((_, entry),) = yaml.safe_load("\n".join(propose_artifacts(tracking(path))))[
+        "artifacts"
+    ].items()
+    assert entry.get("type") == type_
+
+
+def test_pickles_are_allowed_by_a_line_that_only_wants_its_comment_sign_taken_off() -> None:
+    text = propose_config(measured(auc=0.5), has_remote=False, pickles=("ml:houses", "clf"))
+    assert "safety" not in propose_config(measured(auc=0.5), has_remote=False)
+    said = text.replace("# safety:", "safety:")
+    assert load(said.encode()).config.safety.allow_pickle == ("ml:houses", "clf")
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_an_evaluation_of_either_kind_only_wants_its_comment_sign_taken_off(task: str) -> None:
+    text = propose_config(measured(auc=0.5), has_remote=False)
+    lines = [one.removeprefix("# ") for one in text.splitlines() if f"task: {task}" in one]
+    (evaluation,) = load("\n".join(lines).encode()).config.evaluation
+    assert evaluation.task == task
 
 
 def test_the_description_of_a_model_in_git_is_not_proposed_beside_it() -> None:
     beside = TrackedFile(path="model/clf.meta", kind=DataKind.MODEL, hash="1", in_git=True)
     model = tracking("model/clf").tracked
     both = Snapshot(tracked={**model, beside.path: beside})
-    assert propose_artifacts(both) == ("artifacts:", '  clf: {path: "model/clf", type: "model"}')
+    assert propose_artifacts(both) == ("artifacts:", '  clf: {path: "model/clf"}')
     alone = Snapshot(tracked={beside.path: beside})
     assert 'path: "model/clf.meta"' in propose_artifacts(alone)[1]
 
@@ -128,7 +164,7 @@ def test_what_a_stage_that_never_ran_is_to_write_counts_too() -> None:
     stages = (PipelineStage(name="train", cmd=("train",), outs=outs),)
     metrics = {MetricKey(path="model_scores.json", name="auc"): 0.5}
     lines = propose_artifacts(Snapshot(stages=stages, metrics=metrics))
-    assert lines == ("artifacts:", '  model: {path: "model.pt", type: "model"}')
+    assert lines == ("artifacts:", '  model: {path: "model.pt"}')
 
 
 def test_artifacts_of_gtos_older_file_keep_their_names() -> None:

@@ -222,7 +222,15 @@ def test_only_a_report_that_was_asked_to_pulls() -> None:
     for pull in (False, True):
         reader = FakeSnapshots()
         report_on(change(files(0.8), files(0.8)), reader=reader, pull=pull)
-        assert reader.pulls == [pull, pull]
+        # The head's state is what one who pulls nothing finds again.
+        assert reader.pulls == ([True, True, False] if pull else [False, False])
+
+
+def test_the_state_of_a_report_is_that_of_its_head() -> None:
+    same = report_on(change(files(0.8), files(0.7))).state
+    assert same is not None
+    assert report_on(change(files(0.9), files(0.7))).state == same
+    assert report_on(change(files(0.8), files(0.75))).state != same
 
 
 def test_a_failed_run_is_never_ok() -> None:

@@ -1,11 +1,11 @@
 """Models are scanned by the base's settings, and an unsafe one blocks."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.fakes.git import FakeGit, FakeRemote
 from tests.fakes.progress import RecordedProgress
+from tests.fakes.scanner import FakeScanner
 from tests.fakes.snapshots import MODEL, FakeSnapshots, lock, metrics
 from tests.fakes.trees import FolderTree
 
@@ -13,48 +13,14 @@ from modelci.config.load import load
 from modelci.domain.artifacts import Artifact
 from modelci.domain.events import CIContext
 from modelci.domain.gates import Outcome, Subject
-from modelci.domain.modelfiles import Danger, FileFormat, FileScan, ScanFinding, Trust
+from modelci.domain.modelfiles import Trust
 from modelci.domain.report import Report
 from modelci.domain.snapshot import Snapshot
-from modelci.ports import FileTree, MissingDataError
 from modelci.render.rows import gate_row
 from modelci.workflows.report import make_report
 from modelci.workflows.safety import artifacts_by_file, judge_models, scan_files, trust_in
 
 SETTINGS = b"safety: {allow_pickle: [%s], trusted_types: [%s], scan: %s}\n"
-
-
-@dataclass
-class FakeScanner:
-    """Finds a pickle that names ``mine.Encoder`` in every model; or has not got it."""
-
-    missing: bool = False
-    files: tuple[str, ...] = ("",)
-    asked: list[tuple[str, Trust, str | None, bool]] = field(default_factory=list)
-
-    def scan(
-        self, tree: FileTree, path: str, *, trust: Trust, flavour: str | None, pull: bool
-    ) -> tuple[FileScan, ...]:
-        del tree
-        self.asked.append((path, trust, flavour, pull))
-        if self.missing:
-            raise MissingDataError(f"{path} is not in the local DVC cache.", hint="Pull it.")
-        return tuple(self._file(f"{path}{name}", trust) for name in self.files)
-
-    def _file(self, path: str, trust: Trust) -> FileScan:
-        findings = []
-        if not trust.pickle:
-            findings.append(ScanFinding(danger=Danger.PICKLE_NOT_ALLOWED, name="pickle"))
-        if "mine.Encoder" not in trust.types:
-            findings.append(ScanFinding(danger=Danger.FORBIDDEN_GLOBAL, name="mine.Encoder"))
-        return FileScan(
-            path=path,
-            format=FileFormat.PICKLE,
-            sha256="",
-            bytes=1,
-            types=("mine.Encoder",),
-            findings=tuple(findings),
-        )
 
 
 def settings(*, pickle: str = "", types: str = "", scan: bool = True) -> bytes:
@@ -86,7 +52,8 @@ def test_an_unsafe_model_blocks_and_says_what_it_holds() -> None:
     assert (result.outcome, result.subject, result.blocks) == (Outcome.FAILED, Subject.SAFETY, True)
     assert result.gate.metric == f"{MODEL}: safe to load"
     assert result.reason == (
-        "pickle-not-allowed pickle; forbidden-global mine.Encoder: see `modelci scan`"
+        "is a pickle: save it with skops, or allow it on the base branch by "
+        "`safety.allow_pickle: [m]`; forbidden-global mine.Encoder: see `modelci scan`"
     )
     assert not report.is_ok
     assert gate_row(result).metric == f"{MODEL}: safe to load"
@@ -113,14 +80,22 @@ def test_a_waiver_may_mean_the_gate_whether_it_fails_or_not() -> None:
 def test_a_change_does_not_allow_its_own_pickle() -> None:
     report = report_on(settings(), settings(pickle="m", types="mine.Encoder"), FakeScanner())
     assert not report.is_ok
+    assert "the head's modelci.yaml would allow it" in report.gates[0].reason
     assert {one.key.partition("[")[0] for one in report.setting_changes} == {
         "safety.trusted_types",
         "safety.allow_pickle",
     }
 
 
+def test_what_neither_side_allows_is_not_said_to_be_allowed_by_the_head() -> None:
+    report = report_on(settings(), settings(pickle="m"), FakeScanner())
+    assert "would allow" not in report.gates[0].reason
+
+
 def test_a_change_does_not_take_the_gate_off() -> None:
-    assert not report_on(settings(), settings(scan=False), FakeScanner()).is_ok
+    untouched = report_on(settings(), settings(scan=False), FakeScanner())
+    assert not untouched.is_ok
+    assert "that counts once it is merged" in untouched.gates[0].reason
     scanner = FakeScanner()
     assert report_on(settings(scan=False), settings(), scanner).gates == ()
     assert scanner.asked == []
@@ -178,6 +153,7 @@ def test_one_unsafe_file_of_a_folder_is_enough() -> None:
     )
     (result,) = found.gates
     assert result.reason.endswith(" and 1 more: see `modelci scan`")
+    assert "pickle" not in result.reason
 
 
 def test_trust_is_by_artifact(tmp_path: Path) -> None:
