@@ -231,7 +231,7 @@ stages:
     assert (process.returncode, err) == (130, "")
     quick, slow = out.splitlines()
     assert quick.startswith("quick ran")
-    assert slow.startswith("slow failed")
+    assert slow.startswith("slow interrupted")
     assert "bye\\ninterrupted" in slow
     assert not [pid for pid in pids.read_text().split() if is_alive(int(pid))]
     assert not project.has("never.txt")
