@@ -86,7 +86,7 @@ def test_the_second_run_is_told_what_the_first_was(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tools.run_tests", *plugins, *options, "test_once.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **QUICK},
+        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(PROJECT), **QUICK},
         capture_output=True,
         text=True,
         check=False,
