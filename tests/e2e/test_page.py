@@ -29,7 +29,7 @@ def test_metrics_are_filtered_and_sorted(visit: Opener) -> None:
     rows = page.locator("#metric-table tbody tr:visible")
     everything = page.locator("#metric-table tbody tr")
     assert rows.count() < everything.count()  # only what changed, at first
-    page.get_by_label("changed only").uncheck()
+    page.get_by_label("changed only").press("Space")
     assert rows.count() == everything.count()
     page.get_by_label("Filter").fill("auc")
     names = rows.locator("th code").all_inner_texts()
