@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelci.adapters.dvc.contents import Fetch
 from modelci.adapters.dvc.locate import Located, Locator
+from modelci.domain.wording import meant
 from modelci.ports import FileTree, MissingColumnError, MissingDataError, Table
 
 if TYPE_CHECKING:
@@ -129,11 +129,9 @@ def require_columns(place: str, names: Sequence[str], wanted: Sequence[str] | No
     """Raise MissingColumnError, with the nearest name, for one wanted that ``place`` has not."""
     for name in wanted or ():
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            known = f"Did you mean {near[0]!r}? " if near else ""
             raise MissingColumnError(
                 f"{place} has no column {name!r}.",
-                hint=f"{known}It has {', '.join(map(str, names[:20])) or 'none'}.",
+                hint=f"{meant(name, names)}It has {', '.join(map(str, names[:20])) or 'none'}.",
                 column=name,
             )
 

@@ -23,8 +23,8 @@ _MARKS = {
 }
 
 
-class SilentProgress:
-    """Says nothing."""
+class _Unwatched:
+    """Nobody looks on: a log is read afterwards."""
 
     def busy(
         self,
@@ -34,6 +34,10 @@ class SilentProgress:
     ) -> AbstractContextManager[Advance]:
         """Show nothing."""
         return nullcontext(unheard)
+
+
+class SilentProgress(_Unwatched):
+    """Says nothing."""
 
     def note(self, text: str) -> None:
         """Say nothing."""
@@ -51,7 +55,7 @@ class SilentProgress:
         """Say nothing."""
 
 
-class TextProgress:
+class TextProgress(_Unwatched):
     """Plain lines for a terminal or a log.
 
     A stage's own output goes through as it comes; while several run, as whole lines with its name.
@@ -63,15 +67,6 @@ class TextProgress:
         self._stream = stream
         self._begun: dict[str, str] = {}
         self._is_within_line = False
-
-    def busy(
-        self,
-        text: str,  # noqa: ARG002
-        total: float | None = None,  # noqa: ARG002
-        unit: str = "",  # noqa: ARG002
-    ) -> AbstractContextManager[Advance]:
-        """Show nothing: a log is read afterwards."""
-        return nullcontext(unheard)
 
     def note(self, text: str) -> None:
         """Say one line."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from modelci.domain.golden import (
     compare_answers,
 )
 from modelci.domain.modelfiles import FileFormat, FileScan, Trust
+from modelci.domain.wording import meant
 from modelci.errors import UsageError
 from modelci.modelfiles.answers import answer, answers_of
 from modelci.modelfiles.environment import describe_environment, distributions_of
@@ -117,12 +117,9 @@ def _require_columns(names: Sequence[str], data: "DataFrame") -> None:
     known = list(map(str, data.columns))
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
             raise UsageError(
                 f"--exclude: the data have no column {name!r}.",
-                hint=f"Did you mean {near[0]!r}?"
-                if near
-                else f"They have {', '.join(known[:20])}.",
+                hint=meant(name, known).rstrip() or f"They have {', '.join(known[:20])}.",
             )
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from modelci.domain.deployment import Deployed, Deployments, Running, TargetState
 from modelci.domain.registry import ArtifactState, Assignment, Holder, fold_registry
+from modelci.domain.wording import meant
 from modelci.errors import ModelCIError, UsageError
 from modelci.ports import Git, Target
 
@@ -43,11 +43,10 @@ def _unknown(artifact: str, places: Sequence[Place], git: Git) -> UsageError:
     deployed = {name for place in places for name in place.target().artifacts()}
     tagged = {tag.name.artifact for tag in git.tags(remote=git.remote(), messages=False)}
     known = sorted(deployed | tagged)
-    near = get_close_matches(artifact, known, n=1)
     listed = f"There are {', '.join(known[:_MOST_NAMED])}." if known else "Nothing was tagged yet."
     return UsageError(
         f"No target has run, and no tag speaks of, an artifact {artifact!r}.",
-        hint=f"Did you mean {near[0]!r}?" if near else listed,
+        hint=meant(artifact, known).rstrip() or listed,
     )
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from modelci.config.model import PromoteConfig
 from modelci.domain.events import CIContext, EventKind
@@ -18,6 +17,7 @@ from modelci.domain.registry import (
 from modelci.domain.report import Revision
 from modelci.domain.snapshot import Snapshot
 from modelci.domain.tags import is_artifact_name
+from modelci.domain.wording import meant
 from modelci.errors import ForgeError, UsageError
 from modelci.ports import Commit, Git, Progress
 
@@ -155,12 +155,11 @@ def _unknown(git: Git, name: str, artifact: str, names: Names) -> UsageError:
     where = "this clone" if remote is None else f"this clone or of {remote}"
     flag = " --remote" if remote else ""
     known = {tag.name.artifact for tag in git.tags(remote=names.tags_of(git), messages=False)}
-    near = get_close_matches(artifact, sorted(known), n=1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
     return UsageError(
         f"{name!r} is no revision, and no tag of {remote if names.remote else where} speaks of an "
         f"artifact {artifact!r}.",
-        hint=f"{meant}`modelci registry{flag}` lists the artifacts that there are.",
+        hint=f"{meant(artifact, known)}"
+        f"`modelci registry{flag}` lists the artifacts that there are.",
     )
 
 

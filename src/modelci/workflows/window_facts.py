@@ -6,7 +6,6 @@ It loads pandas and pyarrow: only a command that reads data comes here.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from modelci.domain.evaluation import Evaluation, Task
 from modelci.domain.monitoring import Estimate, Performance, Skew
 from modelci.domain.profile import Profile, Realised
 from modelci.domain.windows import Window, parse_duration
+from modelci.domain.wording import meant
 from modelci.errors import ConfigError, ModelCIError
 from modelci.ports import Asker, MissingColumnError, MissingDataError, RowScanner
 from modelci.workflows.skew import ask_again
@@ -187,9 +187,8 @@ def _about_columns(desk: Desk, rows: WindowRows) -> Iterator[str]:
     known |= {profile.scores.name} if profile.scores is not None else set()
     for name in settings.columns if rows.names else ():
         if name not in known:
-            near = get_close_matches(name, sorted(known), n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            yield f"monitor.columns has {name!r}, which the profile and the window lack.{meant}"
+            lacking = f"monitor.columns has {name!r}, which the profile and the window lack."
+            yield f"{lacking} {meant(name, known)}".rstrip()
 
 
 def _has_id(desk: Desk, rows: WindowRows) -> bool:
